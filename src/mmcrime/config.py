@@ -1,0 +1,175 @@
+"""Settings: ``config.json``, environment ``MMCRIME_…`` and ``.env``.
+
+Unknown keys are refused by name. Secrets are masked in everything that is printed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+__all__ = [
+    "AnalyzerSettings",
+    "LanguageSettings",
+    "Limits",
+    "MediaSettings",
+    "PluginSettings",
+    "ProviderSettings",
+    "Settings",
+    "SpeechSettings",
+]
+
+_MIB = 1024 * 1024
+
+
+class Section(BaseModel):
+    """Base of a configuration section: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(Section):
+    """What one input may cost before it is refused as unsafe.
+
+    Attributes:
+        max_bytes: Largest input, in bytes (also the cap of a download).
+        max_pixels: Most pixels of one picture or video frame.
+        max_duration: Longest stretch of media that is decoded, in seconds; the rest
+            is stated as a gap.
+        max_streams: Most streams in one container.
+        max_image_frames: Most frames of an animated picture that are decoded.
+        fetch_timeout: Seconds a whole download may take.
+        allow_private_addresses: Whether URLs may point into private networks.
+    """
+
+    max_bytes: Annotated[int, Field(gt=0)] = 8 * 1024 * _MIB
+    max_pixels: Annotated[int, Field(gt=0)] = 50_000_000
+    max_duration: Annotated[float, Field(gt=0)] = 24 * 3600.0
+    max_streams: Annotated[int, Field(gt=0)] = 32
+    max_image_frames: Annotated[int, Field(gt=0)] = 64
+    max_fetch_bytes: Annotated[int, Field(gt=0)] = 512 * _MIB
+    fetch_timeout: Annotated[float, Field(gt=0)] = 60.0
+    allow_private_addresses: bool = False
+
+
+class MediaSettings(Section):
+    """How media is turned into evidence.
+
+    Attributes:
+        frame_interval: Seconds between sampled frames.
+        max_side: Longest side of a sampled frame, in pixels.
+        max_frames: Most sampled frames of one input; the interval grows to fit.
+        limits: What one input may cost.
+    """
+
+    frame_interval: Annotated[float, Field(gt=0)] = 5.0
+    max_side: Annotated[int, Field(ge=16, le=8192)] = 1024
+    max_frames: Annotated[int, Field(ge=1, le=10_000)] = 64
+    limits: Limits = Limits()
+
+
+class AnalyzerSettings(BaseModel):
+    """One analyzer: whether it runs, and its own options (validated by the analyzer)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    enabled: bool = True
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The analyzer's own options."""
+        return dict(self.model_extra or {})
+
+
+class SpeechSettings(Section):
+    """Speech to text.
+
+    Attributes:
+        enabled: Whether speech is transcribed.
+        engine: Registered name of the transcriber.
+        limit_seconds: Seconds of each input that are listened to for speech; None for
+            the engine's own default.
+        options: The transcriber's own options.
+    """
+
+    enabled: bool = True
+    engine: str = "sphinx"
+    limit_seconds: Annotated[float, Field(gt=0)] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProviderSettings(BaseModel):
+    """One provider: the keys every provider shares, and its own options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    enabled: bool = False
+    api_key: SecretStr | None = None
+    model: str | None = None
+    base_url: str | None = None
+    timeout: Annotated[float, Field(gt=0)] = 60.0
+
+
+class LanguageSettings(Section):
+    """Languages as BCP 47 tags: of the speech, and of what is written."""
+
+    speech: str = "en"
+    output: str = "en"
+
+
+class PluginSettings(Section):
+    """Which distributions may provide plug-ins; None for all installed ones."""
+
+    allow: tuple[str, ...] | None = None
+
+
+class AnalyzersSettings(BaseModel):
+    """Which analyzers run. Third-party analyzers have a section under their own name.
+
+    A section under a name that no installed plug-in has is refused when the pipeline
+    is built.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, AnalyzerSettings]
+
+    motion: AnalyzerSettings = AnalyzerSettings()
+    sound: AnalyzerSettings = AnalyzerSettings()
+    speech: SpeechSettings = SpeechSettings()
+
+    def enabled(self) -> dict[str, dict[str, Any]]:
+        """Return the enabled analyzers with their own options (speech is none of them)."""
+        sections = {"motion": self.motion, "sound": self.sound, **(self.model_extra or {})}
+        return {name: section.options for name, section in sections.items() if section.enabled}
+
+
+class Settings(Section):
+    """All settings of one pipeline.
+
+    Attributes:
+        providers: One section a provider; a provider is used only when it is enabled
+            here or named in the call. A key alone sends nothing.
+        default_provider: A provider that is used unless the call names others.
+        min_votes: Answered votes below which the outcome is undetermined.
+        analyzers: Which analyzers run, and transcription.
+        media: How media is turned into evidence.
+        context: What is normal at this site, in words.
+        language: Languages of speech and output.
+        plugins: Which distributions may provide plug-ins.
+        notification: Section of the original system; kept, not used by this release.
+        max_concurrent: Inputs that one pipeline works on at the same time.
+        offline: Refuse everything that wants to leave this machine.
+    """
+
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    default_provider: str | None = None
+    min_votes: Annotated[int, Field(ge=1)] = 1
+    analyzers: AnalyzersSettings = AnalyzersSettings()
+    media: MediaSettings = MediaSettings()
+    context: str = ""
+    language: LanguageSettings = LanguageSettings()
+    plugins: PluginSettings = PluginSettings()
+    notification: dict[str, Any] | None = None
+    max_concurrent: Annotated[int, Field(ge=1)] = 4
+    offline: bool = False

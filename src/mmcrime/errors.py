@@ -1,0 +1,179 @@
+"""The error tree of mmcrime.
+
+```
+MmcrimeError
+  ConfigError                something you must change
+    UnknownProviderError     a name that no installed plug-in has
+    MissingDependencyError   carries the pip line that brings it
+    ModelNotFoundError       no weights, no answer
+  MediaError                 this input cannot be read
+    UnsupportedMediaError    the content is none of the supported formats
+    UnsafeMediaError         over a limit, or trying to reach something else
+    CorruptMediaError        the right format, but nothing in it decodes
+  ProviderError              a service did not answer (.provider .retryable .retry_after)
+    AuthenticationError      the key was refused; never retried
+    RateLimitedError         too many requests; retried after .retry_after
+    UnavailableError         network, timeout, 5xx; retried
+    InvalidResponseError     not the answer that was asked for
+  BudgetExceededError        a cap the caller set (money, calls, tokens, time)
+  EgressError                offline, and something wanted to leave
+  AlertError                 recorded, never aborts an analysis
+```
+
+Every message quotes the offending value with ``!r``; ``next_step`` says in one
+sentence what to do about it. No message holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AlertError",
+    "AuthenticationError",
+    "BudgetExceededError",
+    "ConfigError",
+    "CorruptMediaError",
+    "EgressError",
+    "InvalidResponseError",
+    "MediaError",
+    "MissingDependencyError",
+    "MmcrimeError",
+    "ModelNotFoundError",
+    "ProviderError",
+    "RateLimitedError",
+    "UnavailableError",
+    "UnknownProviderError",
+    "UnsafeMediaError",
+    "UnsupportedMediaError",
+]
+
+
+class MmcrimeError(Exception):
+    """Base of everything mmcrime raises on purpose.
+
+    Args:
+        message: What happened, with the offending value quoted.
+        next_step: What the caller can do about it, as one sentence.
+    """
+
+    default_next_step: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, next_step: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = self.default_next_step if next_step is None else next_step
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.next_step}".rstrip()
+
+
+class ConfigError(MmcrimeError):
+    """The configuration, an argument or the installation must be changed first."""
+
+
+class UnknownProviderError(ConfigError):
+    """A provider, analyzer or transcriber name that no installed plug-in has."""
+
+
+class MissingDependencyError(ConfigError):
+    """An optional package is not installed.
+
+    Args:
+        message: What needs the package.
+        pip: The exact line that installs it.
+    """
+
+    def __init__(self, message: str, *, pip: str) -> None:
+        super().__init__(message, next_step=f"Run: {pip}")
+        self.pip = pip
+
+
+class ModelNotFoundError(ConfigError):
+    """A model's weights are not there; nothing votes without its weights."""
+
+
+class MediaError(MmcrimeError):
+    """One input cannot be read. The message names the input and the reason.
+
+    Args:
+        message: What is wrong, without the input's name.
+        source: The name of the input, as a person knows it.
+        next_step: What the caller can do about it.
+    """
+
+    def __init__(self, message: str, *, source: str, next_step: str | None = None) -> None:
+        super().__init__(f"{source!r}: {message}", next_step=next_step)
+        self.source = source
+
+
+class UnsupportedMediaError(MediaError):
+    """The content is none of the formats mmcrime reads, whatever its name says."""
+
+
+class UnsafeMediaError(MediaError):
+    """Reading on would cross a limit or reach something other than this input."""
+
+
+class CorruptMediaError(MediaError):
+    """The format is right but nothing in it decodes."""
+
+
+class ProviderError(MmcrimeError):
+    """A provider did not answer.
+
+    Args:
+        message: What happened.
+        provider: The provider's registered name.
+        retry_after: Seconds the service asked to wait, if it said so.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        retry_after: float | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.provider = provider
+        self.retry_after = retry_after
+
+
+class AuthenticationError(ProviderError):
+    """The service refused the key."""
+
+    default_next_step = "Check the key of this provider in the configuration."
+
+
+class RateLimitedError(ProviderError):
+    """The service asked to slow down."""
+
+    retryable = True
+
+
+class UnavailableError(ProviderError):
+    """The service could not be reached or failed on its side."""
+
+    retryable = True
+
+
+class InvalidResponseError(ProviderError):
+    """The service answered, but not with what was asked for."""
+
+
+class BudgetExceededError(MmcrimeError):
+    """A cap that the caller set (money, calls, tokens, time) would be crossed."""
+
+
+class EgressError(MmcrimeError):
+    """Something wanted to leave this machine while ``offline`` is set."""
+
+    default_next_step = "Set offline to false to allow it, or leave this source out."
+
+
+class AlertError(MmcrimeError):
+    """A notification could not be delivered. Recorded; never aborts an analysis."""
