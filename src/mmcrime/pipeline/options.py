@@ -70,9 +70,7 @@ class CallOptions:
 
 
 def _positive(name: str, value: float | None) -> None:
-    good = value is None or (
-        isinstance(value, int | float) and math.isfinite(value) and value > 0
-    )
+    good = value is None or (isinstance(value, int | float) and math.isfinite(value) and value > 0)
     if not good:
         raise ConfigError(
             f"{name}={value!r} is not a positive number of seconds.",
