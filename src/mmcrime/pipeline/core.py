@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fnmatch
 import logging
 import os
@@ -18,14 +19,14 @@ from collections.abc import (
 )
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 from mmcrime.config import Settings, load_settings
 from mmcrime.egress import Gate
 from mmcrime.errors import ConfigError, MmcrimeError, ModelNotFoundError
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.loop import LoopThread
-from mmcrime.pipeline.options import CallOptions
+from mmcrime.pipeline.options import CallArguments, CallOptions
 from mmcrime.pipeline.run import Emit, Job, new_request_id, run
 from mmcrime.pipeline.team import Team
 from mmcrime.plugins import Analyzer, Provider, Transcriber
@@ -89,7 +90,7 @@ class CrimeDetectionPipeline:
 
     # -- one source ---------------------------------------------------------------
 
-    def analyze(self, source: Any, **options: Any) -> Report:
+    def analyze(self, source: Any, **options: Unpack[CallArguments]) -> Report:
         """Analyse one source and wait for its report; works inside a running loop too.
 
         Args:
@@ -104,11 +105,11 @@ class CrimeDetectionPipeline:
         """
         return self._loop.run(self._strict(source, _call(options), _silent))
 
-    async def analyze_async(self, source: Any, **options: Any) -> Report:
+    async def analyze_async(self, source: Any, **options: Unpack[CallArguments]) -> Report:
         """Analyse one source; see `analyze`. Cancelling it stops its work."""
         return await _crossed(self._loop.submit(self._strict(source, _call(options), _silent)))
 
-    async def stream(self, source: Any, **options: Any) -> AsyncIterator[Event]:
+    async def stream(self, source: Any, **options: Unpack[CallArguments]) -> AsyncIterator[Event]:
         """Yield the events of one run as they happen; the last one holds the report.
 
         Leaving the iteration early cancels the run. Raises as `analyze` does.
@@ -117,7 +118,9 @@ class CrimeDetectionPipeline:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
 
         def emit(event: Event | None) -> None:
-            here.call_soon_threadsafe(events.put_nowait, event)
+            # The caller may have left and closed its loop before the run noticed.
+            with contextlib.suppress(RuntimeError):
+                here.call_soon_threadsafe(events.put_nowait, event)
 
         future = self._loop.submit(self._strict(source, _call(options), emit))
         future.add_done_callback(lambda _: emit(None))
@@ -130,7 +133,9 @@ class CrimeDetectionPipeline:
 
     # -- many sources -------------------------------------------------------------
 
-    def analyze_many(self, sources: Iterable[Any], **options: Any) -> Iterator[Report]:
+    def analyze_many(
+        self, sources: Iterable[Any], **options: Unpack[CallArguments]
+    ) -> Iterator[Report]:
         """Yield one report a source, in the order given, working ahead on a few.
 
         One source's failure is an undetermined report whose ``errors`` say why; only a
@@ -150,7 +155,11 @@ class CrimeDetectionPipeline:
                 future.cancel()
 
     def analyze_directory(
-        self, folder: str | os.PathLike[str], *, pattern: str | None = None, **options: Any
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        pattern: str | None = None,
+        **options: Unpack[CallArguments],
     ) -> Iterator[Report]:
         """Yield one report for every file below ``folder``, sorted by path.
 
@@ -204,7 +213,7 @@ class CrimeDetectionPipeline:
             return await self._within_limits(lambda: run(job))
         except ConfigError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # one bad file stops nothing else
             if not isinstance(error, MmcrimeError):
                 # Our own bug on one file must not lose the other files of a batch.
                 _log.exception("%s failed", job.name, extra={"request_id": job.request_id})
@@ -216,7 +225,7 @@ class CrimeDetectionPipeline:
                 given={
                     "source_id": options.source_id,
                     "recorded_at": options.recorded_at,
-                    "metadata": dict(options.metadata),
+                    "metadata": dict(options.metadata or {}),
                 },
             )
             emit(Reported(source=job.name, report=report))
@@ -259,7 +268,7 @@ def analyze(
     source: Any,
     *,
     config: str | os.PathLike[str] | Mapping[str, Any] | Settings | None = None,
-    **options: Any,
+    **options: Unpack[CallArguments],
 ) -> Report:
     """Analyse one source with a pipeline of its own; see `CrimeDetectionPipeline.analyze`."""
     with CrimeDetectionPipeline(config) as pipeline:
@@ -275,16 +284,23 @@ def files_below(folder: str | os.PathLike[str], *, pattern: str | None = None) -
     root = Path(folder)
     if not root.is_dir():
         raise ConfigError(f"{os.fspath(folder)!r} is no directory.", next_step="Name a folder.")
-    for where, folders, names in os.walk(root, followlinks=False):
+    closed: list[Path] = []
+
+    def remember(error: OSError) -> None:
+        # A folder that cannot be read becomes a report of its own: nothing is lost silently.
+        closed.append(Path(error.filename))
+
+    for where, folders, names in os.walk(root, onerror=remember, followlinks=False):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
             path = Path(where, name)
             fits = pattern is None or fnmatch.fnmatch(name, pattern)
             if fits and not name.startswith(".") and not path.is_symlink() and path.is_file():
                 yield path
+    yield from closed
 
 
-def _call(options: Mapping[str, Any]) -> CallOptions:
+def _call(options: CallArguments) -> CallOptions:
     try:
         return CallOptions(**options)
     except TypeError as error:

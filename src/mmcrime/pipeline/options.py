@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import get_args
+from typing import Any, TypedDict, get_args
 
 from mmcrime.errors import ConfigError
 from mmcrime.evidence import MediaKind
 from mmcrime.plugins import RunContext
+
+
+class CallArguments(TypedDict, total=False):
+    """The keyword arguments of ``analyze``; `CallOptions` says what each one means."""
+
+    kind: MediaKind | None
+    frame_interval: float | None
+    providers: Sequence[str] | None
+    analyzers: Sequence[str] | None
+    offline: bool | None
+    notify: bool
+    deadline: float | None
+    run: RunContext | None
+    source_id: str | None
+    recorded_at: datetime | None
+    metadata: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +60,7 @@ class CallOptions:
     run: RunContext | None = None
     source_id: str | None = None
     recorded_at: datetime | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in get_args(MediaKind):
@@ -78,19 +94,21 @@ def _positive(name: str, value: float | None) -> None:
         )
 
 
-def _names(name: str, value: object) -> None:
+def _names(name: str, value: Any) -> None:
     if value is None:
         return
-    good = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    if not good or not all(isinstance(item, str) for item in value):  # type: ignore[attr-defined]  # a Sequence by now
+    listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not (listed and all(isinstance(item, str) for item in value)):
         raise ConfigError(
             f"{name}={value!r} is not a list of names.", next_step=f'Write {name}=["name"].'
         )
 
 
-def _texts(name: str, value: object) -> None:
-    good = isinstance(value, Mapping) and all(
-        isinstance(key, str) and isinstance(item, str) for key, item in value.items()
+def _texts(name: str, value: Any) -> None:
+    good = (
+        value is None
+        or isinstance(value, Mapping)
+        and all(isinstance(key, str) and isinstance(item, str) for key, item in value.items())
     )
     if not good:
         raise ConfigError(

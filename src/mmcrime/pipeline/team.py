@@ -172,10 +172,10 @@ def _build(cls: type[_P], where: str, options: Mapping[str, Any]) -> _P:
         checked = cls.Options.model_validate(dict(options))
     except ValidationError as error:
         # include_input stays off: an option may be a secret.
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in (where, *first["loc"]))
+        problem = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in (where, *problem["loc"]))
         raise ConfigError(
-            f"{key!r}: {first['msg']}.",
+            f"{key!r}: {problem['msg']}.",
             next_step=f"Known options: {', '.join(cls.Options.model_fields) or 'none'}.",
         ) from error
     given = {name: getattr(checked, name) for name in cls.Options.model_fields}
