@@ -411,6 +411,11 @@ class Report(Record):
         )
 
     @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of what `to_json` writes."""
+        return cls.model_json_schema(mode="serialization")
+
+    @classmethod
     def from_json(cls, text: str | bytes) -> Report:
         """Read a report that `to_json` wrote.
 
