@@ -71,7 +71,7 @@ def test_an_answer_needs_a_probability_with_its_source() -> None:
     with pytest.raises(ValidationError, match="come together"):
         answered(probability_source=None)
     with pytest.raises(ValidationError, match="needs a probability"):
-        answered(probability=None, probability_source=None, segments=())
+        answered(outcome="not_detected", probability=None, probability_source=None)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf"), "x"])
