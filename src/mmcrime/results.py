@@ -30,6 +30,7 @@ from mmcrime.evidence import (
     SoundEvent,
     TranscriptSegment,
 )
+from mmcrime.reports import csv_table, flat, markdown, text
 
 SCHEMA_VERSION: Literal["1"] = "1"
 """Version of the report JSON. Readers accept this one and, later, the one before."""
@@ -407,15 +408,31 @@ class Report(Record):
             self.to_dict(thumbnails=thumbnails), indent=indent, ensure_ascii=False, allow_nan=False
         )
 
+    def to_text(self, *, colour: bool = False, width: int = 80) -> str:
+        """Return the report for a person at a terminal; see `mmcrime.reports.text`."""
+        return text.render(self.to_dict(), colour=colour, width=width)
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown, everything in it escaped."""
+        return markdown.render(self.to_dict())
+
+    def to_csv_row(self) -> dict[str, str]:
+        """Return the report as cells by column; see `mmcrime.reports.csv_table`."""
+        return csv_table.row(self.to_dict())
+
+    def to_flat(self) -> dict[str, Any]:
+        """Return the flat form of the original API; see `mmcrime.reports.flat`."""
+        return flat.to_flat(self.to_dict())
+
     @classmethod
-    def from_json(cls, text: str | bytes) -> Report:
+    def from_json(cls, data: str | bytes) -> Report:
         """Read a report that `to_json` wrote.
 
         Raises:
             ConfigError: If it is no report, or of a version this release cannot read.
         """
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "document"
