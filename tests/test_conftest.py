@@ -77,7 +77,7 @@ def test_caught():
     ("strict", "closing"),
     [
         ("0", "1 passed, 3 skipped, 1 xfailed, 1 error"),
-        ("1", "2 failed, 1 passed, 1 xfailed, 2 errors"),
+        ("1", "1 failed, 1 passed, 1 xfailed, 3 errors"),
     ],
 )
 def test_in_strict_mode_a_skip_is_a_failure(tmp_path: Path, strict: str, closing: str) -> None:

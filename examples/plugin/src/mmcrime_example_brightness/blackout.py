@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+import numpy as np
+from pydantic import Field
+
 from mmcrime.evidence import (
     Coverage,
     Evidence,
@@ -16,7 +19,6 @@ from mmcrime.evidence import (
 )
 from mmcrime.plugins import Analyzer, PluginOptions, RunContext
 from mmcrime.results import LOCAL_COST, Assessment, AssessmentKind, ErrorRecord
-from pydantic import Field
 
 _LOOKS_PER_SECOND = 2.0
 _MAX_SIDE = 64  # brightness needs no detail
@@ -74,8 +76,6 @@ class BlackoutAnalyzer(Analyzer):
 
     def _look(self, evidence: Evidence, duration: float) -> tuple[list[float], list[float]]:
         """Return the times of all pictures, and of the black ones."""
-        import numpy as np
-
         times, black = [], []
         for frame in evidence.clip(
             0.0, duration, fps=_LOOKS_PER_SECOND, max_side=_MAX_SIDE, grey=True
