@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import distribution, entry_points
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_every_dependency_of_the_base_and_of_the_extras_is_constrained() -> None
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines}
     project = PROJECT["project"]
-    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
     for requirement in wanted:
         name = re.match(r"[A-Za-z0-9._-]+", requirement).group().lower().replace("_", "-")
         # audioop left the standard library in 3.13; the lock is made with 3.11.

@@ -19,6 +19,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+import mmcrime
+
 RATE = 16_000
 FPS = 10
 SECONDS = 4
@@ -26,8 +28,6 @@ SECONDS = 4
 
 def main() -> int:
     """Check the environment, make a clip, analyse it, read the report back."""
-    import mmcrime
-
     check(
         Path(mmcrime.__file__).is_relative_to(sys.prefix),
         f"the wheel is tested, not {mmcrime.__file__}",
