@@ -140,8 +140,16 @@ class AnalyzersSettings(BaseModel):
 
     def enabled(self) -> dict[str, dict[str, Any]]:
         """Return the enabled analyzers with their own options (speech is none of them)."""
-        sections = {"motion": self.motion, "sound": self.sound, **(self.model_extra or {})}
+        sections = self._sections()
         return {name: section.options for name, section in sections.items() if section.enabled}
+
+    def options_of(self, name: str) -> dict[str, Any]:
+        """Return the own options of one analyzer, enabled or not."""
+        section = self._sections().get(name)
+        return section.options if section else {}
+
+    def _sections(self) -> dict[str, AnalyzerSettings]:
+        return {"motion": self.motion, "sound": self.sound, **(self.model_extra or {})}
 
 
 class Settings(Section):

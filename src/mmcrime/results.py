@@ -203,9 +203,12 @@ class Assessment(Record):
         return self
 
     @property
-    def vote_key(self) -> tuple[str, str | None, str | None]:
-        """What is counted once: (kind, provider, model) of what actually answered."""
-        return (self.kind, self.provider, self.model)
+    def vote_key(self) -> tuple[str, str, str]:
+        """What is counted once: (kind, provider, model) of what actually answered.
+
+        An analyzer that names no provider or model stands for itself.
+        """
+        return (self.kind, self.provider or self.analyzer, self.model or self.analyzer)
 
 
 class Incident(Record):
