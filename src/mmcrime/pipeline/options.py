@@ -85,9 +85,9 @@ class CallOptions:
         _texts("metadata", self.metadata)
 
 
-def _positive(name: str, value: float | None) -> None:
-    good = value is None or (isinstance(value, int | float) and math.isfinite(value) and value > 0)
-    if not good:
+def _positive(name: str, value: Any) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and math.isfinite(value) and value > 0):
         raise ConfigError(
             f"{name}={value!r} is not a positive number of seconds.",
             next_step="Give seconds greater than 0, or leave it out.",

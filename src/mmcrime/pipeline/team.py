@@ -135,7 +135,9 @@ class Team:
         if name not in self._providers:
             cls = registry.load_provider(name, allow=self._allow)
             section = self._settings.providers.get(name, ProviderSettings())
-            self._providers[name] = _build(cls, f"providers.{name}", _provider_options(section))
+            self._providers[name] = _build(
+                cls, f"providers.{name}", _provider_options(name, section)
+            )
         return self._providers[name]
 
     def _configured_transcriber(self) -> Transcriber | None:
@@ -156,14 +158,15 @@ def _no_twins(analyzers: Sequence[Analyzer]) -> None:
             )
 
 
-def _provider_options(section: ProviderSettings) -> dict[str, Any]:
+def _provider_options(name: str, section: ProviderSettings) -> dict[str, Any]:
+    key = section.require_key(name)
     shared = {
-        "api_key": section.api_key.get_secret_value() if section.api_key else None,
+        "api_key": key.get_secret_value() if key else None,
         "model": section.model,
         "base_url": section.base_url,
         "timeout": section.timeout,
     }
-    return {k: v for k, v in shared.items() if v is not None} | dict(section.model_extra or {})
+    return {k: v for k, v in shared.items() if v is not None} | section.options
 
 
 def _build(cls: type[_P], where: str, options: Mapping[str, Any]) -> _P:
@@ -172,7 +175,7 @@ def _build(cls: type[_P], where: str, options: Mapping[str, Any]) -> _P:
         checked = cls.Options.model_validate(dict(options))
     except ValidationError as error:
         # include_input stays off: an option may be a secret.
-        problem = error.errors(include_url=False, include_input=False)[0]
+        problem: Any = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in (where, *problem["loc"]))
         raise ConfigError(
             f"{key!r}: {problem['msg']}.",
