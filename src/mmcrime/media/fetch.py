@@ -9,15 +9,10 @@ addresses of the answer are checked, and the connection goes to exactly those ad
 
 from __future__ import annotations
 
-import ipaddress
-import queue
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NoReturn, TypeVar, cast
+from typing import BinaryIO
 
 import httpcore2
 import httpx2
@@ -25,19 +20,15 @@ import httpx2
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
 from mmcrime.errors import MediaError, UnsafeMediaError
+from mmcrime.media.addresses import Address, PinnedBackend, is_public, resolve_host, within
 
-__all__ = ["MAX_REDIRECTS", "Address", "fetch", "is_public", "resolve_host"]
-
-_T = TypeVar("_T")
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+__all__ = ["MAX_REDIRECTS", "fetch"]
 
 MAX_REDIRECTS = 5
 """Redirects that are followed; enough for a link shortener before a storage service."""
 _CONNECT_SECONDS = 10.0
 """Longest wait for one address, so that a dead one leaves time for the next."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _HEADERS = [
     ("User-Agent", "mmcrime"),
     ("Accept", "image/*, audio/*, video/*, */*;q=0.5"),
@@ -45,35 +36,6 @@ _HEADERS = [
     ("Accept-Encoding", "identity"),
     ("Connection", "close"),
 ]
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet.
-
-    IPv6 addresses that carry an IPv4 address (mapped, 6to4, NAT64) are judged by that
-    address as well; anything outside the global unicast range is refused.
-    """
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not address.is_multicast
-    if address in _NAT64:
-        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    if address.ipv4_mapped is not None:
-        return is_public(address.ipv4_mapped)
-    if address.sixtofour is not None and not is_public(address.sixtofour):
-        return False
-    # Teredo lies in a block that is not global, so that it needs no rule of its own.
-    return address in _GLOBAL_UNICAST and address.is_global
-
-
-def resolve_host(host: str, port: int) -> list[Address]:
-    """Ask the system's resolver for the addresses of a host.
-
-    Raises:
-        OSError: If there is no answer.
-    """
-    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    found = [ipaddress.ip_address(str(sockaddr[0])) for *_, sockaddr in answers]
-    return list(dict.fromkeys(found))
 
 
 def fetch(
@@ -146,21 +108,17 @@ class _Download:
         shown, port = _shown(url), url.port or (443 if url.scheme == "https" else 80)
         # A question to a name server leaves this machine too, so the gate comes first.
         self._gate.announce(what=f"GET {shown}", to=_host(url), purpose="fetch")
-        backend = _PinnedBackend(self._addresses(url, port), self._deadline)
+        backend = PinnedBackend(self._addresses(url, port), self._deadline)
         target = httpcore2.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
         )
+        context = httpx2.create_ssl_context(trust_env=False) if url.scheme == "https" else None
+        asked = [("Host", url.netloc.decode("ascii")), *_HEADERS]
+        waits = {"timeout": {"connect": _CONNECT_SECONDS}}
         with (
             self._translated(shown),
-            httpcore2.ConnectionPool(
-                ssl_context=httpx2.create_ssl_context(trust_env=False)
-                if url.scheme == "https"
-                else None,
-                network_backend=backend,
-            ) as pool,
-            pool.stream(
-                "GET", target, headers=[("Host", url.netloc.decode("ascii")), *_HEADERS]
-            ) as answer,
+            httpcore2.ConnectionPool(ssl_context=context, network_backend=backend) as pool,
+            pool.stream("GET", target, headers=asked, extensions=waits) as answer,
         ):
             headers = {k.lower(): v.decode("latin-1") for k, v in answer.headers}
             if answer.status in _REDIRECTS and b"location" in headers:
@@ -171,7 +129,7 @@ class _Download:
     def _addresses(self, url: httpx2.URL, port: int) -> list[str]:
         """Resolve the host once and refuse it if any of its addresses may not be reached."""
         try:
-            found = _within(lambda: self._resolve(_host(url), port), self._deadline)
+            found = within(lambda: self._resolve(_host(url), port), self._deadline)
         except TimeoutError as error:
             raise self._too_slow(_shown(url)) from error
         # UnicodeError: the resolver encodes names by rules of its own (empty labels).
@@ -184,7 +142,7 @@ class _Download:
         for address in found:
             if not self._allowed(address):
                 raise UnsafeMediaError(
-                    f"the host {_host(url)!r} has the address {str(address)!r}, which is not public.",
+                    f"the host {_host(url)!r} has the private address {str(address)!r}.",
                     source=_shown(url),
                     next_step="Set media.limits.allow_private_addresses if this host is yours.",
                 )
@@ -254,107 +212,6 @@ class _Download:
         )
 
 
-class _PinnedBackend(httpcore2.NetworkBackend):
-    """Connects to the addresses that were checked, whatever the host's name says now."""
-
-    def __init__(self, addresses: list[str], deadline: float) -> None:
-        self._addresses = addresses
-        self._deadline = deadline
-        self._sockets = httpcore2.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        failure: Exception = httpcore2.ConnectError("no address")
-        for address in self._addresses:
-            wait = min(_left(self._deadline), _CONNECT_SECONDS)
-            try:
-                stream = self._sockets.connect_tcp(
-                    address, port, wait, local_address, socket_options
-                )
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-            else:
-                return _DeadlineStream(stream, self._deadline)
-        raise failure
-
-    def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> NoReturn:
-        raise httpcore2.UnsupportedProtocol("only TCP is used")
-
-
-class _DeadlineStream(httpcore2.NetworkStream):
-    """A connection on which every read and write gets only the time that is left.
-
-    A timeout of the usual kind starts anew with each byte, so that a server that drips
-    its headers or body could hold a caller for ever.
-    """
-
-    def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(self._deadline))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(self._deadline))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore2.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, _left(self._deadline))
-        return _DeadlineStream(stream, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise httpcore2.ReadTimeout("the time for the whole download is over")
-    return left
-
-
-def _within(call: Callable[[], _T], deadline: float) -> _T:
-    """Run a call that knows no timeout (a name server may take minutes) until a deadline.
-
-    The thread of a call that is too slow is left behind; as a daemon it holds up nothing.
-
-    Raises:
-        TimeoutError: If the call is not done in time.
-    """
-    done: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            done.put((call(), None))
-        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread, not kept
-            done.put((None, error))
-
-    threading.Thread(target=work, name="mmcrime-resolve", daemon=True).start()
-    try:
-        result, error = done.get(timeout=max(0.0, deadline - time.monotonic()))
-    except queue.Empty:
-        raise TimeoutError("no answer in time") from None
-    if error is not None:
-        raise error
-    return cast("_T", result)
-
-
 def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
     """Parse a URL strictly; errors never show its query, user name or password."""
     source = "URL" if base is None else _shown(base)
@@ -373,8 +230,10 @@ def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
             source=source,
             next_step="Use an http or https URL, or a path.",
         )
-    if not url.host:
-        raise MediaError("the URL names no host.", source=source, next_step="Check the URL.")
+    if not url.host or not 0 < (url.port or 80) < 65_536:
+        raise MediaError(
+            "the URL names no host and port.", source=source, next_step="Check the URL."
+        )
     if url.userinfo:
         raise UnsafeMediaError(
             "a user name or password in a URL is not sent.",
