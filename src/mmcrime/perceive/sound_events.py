@@ -46,6 +46,8 @@ JOIN_SECONDS = 0.02
 """Windows this close are one run: rounding of time stamps, not a gap."""
 FLOOR_DB = -55.0
 """Steps below this level are never a bang: room noise of a quiet recording."""
+SILENCE = 1e-4
+"""Amplitude (-80 dB of full scale) that the noise of any live microphone exceeds."""
 FULL_SCALE = 16.0
 """Samples are limited to this; louder ones are damage, and their squares could overflow."""
 
@@ -61,10 +63,15 @@ class SoundEventDetector:
     Windows come in time order. After a break in time the detector starts afresh; what
     overlaps with sound already heard is dropped. Samples that are not finite count as
     silence.
+
+    Attributes:
+        audible: Whether anything above `SILENCE` was heard so far. A track without a
+            microphone behind it is silent, and hearing nothing in it proves nothing.
     """
 
     def __init__(self) -> None:
         self._run: _Run | None = None
+        self.audible = False
 
     def feed(self, window: AudioWindow) -> list[SoundEvent]:
         """Listen to one window and return the events that are now certain.
@@ -80,8 +87,11 @@ class SoundEventDetector:
                 f"expected mono sound at {SAMPLE_RATE} Hz, got shape {window.samples.shape!r} "
                 f"at {window.rate!r} Hz"
             )
+        if not len(window.samples):
+            return []
         samples = np.nan_to_num(window.samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
         samples = np.clip(samples, -FULL_SCALE, FULL_SCALE)
+        self.audible = self.audible or bool(np.any(np.abs(samples - samples.mean()) > SILENCE))
         events: list[SoundEvent] = []
         if self._run is not None and window.start > self._run.end + JOIN_SECONDS:
             events += self.finish()

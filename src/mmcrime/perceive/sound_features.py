@@ -177,11 +177,9 @@ def burst(samples: Array, at: int) -> Burst:
     spectrum = _spectrum(samples[start : start + _BURST])
     before = _spectrum(samples[start - 2 * _BURST : start - _BURST])
     power, earlier = spectrum[_BURST_BAND], before[_BURST_BAND]
+    hertz = _BURST_FREQUENCIES
     octaves = np.array(
-        [
-            spectrum[(low <= _BURST_FREQUENCIES) & (_BURST_FREQUENCIES < high)].sum()
-            for low, high in _OCTAVES
-        ]
+        [spectrum[(low <= hertz) & (hertz < high)].sum() for low, high in _OCTAVES]
     )
     shares = octaves / octaves.sum()
     return Burst(
