@@ -1,1 +1,53 @@
-"""Room ``media``."""
+"""Media in: open anything safely, decode frames and sound on demand.
+
+The public names are resolved when they are first used: importing this room loads
+neither PyAV nor numpy nor Pillow.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmcrime.media.handle import (
+        MediaHandle,
+        audio_windows,
+        motion_curve,
+        open_media,
+        sample_frames,
+    )
+    from mmcrime.media.motion import MotionScan
+    from mmcrime.media.source import Source, spool
+
+_HOMES = {
+    "MediaHandle": "handle",
+    "MotionScan": "motion",
+    "Source": "source",
+    "audio_windows": "handle",
+    "motion_curve": "handle",
+    "open_media": "handle",
+    "sample_frames": "handle",
+    "spool": "source",
+}
+
+__all__ = [
+    "MediaHandle",
+    "MotionScan",
+    "Source",
+    "audio_windows",
+    "motion_curve",
+    "open_media",
+    "sample_frames",
+    "spool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
