@@ -232,7 +232,7 @@ def _confidence(outcome: Outcome, kinds: Sequence[votes.Opinion]) -> Confidence:
 def _severity_reasons(found: Sequence[Incident]) -> tuple[str, ...]:
     return tuple(
         f"{i.id}: {i.crime_type} is {i.severity} in the taxonomy; "
-        f"{'two kinds of analyzer agree' if i.verification == 'confirmed' else 'one kind of analyzer'}"
+        + ("two kinds of analyzer agree" if i.verification == "confirmed" else "one kind saw it")
         for i in found
     )
 

@@ -26,6 +26,18 @@ class _Span:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A stretch that becomes an incident.
+
+    ``voters`` detected something but point at no instant of it.
+    """
+
+    start: float
+    end: float
+    voters: tuple[str, ...] = ()
+
+
 def fused_timeline(votes: Sequence[Assessment]) -> Timeline:
     """Fuse the votes' segments: mean within a kind, largest across kinds.
 
@@ -84,10 +96,10 @@ def incidents(votes: Sequence[Assessment], *, duration: float | None) -> tuple[I
         detected always has a place in time.
     """
     seers = [v for v in votes if v.outcome == "detected"]
-    windows = _hysteresis(_spans(seers))
+    windows = [_Window(*w) for w in _hysteresis(_spans(seers))]
     for voter in seers:
-        if not any(_overlaps(s, *w) for s in voter.segments for w in windows):
-            windows.append(_whole(voter, duration))
+        if not any(_supports(s, w) for s in voter.segments for w in windows):
+            windows.append(_Window(*_whole(voter, duration), voters=(voter.id,)))
     return tuple(
         _incident(f"incident-{number}", window, seers)
         for number, window in enumerate(_join(windows), 1)
@@ -122,52 +134,54 @@ def _hysteresis(spans: Sequence[_Span]) -> list[tuple[float, float]]:
     return windows
 
 
-def _join(windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    joined: list[tuple[float, float]] = []
-    for start, end in sorted(windows):
-        if joined and start - joined[-1][1] <= JOIN_WITHIN:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+def _join(windows: Sequence[_Window]) -> list[_Window]:
+    joined: list[_Window] = []
+    for window in sorted(windows, key=lambda w: (w.start, w.end, w.voters)):
+        if joined and window.start - joined[-1].end <= JOIN_WITHIN:
+            last = joined[-1]
+            joined[-1] = _Window(
+                last.start, max(last.end, window.end), (*last.voters, *window.voters)
+            )
         else:
-            joined.append((start, end))
+            joined.append(window)
     return joined
 
 
-def _overlaps(segment: Segment, start: float, end: float) -> bool:
-    """Whether the segment shares an instant with the window; a point counts as one."""
-    if segment.start == segment.end or start == end:
-        return segment.start <= end and start <= segment.end
-    return segment.start < end and start < segment.end
+def _supports(segment: Segment, window: _Window) -> bool:
+    """Whether a segment that is more than noise shares an instant with the window."""
+    if segment.score < HOLD_AT:
+        return False
+    if segment.start == segment.end or window.start == window.end:
+        return segment.start <= window.end and window.start <= segment.end
+    return segment.start < window.end and window.start < segment.end
 
 
-def _incident(
-    identifier: str, window: tuple[float, float], seers: Sequence[Assessment]
-) -> Incident:
-    start, end = window
-    support = [(v, s) for v in seers for s in v.segments if _overlaps(s, start, end)]
-    support.sort(key=lambda pair: (-pair[1].score, pair[1].start))
-    backers = list(dict.fromkeys(v.id for v, _ in support)) or [v.id for v in seers]
-    backing = [v for v in seers if v.id in backers]
+def _incident(identifier: str, window: _Window, seers: Sequence[Assessment]) -> Incident:
+    support = [(v, s) for v in seers for s in v.segments if _supports(s, window)]
+    support.sort(key=lambda pair: (-pair[1].score, pair[1].start, pair[0].id))
+    placed = {v.id for v, _ in support}
+    backing = sorted(
+        (v for v in seers if v.id in placed or v.id in window.voters), key=lambda v: v.id
+    )
     types = [s.crime_type or v.crime_type or UNKNOWN_TYPE for v, s in support]
     types += [v.crime_type or UNKNOWN_TYPE for v in backing]
     ordered = list(dict.fromkeys(types))
     top = support[0][1] if support else None
-    probability = top.score if top else max(v.probability or 0.0 for v in backing)
+    middle = (top.start + top.end) / 2 if top else window.start
+    # Only voters that point at this stretch of time can confirm each other.
+    kinds = {v.kind for v in backing if v.id in placed}
     return Incident(
         id=identifier,
-        start=start,
-        end=end,
-        peak=_clamp((top.start + top.end) / 2, start, end) if top else start,
+        start=window.start,
+        end=window.end,
+        peak=min(max(middle, window.start), window.end),
         crime_type=ordered[0],
         alternatives=tuple(ordered[1:]),
         severity=incident_severity(ordered[0], backing),
-        probability=probability,
-        verification="confirmed" if len({v.kind for v in backing}) > 1 else "not_verified",
-        assessment_ids=tuple(backers),
+        probability=top.score if top else max(v.probability or 0.0 for v in backing),
+        verification="confirmed" if len(kinds) > 1 else "not_verified",
+        assessment_ids=tuple(v.id for v in backing),
     )
-
-
-def _clamp(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
 
 
 def incident_severity(type_id: str, backing: Sequence[Assessment]) -> Severity:

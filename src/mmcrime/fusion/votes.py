@@ -73,9 +73,10 @@ def live_votes(assessments: Sequence[Assessment]) -> tuple[Assessment, ...]:
     return tuple(best.values())
 
 
-def _rank(assessment: Assessment) -> tuple[int, float]:
+def _rank(assessment: Assessment) -> tuple[int, float, str]:
+    """Order the answers of one voter; the id settles ties whatever order they came in."""
     order = {"not_detected": 0, "undetermined": 1, "detected": 2}
-    return (order[assessment.outcome], assessment.probability or 0.0)
+    return (order[assessment.outcome], assessment.probability or 0.0, assessment.id)
 
 
 def opinions(votes: Sequence[Assessment]) -> tuple[Opinion, ...]:

@@ -105,9 +105,8 @@ def _names(name: str, value: Any) -> None:
 
 
 def _texts(name: str, value: Any) -> None:
-    good = (
-        value is None
-        or isinstance(value, Mapping)
+    good = value is None or (
+        isinstance(value, Mapping)
         and all(isinstance(key, str) and isinstance(item, str) for key, item in value.items())
     )
     if not good:
