@@ -61,7 +61,7 @@ def load_settings(
     if isinstance(config, Mapping):
         data, name = expand_short_form(dict(config)), "the given configuration"
     else:
-        path = find_config(config, environ=variables)
+        path = find_config(config, environ=variables, dotenv=None)
         data = {} if path is None else expand_short_form(read_file(path))
         name = "the environment" if path is None else repr(str(path))
     data = merged(merged(data, _from_environment(variables)), overrides)
@@ -74,7 +74,10 @@ def load_settings(
 
 
 def find_config(
-    config: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+    config: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    dotenv: Path | None = Path(".env"),
 ) -> Path | None:
     """Return the configuration file that is used: named, ``$MMCRIME_CONFIG``, ./config.json.
 
@@ -83,7 +86,8 @@ def find_config(
     """
     if config is not None:
         return Path(config)
-    named = (os.environ if environ is None else environ).get(_CONFIG_VARIABLE)
+    variables = {**read_dotenv(dotenv), **(os.environ if environ is None else environ)}
+    named = variables.get(_CONFIG_VARIABLE)
     if named:
         return Path(named)
     return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
