@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from _common import make_clip, result
 
@@ -37,7 +38,7 @@ def main() -> None:
     )
 
 
-def measure(clip: Path) -> tuple[float, float, dict[str, object]]:
+def measure(clip: Path) -> tuple[float, float, dict[str, Any]]:
     """Return wall seconds, CPU seconds and the report of one analysis in a fresh process."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     output = subprocess.check_output(

@@ -21,12 +21,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
         pip = [sys.executable, "-m", "pip"]
-        wheel = [*pip, "wheel", "-qq", "--no-deps", "--wheel-dir", room, ROOT]
+        wheel = [*pip, "wheel", "-qq", "--no-deps", "--wheel-dir", folder, str(ROOT)]
         subprocess.run(wheel, check=True)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", room / "venv"], check=True)
-        python = room / "venv/bin/python"
-        install = [*pip, "--python", python, "install", "-qq", "-c", ROOT / "constraints.txt"]
-        subprocess.run([*install, *room.glob("*.whl")], check=True)
+        python = str(room / "venv/bin/python")
+        install = [*pip, "--python", python, "install", "-qq", "-c", str(ROOT / "constraints.txt")]
+        subprocess.run([*install, *map(str, room.glob("*.whl"))], check=True)
         (site,) = (room / "venv").glob("lib/python*/site-packages")
         sizes = {entry.name: size(entry) for entry in site.iterdir()}
         largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:6]

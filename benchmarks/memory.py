@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from _common import make_clip, result
 
@@ -70,7 +71,7 @@ def make_film(path: Path, seconds: float) -> None:
                     target.mux(packet)
 
 
-def analyse(film: Path) -> tuple[int, float, dict[str, object]]:
+def analyse(film: Path) -> tuple[int, float, dict[str, Any]]:
     """Return peak KiB of resident memory, CPU seconds and the report of a fresh process."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(

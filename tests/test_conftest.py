@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ def _datagram() -> None:
 
 
 @pytest.mark.parametrize("leave", [_connect, _open_connection, _look_up, _datagram])
-def test_nothing_leaves_the_machine_unnoticed(leave, network_guard: list[str]) -> None:
+def test_nothing_leaves_the_machine_unnoticed(
+    leave: Callable[[], None], network_guard: list[str]
+) -> None:
     with pytest.raises(Exception, match="tests have no network"):
         leave()
     assert network_guard

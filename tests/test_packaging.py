@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -103,13 +104,20 @@ def test_the_constraints_are_names_and_versions_only() -> None:
     assert "torch==2.13.0" in pins
 
 
+def test_the_lock_drops_local_versions_and_ourselves_and_always_pins_torch() -> None:
+    render = runpy.run_path(str(ROOT / "tools/lock.py"))["render"]
+    text = render({"Foo_Bar": "1.0+cpu", "mmcrime": "0.1.0", "torch": "2.9.0", "a.b": "3"})
+    pins = [line for line in text.splitlines() if not line.startswith("#")]
+    assert pins == ["a-b==3", "foo-bar==1.0", "torch==2.13.0"]
+
+
 def test_every_dependency_of_the_base_and_of_the_extras_is_constrained() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines}
     project = PROJECT["project"]
     wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
     for requirement in wanted:
-        name = re.match(r"[A-Za-z0-9._-]+", requirement).group().lower().replace("_", "-")
+        name = re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
         # audioop left the standard library in 3.13; the lock is made with 3.11.
         if name not in {"mmcrime", "audioop-lts"}:
             assert name in pinned, f"{name} is not in constraints.txt: run `make lock`"

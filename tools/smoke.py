@@ -32,8 +32,8 @@ def main() -> int:
         Path(mmcrime.__file__).is_relative_to(sys.prefix),
         f"the wheel is tested, not {mmcrime.__file__}",
     )
-    for program in ("ffmpeg", "ffprobe", "ffplay"):
-        check(shutil.which(program) is None, f"no {program} on the PATH")
+    for tool in ("ffmpeg", "ffprobe", "ffplay"):
+        check(shutil.which(tool) is None, f"no {tool} on the PATH")
     for module in ("torch", "moviepy", "sklearn", "faster_whisper"):
         check(find_spec(module) is None, f"no {module} in the base install")
     program = Path(sys.prefix) / "bin" / "mmcrime"
