@@ -18,14 +18,15 @@ __all__ = ["SphinxTranscriber"]
 
 _WORKER = Path(__file__).with_name("sphinx_worker.py")
 _SLOWEST = 10.0  # seconds of work per second of sound; 0.2 to 0.4 was measured on one core
+_SHORTEST = 0.1  # seconds; less holds no word, and the engine stumbles over a single frame
 _START = 30.0  # seconds that starting Python and loading the model may take
 
 
 class SphinxTranscriber(Transcriber):
     """English words from the model that comes with SpeechRecognition: offline, coarse.
 
-    It mishears a good part of clear speech and most of noisy speech, and it always
-    hears something: its words are hints (``reliability`` low), never findings. Only the
+    It mishears a good part of clear speech and most of noisy speech, and it hears
+    words in noise: its words are hints (``reliability`` low), never findings. Only the
     first minute is listened to unless told otherwise, because one second of sound takes
     0.2 to 0.4 s of one core.
     """
@@ -53,6 +54,8 @@ class SphinxTranscriber(Transcriber):
                 "set analyzers.speech.engine to 'whisper'.",
             )
         seconds = len(window.samples) / window.rate
+        if seconds < _SHORTEST:
+            return []
         try:
             async with asyncio.timeout(_START + _SLOWEST * seconds):
                 said = await _hear(to_pcm16(window.samples))

@@ -3,13 +3,14 @@
 The check is the WebRTC voice-activity detector that PocketSphinx carries, with an
 energy floor and smoothing around it. It saves the transcriber from silence and noise;
 it does not tell speech from everything else: screams, crying, geese, horns and thunder
-pass as speech too. That costs time, not truth, because the words come from the
+pass as speech too. Only steady noise (rain, fans), which the detector also takes for
+speech, is told apart, because its level hardly changes. That costs time, not truth, because the words come from the
 transcriber.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ _FLOOR = 1e-3  # RMS, -60 dBFS: below it lie the hum and dither of an idle micro
 _JOIN = 0.5  # pauses between words are shorter (seconds)
 _PAD = 0.25  # soft first and last sounds that the detector misses; at most half of _JOIN
 _LEAST = 0.12  # voiced seconds in all; a click or a door is shorter, a spoken digit longer
+_LIVELY = 2.0  # loudest frame over quietest, 6 dB; steady noise stays below, syllables do not
 _SAME_STRETCH = 1e-3  # windows whose times meet within this many seconds are one stretch
 
 
@@ -40,11 +42,19 @@ def to_pcm16(samples: NDArray[np.float32]) -> bytes:
 
 @dataclass(slots=True)
 class _Run:
-    """A run of voiced frames with short pauses."""
+    """A run of voiced frames with short pauses, and its extreme levels (RMS)."""
 
     start: float
     end: float
-    voiced: float
+    quietest: float
+    loudest: float
+    voiced: float = 0.0
+
+    @property
+    def speech(self) -> bool:
+        """Whether it is long enough and changes as speech does."""
+        lively = self.loudest >= _LIVELY * max(self.quietest, _FLOOR / _LIVELY)
+        return self.voiced >= _LEAST and lively
 
 
 class VoiceActivity:
@@ -57,7 +67,7 @@ class VoiceActivity:
     def __init__(self) -> None:
         self._detector: Vad
         self._rest: NDArray[np.float32]
-        self._stretch_start: float
+        self._told_until: float
         self._heard_until: float
         self._run: _Run | None
         self._begin(0.0)
@@ -73,8 +83,8 @@ class VoiceActivity:
         )
         whole = len(samples) // _FRAME * _FRAME
         at = window.start - len(self._rest) / SAMPLE_RATE
-        for index, voiced in enumerate(self._voiced(samples[:whole])):
-            found += self._step(at + index * _FRAME_SECONDS, voiced=voiced)
+        for index, (level, voiced) in enumerate(self._frames(samples[:whole])):
+            found += self._step(at + index * _FRAME_SECONDS, level, voiced=voiced)
         self._rest = samples[whole:].copy()
         self._heard_until = window.end
         return found
@@ -87,40 +97,43 @@ class VoiceActivity:
         # The detector adapts to its input: what lies behind a hole is a new input.
         self._detector = Vad(Vad.MEDIUM_STRICT, SAMPLE_RATE, _FRAME_SECONDS)
         self._rest = np.empty(0, np.float32)
-        self._stretch_start = self._heard_until = start
+        self._told_until = self._heard_until = start
         self._run = None
 
-    def _voiced(self, samples: NDArray[np.float32]) -> list[bool]:
+    def _frames(self, samples: NDArray[np.float32]) -> Iterator[tuple[float, bool]]:
+        """Yield the level of each frame and whether it is voiced."""
         pcm = to_pcm16(samples)
-        levels = np.frombuffer(pcm, "<i2").reshape(-1, _FRAME).astype(np.float32) / 32767.0
-        loud = np.sqrt(np.mean(levels**2, axis=1)) >= _FLOOR
+        frames = np.frombuffer(pcm, "<i2").reshape(-1, _FRAME).astype(np.float32) / 32767.0
         size = 2 * _FRAME
-        # The detector sees every frame, also quiet ones: it follows the background.
-        heard = (self._detector.is_speech(pcm[i * size : (i + 1) * size]) for i in range(len(loud)))
-        return [bool(speech and above) for speech, above in zip(heard, loud, strict=True)]
+        for index, level in enumerate(np.sqrt(np.mean(frames**2, axis=1)).tolist()):
+            # The detector sees every frame, also quiet ones: it follows the background.
+            speech = self._detector.is_speech(pcm[index * size : (index + 1) * size])
+            yield level, bool(speech) and level >= _FLOOR
 
-    def _step(self, at: float, *, voiced: bool) -> list[Interval]:
-        end = at + _FRAME_SECONDS
-        self._heard_until = end
+    def _step(self, at: float, level: float, *, voiced: bool) -> list[Interval]:
+        self._heard_until = end = at + _FRAME_SECONDS
+        closed: list[Interval] = []
         run = self._run
-        if run is not None and at - run.end > _JOIN:
-            closed = self._close()
-            self._run = _Run(at, end, _FRAME_SECONDS) if voiced else None
-            return closed
-        if voiced:
-            if run is None:
-                self._run = _Run(at, end, _FRAME_SECONDS)
-            else:
+        # What goes on and on is judged in pieces, so that a bang makes no hour of rain lively.
+        if run and (at - run.end > _JOIN or at - run.start >= MAX_SPEECH_WINDOW):
+            closed, run = self._close(), None
+        if run is None and voiced:
+            run = _Run(start=at, end=end, quietest=level, loudest=level)
+        if run:
+            run.quietest, run.loudest = min(run.quietest, level), max(run.loudest, level)
+            if voiced:
                 run.end = end
                 run.voiced += _FRAME_SECONDS
-        return []
+        self._run = run
+        return closed
 
     def _close(self) -> list[Interval]:
         run, self._run = self._run, None
-        if run is None or run.voiced < _LEAST:
+        if run is None or not run.speech:
             return []
-        start = max(run.start - _PAD, self._stretch_start)
-        return [(start, min(run.end + _PAD, self._heard_until))]
+        start = max(run.start - _PAD, self._told_until)
+        self._told_until = min(run.end + _PAD, self._heard_until)
+        return [(start, self._told_until)]
 
 
 def pack_speech(
