@@ -98,7 +98,7 @@ def test_a_worker_that_dies_is_a_typed_error_with_its_last_words(
     broken.write_text("raise SystemExit('no model here')")
     monkeypatch.setattr(sphinx, "_WORKER", broken)
     with pytest.raises(MmcrimeError, match="no model here"):
-        words(np.zeros(160, np.float32))
+        words(np.zeros(SAMPLE_RATE, np.float32))
 
 
 def test_a_module_in_the_working_directory_is_not_loaded(
@@ -106,7 +106,7 @@ def test_a_module_in_the_working_directory_is_not_loaded(
 ) -> None:
     (tmp_path / "pydub.py").write_text("raise SystemExit('hijacked')")
     monkeypatch.chdir(tmp_path)
-    assert words(np.zeros(160, np.float32)) == []
+    words(np.zeros(SAMPLE_RATE, np.float32))
 
 
 def test_it_is_found_under_its_name() -> None:

@@ -3,9 +3,9 @@
 The check is the WebRTC voice-activity detector that PocketSphinx carries, with an
 energy floor and smoothing around it. It saves the transcriber from silence and noise;
 it does not tell speech from everything else: screams, crying, geese, horns and thunder
-pass as speech too. Only steady noise (rain, fans), which the detector also takes for
-speech, is told apart, because its level hardly changes. That costs time, not truth, because the words come from the
-transcriber.
+pass as speech too. That costs time, not truth, because the words come from the
+transcriber. Steady noise (rain, fans), which the detector also takes for speech, is
+told apart here, because its level hardly changes.
 """
 
 from __future__ import annotations
