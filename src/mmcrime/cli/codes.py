@@ -32,6 +32,8 @@ _BASES: tuple[tuple[type[errors.MmcrimeError], int], ...] = (
     (errors.MediaError, MEDIA),
 )
 
+_NO_SERVICE = (None, "embedded")  # what the detectors that come with mmcrime name as provider
+
 
 def code_of(error_type: str) -> int | None:
     """Return the exit code for the name of an error class; None when it has none."""
@@ -59,7 +61,7 @@ def causes(report: Report, *, fail_on: Severity | None = None) -> Iterator[int]:
         if record.stage == "prepare":
             # Whatever the reason is called, nothing of the source was read.
             yield code_of(record.type) or MEDIA
-    asked = [a for a in report.assessments if a.runs == "cloud" or a.provider is not None]
+    asked = [a for a in report.assessments if a.runs == "cloud" or a.provider not in _NO_SERVICE]
     if asked and not any(a.status == "answered" for a in asked):
         yield PROVIDERS
     if any(a.error and code_of(a.error.type) == BUDGET for a in report.assessments):

@@ -14,7 +14,6 @@ from mmcrime.errors import ConfigError
 
 _SHOWN = 3  # problems named in one message
 _SECRET_SECTIONS = frozenset({"providers", "notification"})
-_PLAIN_KEYS = frozenset({"enabled", "timeout"})  # the keys in those that can hold no secret
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -53,10 +52,10 @@ def explain(error: ValidationError, name: str) -> ConfigError:
 
 def _quoted(location: tuple[int | str, ...], value: Any) -> str:
     parts = [str(part) for part in location]
-    # The dictionary's marker: there the location is the key itself, which may be anything.
-    if "[key]" in parts or any(is_secret_key(part) for part in parts):
+    if any(is_secret_key(part) for part in parts):
         return "what is there"
-    if parts[:1] and parts[0] in _SECRET_SECTIONS and parts[-1] not in _PLAIN_KEYS:
+    if parts[:1] and parts[0] in _SECRET_SECTIONS and not isinstance(value, (int, float)):
+        # A key may stand in the wrong place of these, so no text of theirs is quoted.
         return "what is there"
     if isinstance(value, (dict, list, tuple)):
         return "a section" if isinstance(value, dict) else "a list"

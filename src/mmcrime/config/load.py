@@ -28,7 +28,8 @@ DEFAULT_FILE = Path("config.json")
 
 _PREFIX = "MMCRIME_"
 _CONFIG_VARIABLE = "MMCRIME_CONFIG"
-_NOT_SETTINGS = frozenset({_CONFIG_VARIABLE, "MMCRIME_SHARED"})  # ours, but no settings
+# Ours, but no settings: the two others are for the tests of mmcrime.
+_NOT_SETTINGS = frozenset({_CONFIG_VARIABLE, "MMCRIME_SHARED", "MMCRIME_STRICT"})
 _LATER = frozenset({"mode", "panel", "fallback", "budget", "cache", "alerts", "store"})
 _LATER_OF_PROVIDERS = frozenset({"requests_per_minute", "tokens_per_minute", "max_concurrency"})
 

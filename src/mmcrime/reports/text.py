@@ -38,7 +38,7 @@ def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
     """
     page = _Page(colour=colour, width=max(40, width))
     page.styled(BANNER.upper(), _BOLD)
-    page.line(clean(report["source"], limit=200))
+    page.line(clean(report["source"], limit=200) or "(no name)")
     page.line(facts(report["media"]))
     page.blank()
     _verdict(page, report["verdict"])
