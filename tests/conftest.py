@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("MMCRIME_STRICT") == "1"
+
+# A deadline for one example measures how busy the machine is. In CI the examples are the same
+# every time, so that a change is judged by what it changes.
+settings.register_profile("mmcrime", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("mmcrime")
 
 
 @pytest.fixture(scope="session")
