@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
+from footage import clicks, steady, write_clip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,6 @@ from mmcrime.evidence import AudioWindow, MediaKind, TranscriptSegment
 from mmcrime.media.handle import MediaHandle, open_media
 from mmcrime.plugins import Analyzer, Transcriber
 from mmcrime.results import Assessment, AssessmentKind, Report, Segment
-from mmcrime.testing.footage import write_clip
 
 FAULTS: tuple[Callable[[], BaseException], ...] = (
     lambda: CorruptMediaError("injected", source="clip"),
@@ -115,7 +116,9 @@ class Fated(Analyzer):
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds of something that moves, with sound."""
-    return write_clip(tmp_path_factory.mktemp("promises") / "clip.mp4", seconds=3)
+    target = tmp_path_factory.mktemp("promises") / "clip.mp4"
+    write_clip(target, times=steady(3.0), sound=clicks(3.0, [1.0, 2.0]))
+    return target
 
 
 PLANS = st.dictionaries(
@@ -157,7 +160,9 @@ def run(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(plan=PLANS, fates=FATES, speech_dies=st.booleans(), min_votes=st.integers(1, 4))
 def test_no_fault_anywhere_becomes_an_answer(
     clip: Path, plan: dict[str, Any], fates: list[str], speech_dies: bool, min_votes: int
@@ -188,7 +193,7 @@ def test_no_fault_anywhere_becomes_an_answer(
     # Promise 4: nothing is examined twice or outside; what is missing is stated.
     for coverage in (result.coverage.video, result.coverage.sound, result.coverage.speech):
         pieces = sorted([*coverage.examined, *((g.start, g.end) for g in coverage.gaps)])
-        assert all(a[1] <= b[0] + 1e-6 for a, b in zip(pieces, pieces[1:], strict=False))
+        assert all(a[1] <= b[0] + 1e-6 for a, b in pairwise(pieces))
         assert sum(e - s for s, e in pieces) == pytest.approx(result.media.duration, abs=0.3)
         assert all(g.reason for g in coverage.gaps)
     # Promise 5: every number has a source.
@@ -201,4 +206,4 @@ def test_no_fault_anywhere_becomes_an_answer(
         told = " ".join(e.message for e in result.errors)
         gaps = any(g for c in (result.coverage.video, result.coverage.sound) for g in c.gaps)
         assert told or gaps
-    assert Report.from_json(result.to_json()) == result
+    assert Report.from_json(result.to_json(thumbnails=True)) == result
