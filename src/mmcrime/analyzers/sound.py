@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from mmcrime.evidence import Evidence, SoundEvent, SoundLabel
 from mmcrime.plugins import Analyzer, RunContext
 from mmcrime.results import (
@@ -20,10 +24,10 @@ SCREAM_PROBABILITY = 0.51
 """The same of 4 right among 4 recordings with a scream found (12 files are cuts of 4)."""
 QUIET_PROBABILITY = 0.08
 """Upper end of the 95 % Wilson interval of 1 incident sound among 68 files found quiet."""
-STRONG = 0.9
-"""Score from which an event decides: the faintest true shot of the benchmark has 0.94."""
+STRONG: Mapping[SoundLabel, float] = MappingProxyType({"impulsive": 0.935, "scream": 0.9})
+"""Scores from which an event decides: what the least clear file of each class reaches."""
 WEAK_SHARE = 0.5
-"""An event below `STRONG` moves the probability half-way; too few such events to measure."""
+"""An event below that moves the probability half-way; too few such events to measure."""
 LOW_COVERAGE = 0.5
 """Share of the duration that must have been listened to before silence means anything."""
 
@@ -145,15 +149,19 @@ def _outcome(
     if not events:
         return ("undetermined" if low_coverage else "not_detected"), None
     decisive = max(events, key=lambda event: (_chance(event), event.score))
-    if decisive.label != "siren" and decisive.score >= STRONG:
+    if _is_strong(decisive):
         return "detected", decisive
     return "undetermined", decisive
+
+
+def _is_strong(event: SoundEvent) -> bool:
+    return event.score >= STRONG.get(event.label, math.inf)
 
 
 def _chance(event: SoundEvent) -> float:
     """Return the chance that a sound of an incident is under way during the event."""
     full = _PROBABILITY[event.label]
-    share = 1.0 if event.score >= STRONG else WEAK_SHARE
+    share = 1.0 if _is_strong(event) else WEAK_SHARE
     return QUIET_PROBABILITY + share * (full - QUIET_PROBABILITY)
 
 
