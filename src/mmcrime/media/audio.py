@@ -1,0 +1,211 @@
+"""The sound of a recording as mono windows at 16 kHz, in flat memory.
+
+Sound is decoded packet by packet, put together to chunks of about a second (one call of
+the resampler each), resampled to 16-bit mono and turned into floats by numpy. 16-bit is
+on the way on purpose: for it FFmpeg scales the mix of several channels so that it cannot
+leave the range, which it does not do for floats.
+
+Holes between time stamps stay holes: no window bridges one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+from mmcrime.evidence import SAMPLE_RATE, AudioWindow
+from mmcrime.media.container import Container
+from mmcrime.media.streams import READ_ERRORS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mmcrime.media.timeline import Recording, StreamSpan
+
+__all__ = ["windows"]
+
+_HOLE = 0.05
+"""Seconds between the end of one packet and the start of the next from which on it is a
+hole. Containers round time stamps to milliseconds; AAC and MP3 packets last 20 to 26 ms."""
+
+_WARM_UP = 0.5  # seconds decoded before the wanted start: MP3 and AAC lean on earlier packets
+_CHUNK = 1.0  # seconds handed to the resampler at a time
+
+_Piece = tuple[float, "NDArray[np.float32]"]  # media time of the first sample, samples
+
+
+def windows(
+    recording: Recording, start: float, end: float, *, seconds: float = 30.0
+) -> Iterator[AudioWindow]:
+    """Yield mono windows of at most ``seconds`` that lie inside ``[start, end)``.
+
+    Windows are consecutive; one that meets a hole or the end is shorter. Sound that does
+    not decode is left out and shows as a hole.
+
+    Args:
+        recording: The sound or video.
+        start: Media seconds.
+        end: Media seconds; the duration limit cuts it.
+        seconds: Longest window.
+
+    Raises:
+        ValueError: If ``seconds`` is not positive.
+        MediaError: If the recording cannot be opened any more.
+    """
+    length = round(seconds * SAMPLE_RATE) if math.isfinite(seconds) else 0
+    if length < 1:
+        raise ValueError(f"seconds must be positive, not {seconds!r}")
+    end = min(end, recording.end)
+    kept: list[NDArray[np.float32]] = []
+    held = 0
+    at = start
+    for time, samples in _inside(_pieces(recording, start, end), start, end):
+        if kept and abs(time - (at + held / SAMPLE_RATE)) > 1.5 / SAMPLE_RATE:
+            yield AudioWindow(start=at, samples=np.concatenate(kept))
+            kept, held = [], 0
+        if not kept:
+            at = time
+        kept.append(samples)
+        held += len(samples)
+        while held >= length:
+            joined = np.concatenate(kept)
+            yield AudioWindow(start=at, samples=joined[:length])
+            at += length / SAMPLE_RATE
+            kept, held = [joined[length:]], held - length
+    if held:
+        yield AudioWindow(start=at, samples=np.concatenate(kept))
+
+
+def _inside(pieces: Iterator[_Piece], start: float, end: float) -> Iterator[_Piece]:
+    """Cut pieces to the samples that lie inside ``[start, end)``."""
+    for time, samples in pieces:
+        first = max(0, math.ceil((start - time) * SAMPLE_RATE - 1e-3))
+        stop = math.floor((end - time) * SAMPLE_RATE + 1e-3)
+        if stop <= 0:
+            return
+        if first < min(stop, len(samples)):
+            yield time + first / SAMPLE_RATE, samples[first:stop]
+
+
+def _pieces(recording: Recording, start: float, end: float) -> Iterator[_Piece]:
+    """Yield resampled sound from at or before ``start`` up to about ``end``."""
+    span = recording.timeline.audio
+    if span is None or start >= min(end, span.end) or end <= span.start:
+        return
+    if start > span.start + 2 * _WARM_UP:
+        with recording.open() as container:
+            pieces = _sought(recording, container, span, start)
+            first = next(pieces, None)
+            # Without an index, or into a hole, a seek may lead past the place.
+            if first is not None and first[0] <= start:
+                yield first
+                yield from pieces
+                return
+    with recording.open() as container:
+        yield from _resampled(recording, container, span)
+
+
+def _sought(
+    recording: Recording, container: Container, span: StreamSpan, start: float
+) -> Iterator[_Piece]:
+    if container.audio is None:
+        return
+    try:
+        container.seek(start - _WARM_UP + recording.timeline.origin, container.audio)
+    except READ_ERRORS:
+        return
+    yield from _resampled(recording, container, span)
+
+
+def _resampled(recording: Recording, container: Container, span: StreamSpan) -> Iterator[_Piece]:
+    """Decode from where the container stands; a new run begins behind each hole."""
+    if container.audio is None:
+        return
+    clock = recording.clock(container.audio, span)
+    run: _Run | None = None
+    for frame in container.audio_frames():
+        if frame.samples < 1 or frame.sample_rate < 1:
+            continue
+        time = clock.time(frame)
+        if run is None or not run.continues(frame, time):
+            # Time never runs backwards: early samples follow behind what was heard.
+            at = time if run is None else max(time, run.end)
+            if run is not None:
+                yield from run.finish()
+            run = _Run(frame, at)
+        yield from run.add(frame)
+    if run is not None:
+        yield from run.finish()
+
+
+class _Run:
+    """A stretch of sound without a hole and without a change of its format."""
+
+    def __init__(self, frame: AudioFrame, start: float) -> None:
+        self._start = start
+        self._rate = frame.sample_rate
+        self._shape = _shape(frame)
+        self._heard = 0  # samples put in, at the rate of the source
+        self._given = 0  # samples put out, at SAMPLE_RATE
+        self._fifo = AudioFifo()
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+
+    @property
+    def end(self) -> float:
+        """Media time just after the last sample that was put in."""
+        return self._start + self._heard / self._rate
+
+    def continues(self, frame: AudioFrame, time: float) -> bool:
+        """Whether a frame follows without a hole and in the same format."""
+        return abs(time - self.end) <= _HOLE and _shape(frame) == self._shape
+
+    def add(self, frame: AudioFrame) -> Iterator[_Piece]:
+        """Put in one decoded frame; yield what is ready."""
+        clean = _finite(frame)
+        clean.pts = None  # times are kept here; the queue would insist on gapless stamps
+        self._heard += frame.samples
+        self._fifo.write(clean)
+        if self._fifo.samples >= _CHUNK * self._rate:
+            yield from self._resample(self._fifo.read())
+
+    def finish(self) -> Iterator[_Piece]:
+        """Yield what is left in the queue and in the resampler."""
+        if self._fifo.samples:
+            yield from self._resample(self._fifo.read())
+        if self._heard:
+            yield from self._resample(None)
+
+    def _resample(self, chunk: AudioFrame | None) -> Iterator[_Piece]:
+        try:
+            frames = self._resampler.resample(chunk)
+        except (*READ_ERRORS, ValueError):  # a layout that cannot be mixed: nothing to hear
+            return
+        for frame in frames:
+            samples = frame.to_ndarray()[0].astype(np.float32) / np.float32(32768)
+            yield self._start + self._given / SAMPLE_RATE, samples
+            self._given += len(samples)
+
+
+def _shape(frame: AudioFrame) -> tuple[int, str, str, int]:
+    layout = frame.layout
+    return frame.sample_rate, frame.format.name, layout.name, layout.nb_channels
+
+
+def _finite(frame: AudioFrame) -> AudioFrame:
+    """Return the frame with silence in place of samples that are not numbers."""
+    if frame.format.name not in {"flt", "fltp", "dbl", "dblp"}:
+        return frame
+    samples: NDArray[Any] = frame.to_ndarray()
+    if np.isfinite(samples).all():
+        return frame
+    cleaned: NDArray[Any] = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    fresh = AudioFrame.from_ndarray(cleaned, format=frame.format.name, layout=frame.layout.name)
+    fresh.sample_rate = frame.sample_rate
+    fresh.time_base = frame.time_base
+    return fresh

@@ -1,0 +1,238 @@
+"""Opening hostile containers: pinned demuxer, no other file, limits, one clock.
+
+PyAV gets a nameless file object and the demuxer that the content asked for. The demuxer
+may open nothing else: no protocol is allowed, data references of QuickTime files are
+off, and the callback that FFmpeg calls to open another resource refuses everything.
+
+Media time is ``t = pts * time_base - origin``, the origin being the start of the earliest
+selected stream. It is measured once per file by a packet scan and used by every later
+opening, so that all readers of one file share one clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+
+import av
+import av.error
+
+from mmcrime.config import Limits
+from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
+from mmcrime.evidence import Interval
+from mmcrime.media.streams import READ_ERRORS, reason_of, select
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+    from mmcrime.media.sniff import Sniffed
+
+__all__ = ["Container", "FrameClock", "open_container"]
+
+_CONTAINER_OPTIONS = {
+    "protocol_whitelist": "",  # nothing may be opened through any protocol, not even file:
+    "probesize": str(5_000_000),  # FFmpeg's default; stated because an upload must not raise it
+    "analyzeduration": str(5_000_000),  # microseconds; as above
+}
+_DEMUXER_OPTIONS = {"mov": {"enable_drefs": "0", "use_absolute_path": "0"}}
+_MOST_READ_ERRORS = 16  # a demuxer that fails this often without one packet is given up
+
+_JOINED_DAMAGE = 0.5  # seconds between bad packets that count as one stretch: few entries a day
+
+FrameT = TypeVar("FrameT", "VideoFrame", "AudioFrame")
+
+
+class _Nameless:
+    """A file object without a name, so that no demuxer can derive a sibling's name."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+def _refuse(url: str, flags: int, options: dict[str, Any]) -> NoReturn:  # noqa: ARG001 - PyAV calls it
+    raise PermissionError("a container may not open anything else")
+
+
+class FrameClock:
+    """Gives every frame of one decoding run its media time.
+
+    Frames without a presentation time get their decoding time, and without that the
+    previous time plus one frame.
+
+    Args:
+        stream: The stream that is decoded.
+        origin: Start of media time, in seconds on the container's own clock.
+        spacing: Seconds between frames, for frames without any time stamp.
+    """
+
+    def __init__(self, stream: Stream, *, origin: float, spacing: float) -> None:
+        self._time_base = stream.time_base
+        self._origin = origin
+        self._spacing = spacing
+        self._next = 0.0
+
+    def time(self, frame: VideoFrame | AudioFrame) -> float:
+        """Return the media time of a frame, in seconds."""
+        base = frame.time_base or self._time_base
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        time = self._next
+        if stamp is not None and base is not None:
+            time = float(stamp * base) - self._origin
+        self._next = time + self._spacing
+        return time
+
+
+@dataclass(kw_only=True, eq=False)
+class Container:
+    """One opened container; belongs to one thread.
+
+    Attributes:
+        raw: PyAV's container.
+        video: The selected picture stream; its decoder is open.
+        audio: The selected sound stream; its decoder is open.
+        skipped: Why other streams were not selected, in words.
+        damaged: Where packets could not be decoded so far, in seconds on the
+            container's own clock. With ``frame_threads`` a decoder reports an error up
+            to two pictures late.
+        encrypted: Packets that were left out because they are encrypted.
+    """
+
+    raw: InputContainer
+    video: VideoStream | None
+    audio: AudioStream | None
+    skipped: tuple[str, ...]
+    damaged: list[Interval] = field(default_factory=list)
+    encrypted: int = 0
+
+    def packets(self, *streams: Stream) -> Iterator[Packet[Any]]:
+        """Yield the readable, unencrypted packets of some streams up to the end of the file.
+
+        Errors in the middle are read past; the end-of-file packets with which PyAV asks
+        for a flush are left out.
+        """
+        failures = 0
+        demuxer = self.raw.demux(*streams)
+        while failures < _MOST_READ_ERRORS:
+            try:
+                packet = next(demuxer, None)
+            except READ_ERRORS:
+                failures += 1
+                demuxer = self.raw.demux(*streams)  # a generator that raised is finished
+                continue
+            if packet is None:
+                return
+            if packet.size == 0:
+                continue
+            failures = 0
+            if packet.has_sidedata("encryption_info"):
+                self.encrypted += 1
+            else:
+                yield packet
+
+    def video_frames(self) -> Iterator[VideoFrame]:
+        """Decode the selected picture stream from where the container stands."""
+        if self.video is None:
+            return iter(())
+        return self._decoded(self.video, self.video.decode)
+
+    def audio_frames(self) -> Iterator[AudioFrame]:
+        """Decode the selected sound stream from where the container stands."""
+        if self.audio is None:
+            return iter(())
+        # The type stub of PyAV does not know that a packet of None flushes a sound decoder.
+        return self._decoded(self.audio, self.audio.codec_context.decode)
+
+    def _decoded(
+        self, stream: Stream, decode: Callable[[Packet[Any] | None], list[FrameT]]
+    ) -> Iterator[FrameT]:
+        """Decode what can be decoded; where it cannot is noted in `damaged`."""
+        for packet in self.packets(stream):
+            try:
+                frames = decode(packet)
+            except READ_ERRORS:
+                self._note_damage(packet)
+                continue
+            yield from frames
+        with suppress(*READ_ERRORS):  # what the decoder still held is lost with its error
+            yield from decode(None)
+
+    def _note_damage(self, packet: Packet[Any]) -> None:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None or packet.time_base is None:
+            return
+        start = float(stamp * packet.time_base)
+        end = start + float((packet.duration or 0) * packet.time_base)
+        if self.damaged and abs(start - self.damaged[-1][1]) <= _JOINED_DAMAGE:
+            first, last = self.damaged[-1]
+            self.damaged[-1] = (min(first, start), max(last, end))
+        else:
+            self.damaged.append((start, end))
+
+    def seek(self, seconds: float, stream: Stream) -> None:
+        """Go to the last keyframe at or before a time on the container's own clock.
+
+        Raises:
+            FFmpegError: If the container cannot seek there.
+        """
+        base = stream.time_base
+        if base is None:
+            raise av.error.InvalidDataError(0, "the stream has no time base")
+        self.raw.seek(int(seconds / base), stream=stream, backward=True)
+
+
+@contextmanager
+def open_container(
+    file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str, frame_threads: bool = False
+) -> Iterator[Container]:
+    """Open a container for reading and select its streams (see `select`).
+
+    Args:
+        file: Positioned at its beginning; not closed here.
+        sniffed: What the content is; names the demuxer.
+        limits: What the input may cost.
+        source: The name of the input, for messages.
+        frame_threads: Decode two pictures at a time: for long runs without a seek.
+
+    Raises:
+        UnsupportedMediaError: It is a picture, or as `select`.
+        CorruptMediaError: It cannot be opened, or as `select`.
+        UnsafeMediaError: As `select`.
+    """
+    raw = _open_raw(file, sniffed, limits=limits, source=source)
+    try:
+        used = select(raw, limits=limits, source=source, frame_threads=frame_threads)
+        yield Container(raw=raw, video=used.video, audio=used.audio, skipped=used.skipped)
+    finally:
+        raw.close()
+
+
+def _open_raw(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str) -> InputContainer:
+    if sniffed.demuxer is None:
+        raise UnsupportedMediaError(f"{sniffed.format} is not a container.", source=source)
+    try:
+        return av.open(
+            _Nameless(file),
+            mode="r",
+            format=sniffed.demuxer,
+            # Stream options reach the decoders that FFmpeg opens while it probes.
+            options={"max_pixels": str(limits.max_pixels), "threads": "1"},
+            container_options=_CONTAINER_OPTIONS | _DEMUXER_OPTIONS.get(sniffed.demuxer, {}),
+            metadata_errors="replace",  # tags in odd encodings must not fail the file
+            io_open=_refuse,
+        )
+    except (*READ_ERRORS, ValueError) as error:  # ValueError: PyAV on impossible headers
+        raise CorruptMediaError(
+            f"the {sniffed.format} container cannot be opened ({reason_of(error)}).",
+            source=source,
+            next_step="Check that the file was copied completely.",
+        ) from error

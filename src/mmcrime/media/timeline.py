@@ -1,0 +1,261 @@
+"""What a packet scan measures: where streams start and end, and where keyframes lie.
+
+Headers lie, so nothing here is taken from them. A scan reads every packet and decodes
+only the first picture and the first sound: 60 minutes of 25 frames a second take about
+0.6 s of CPU.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import numpy as np
+
+from mmcrime.config import Limits
+from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
+from mmcrime.evidence import Interval
+from mmcrime.media.container import Container, FrameClock, open_container
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+    from numpy.typing import NDArray
+
+    from mmcrime.media.sniff import Sniffed
+
+__all__ = ["Recording", "StreamSpan", "Timeline", "measure"]
+
+_MOST_PACKETS = 8_000_000  # 24 hours at 90 packets a second; 64 MiB of time stamps
+_LONGEST_PRIMING = 0.2  # seconds of encoder priming that a sound decoder drops at the start
+
+
+class Spool(Protocol):
+    """Where the bytes are: gives a fresh, independent handle each time."""
+
+    def open(self) -> BinaryIO:
+        """Return a new handle, positioned at the beginning."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StreamSpan:
+    """What was measured of one stream, in media seconds.
+
+    Attributes:
+        start: Presentation time of its first packet.
+        end: End of its last packet.
+        packets: Number of packets.
+        times: Sorted presentation times of its packets (pictures only).
+        keyframes: Sorted presentation times of its keyframes (pictures only).
+    """
+
+    start: float
+    end: float
+    packets: int
+    times: NDArray[np.float64]
+    keyframes: NDArray[np.float64]
+
+    @property
+    def interval(self) -> Interval:
+        """The stretch of media time that the stream fills."""
+        return (self.start, self.end)
+
+    @property
+    def spacing(self) -> float:
+        """Mean seconds between packets; 0.04 where there is but one."""
+        return (self.end - self.start) / self.packets if self.end > self.start else 0.04
+
+    def shown_at(self, time: float) -> float:
+        """Return when the picture that is on screen at a time was put there."""
+        index = int(np.searchsorted(self.times, time + 1e-6, side="right")) - 1
+        return float(self.times[max(index, 0)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Timeline:
+    """The measured clock of one file.
+
+    Attributes:
+        origin: Media time 0 on the container's own clock, in seconds.
+        video: The selected picture stream, if something of it decodes.
+        audio: The selected sound stream, if something of it decodes.
+        size: Upright width and height of the first picture.
+        fps: Frames a second that the container states, if it does.
+        tags: The container's tags.
+        skipped: Streams that are not used, and why, in words.
+    """
+
+    origin: float
+    video: StreamSpan | None
+    audio: StreamSpan | None
+    size: tuple[int, int] | None
+    fps: float | None
+    tags: dict[str, str]
+    skipped: tuple[str, ...]
+
+    @property
+    def duration(self) -> float:
+        """Seconds from media time 0 to the end of the last stream."""
+        return max(span.end for span in (self.video, self.audio) if span is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Recording:
+    """A measured sound or video file that every reader opens for itself.
+
+    Attributes:
+        spool: Where the bytes are.
+        sniffed: What the content is.
+        limits: What the input may cost.
+        source: The name of the input, for messages.
+        timeline: Its measured clock.
+    """
+
+    spool: Spool
+    sniffed: Sniffed
+    limits: Limits
+    source: str
+    timeline: Timeline
+
+    @contextmanager
+    def open(self, *, frame_threads: bool = False) -> Iterator[Container]:
+        """Open the file anew; see `open_container`."""
+        with (
+            self.spool.open() as file,
+            open_container(
+                file,
+                self.sniffed,
+                limits=self.limits,
+                source=self.source,
+                frame_threads=frame_threads,
+            ) as container,
+        ):
+            yield container
+
+    def clock(self, stream: Stream, span: StreamSpan) -> FrameClock:
+        """Return the clock of one decoding run."""
+        return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing)
+
+    @property
+    def end(self) -> float:
+        """Where decoding stops: the end of the media or the duration limit."""
+        return min(self.timeline.duration, self.limits.max_duration)
+
+
+def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> Timeline:
+    """Scan all packets and decode the first picture and sound.
+
+    Raises:
+        MediaError: As `open_container`; CorruptMediaError also if nothing decodes, and
+            UnsupportedMediaError if what does not decode is encrypted.
+    """
+    with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
+        video, audio = _Tally(c.video), _Tally(c.audio)
+        tallies = {tally.index: tally for tally in (video, audio)}
+        for packet in c.packets(*(s for s in (c.video, c.audio) if s is not None)):
+            tallies[packet.stream_index].add(packet)
+            if video.packets + audio.packets >= _MOST_PACKETS:
+                break
+        encrypted = c.encrypted
+    with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
+        picture = next(c.video_frames(), None) if video.packets else None
+    with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
+        sound_start = _first_sound(c) if audio.packets else None
+        if picture is None and sound_start is None:
+            raise _nothing_decodes(source, video.packets + audio.packets, encrypted)
+        skipped = list(c.skipped)
+        rate = c.video.average_rate if c.video is not None else None
+        tags = dict(c.raw.metadata)
+    starts = []
+    if picture is not None:
+        starts.append(video.start)
+    elif video.index >= 0:
+        skipped.append(f"video stream {video.index}: nothing of it decodes")
+    if sound_start is not None:
+        if 0 <= sound_start - audio.start <= _LONGEST_PRIMING:
+            audio.start = sound_start
+        starts.append(audio.start)
+    elif audio.index >= 0:
+        skipped.append(f"audio stream {audio.index}: nothing of it decodes")
+    origin = min(starts)
+    return Timeline(
+        origin=origin,
+        video=video.span(origin) if picture is not None else None,
+        audio=audio.span(origin) if sound_start is not None else None,
+        size=_upright_size(picture) if picture is not None else None,
+        fps=float(rate) if picture is not None and rate else None,
+        tags=tags,
+        skipped=tuple(skipped),
+    )
+
+
+class _Tally:
+    """Counts the packets of one stream, in seconds on the container's own clock."""
+
+    def __init__(self, stream: Stream | None) -> None:
+        self.index = -1 if stream is None else stream.index
+        self.packets = 0
+        self.start = 0.0
+        self._visual = stream is not None and stream.type == "video"
+        self._base = float(stream.time_base or 0) if stream is not None else 0.0
+        self._last = self._end = float("-inf")
+        self._next = 0.0
+        self._times = array("d")
+        self._keys = array("d")
+
+    def add(self, packet: Packet[Any]) -> None:
+        if packet.is_discard:  # cut away by an edit list; decoders drop it
+            return
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        time = self._next if stamp is None else stamp * self._base
+        self._next = time + (packet.duration or 0) * self._base
+        self.start = time if self.packets == 0 else min(self.start, time)
+        self._last = max(self._last, time)
+        self._end = max(self._end, self._next)
+        self.packets += 1
+        if self._visual:
+            self._times.append(time)
+            if packet.is_keyframe:
+                self._keys.append(time)
+
+    def span(self, origin: float) -> StreamSpan:
+        end = self._end
+        if self._end == self._last and self.packets > 1:  # the last packet states no duration
+            end += (self._end - self.start) / (self.packets - 1)
+        return StreamSpan(
+            start=self.start - origin,
+            end=end - origin,
+            packets=self.packets,
+            times=np.sort(np.asarray(self._times)) - origin,
+            keyframes=np.sort(np.asarray(self._keys)) - origin,
+        )
+
+
+def _first_sound(container: Container) -> float | None:
+    """Return the time of the first sound that decodes, on the container's own clock."""
+    frame = next(container.audio_frames(), None)
+    if frame is None:
+        return None
+    base = frame.time_base
+    return float(frame.pts * base) if frame.pts is not None and base else 0.0
+
+
+def _upright_size(frame: VideoFrame) -> tuple[int, int]:
+    if round(frame.rotation / 90) % 2:
+        return frame.height, frame.width
+    return frame.width, frame.height
+
+
+def _nothing_decodes(source: str, packets: int, encrypted: int) -> Exception:
+    if encrypted:
+        return UnsupportedMediaError(
+            "it is encrypted.", source=source, next_step="Decrypt it first."
+        )
+    what = f"none of its {packets} packets decodes" if packets else "it holds no data"
+    return CorruptMediaError(
+        f"{what}.", source=source, next_step="Check that the file was copied completely."
+    )
