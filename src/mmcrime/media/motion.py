@@ -38,7 +38,7 @@ _SIDE = 160  # pixels; a person who fills 1/20 of the picture's height still cov
 _BLOCK = 8
 _STEP = 0.25  # seconds between compared pictures: a walk covers about 0.3 m in it
 _MOST_SKIPPED = 16  # pictures in a row that no other one needs: the longest run of B-frames
-_FULL_SCALE = 64.0  # brightness levels of 255 in one block that count as full motion
+_FULL_SCALE = 128.0  # brightness levels of 255 in one block that count as full motion
 _METHOD = "largest block change of grey pictures 0.25 s apart, median-compensated"
 
 
