@@ -88,7 +88,8 @@ def motion_scan(recording: Recording) -> MotionScan:
             _extend(examined, at, now)
         before, at = picture, now
     if frames:  # the last picture stays on screen, to the end if no more were to come
-        _extend(examined, at, span.end if _connected(span, at, span.end) else at + span.spacing)
+        end = min(span.end, recording.limits.max_duration)
+        _extend(examined, at, end if _connected(span, at, end) else at + span.spacing)
     times = tuple(sorted(scores))
     curve = MotionCurve(
         times=tuple(float(t) for t in times), scores=tuple(scores[t] for t in times), method=_METHOD
