@@ -72,9 +72,7 @@ def test_windows_are_mono_float_at_16_khz_and_consecutive() -> None:
 def test_a_click_is_where_it_was_put(codec: str, container: str, tolerance: float) -> None:
     put = [0.5, 1.25, 3.0]
     recording = made(sound=clicks(4, put), sound_codec=codec, container=container)
-    assert onsets(list(windows(recording, 0, 10, seconds=1.5))) == pytest.approx(
-        put, abs=tolerance
-    )
+    assert onsets(list(windows(recording, 0, 10, seconds=1.5))) == pytest.approx(put, abs=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +99,7 @@ def test_windows_lie_inside_the_asked_range() -> None:
 
 
 def test_sound_that_starts_after_the_pictures_keeps_its_distance() -> None:
-    recording = made(
-        times=steady(4), sound=clicks(2, [0.5]), sound_start=1.5, container="matroska"
-    )
+    recording = made(times=steady(4), sound=clicks(2, [0.5]), sound_start=1.5, container="matroska")
     found = list(windows(recording, 0, 10))
     assert found[0].start == pytest.approx(1.5, abs=0.03)
     assert onsets(found) == pytest.approx([2.0], abs=0.03)

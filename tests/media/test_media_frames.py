@@ -174,9 +174,7 @@ def test_the_size_may_change_in_the_middle() -> None:
     parts = []
     for size in ((160, 120), (96, 64)):
         buffer = io.BytesIO()
-        write_clip(
-            buffer, times=steady(1), size=size, options={"g": "25"}, container="h264"
-        )
+        write_clip(buffer, times=steady(1), size=size, options={"g": "25"}, container="h264")
         parts.append(buffer.getvalue())
     frames = list(clip(_remuxed(b"".join(parts)), 0, 10))
     assert {f.pixels.shape for f in frames} == {(120, 160, 3), (64, 96, 3)}
@@ -186,9 +184,7 @@ def test_a_picture_that_grows_past_the_limit_is_refused() -> None:
     parts = []
     for size in ((64, 48), (320, 240)):
         buffer = io.BytesIO()
-        write_clip(
-            buffer, times=steady(1), size=size, options={"g": "25"}, container="h264"
-        )
+        write_clip(buffer, times=steady(1), size=size, options={"g": "25"}, container="h264")
         parts.append(buffer.getvalue())
     grown = _remuxed(b"".join(parts), Limits(max_pixels=320 * 240 - 1))
     with pytest.raises(UnsafeMediaError, match="320 x 240 pixels"):

@@ -34,9 +34,7 @@ def animation() -> bytes:
     """Three colours, half a second each."""
     pictures = [Image.new("RGB", (40, 30), c) for c in ("red", "green", "blue")]
     buffer = io.BytesIO()
-    pictures[0].save(
-        buffer, "GIF", save_all=True, append_images=pictures[1:], duration=500, loop=0
-    )
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=500, loop=0)
     return buffer.getvalue()
 
 
@@ -135,9 +133,7 @@ def test_pictures_past_the_limit_of_an_animation_are_a_gap(animation: bytes) -> 
     with open_media(animation, limits=Limits(max_image_frames=2)) as handle:
         stills = handle.stills(max_side=20)
         assert [(s.width, s.height) for s in stills.frames] == [(20, 15)] * 2
-        assert [g.reason for g in stills.coverage.gaps] == [
-            "over_limit: only the first 2 pictures"
-        ]
+        assert [g.reason for g in stills.coverage.gaps] == ["over_limit: only the first 2 pictures"]
 
 
 def test_a_numpy_array_is_a_picture() -> None:
