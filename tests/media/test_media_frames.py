@@ -1,7 +1,6 @@
 """The frame shown at each asked time, and runs of frames, against a full decode."""
 
 import io
-import random
 from bisect import bisect_right
 from fractions import Fraction
 from pathlib import Path
@@ -51,8 +50,7 @@ def shown(recording: Recording, at: list[float], max_side: int | None = None) ->
 def test_each_asked_time_gives_the_frame_on_screen(encoding: dict[str, object]) -> None:
     times = steady(6)
     recording = made(times=times, **encoding)
-    rng = random.Random(1)
-    at = [rng.uniform(0, 6) for _ in range(12)] + [0.0, 2.0, 3.96, 4.0, 5.96, 6.0]
+    at = [*np.random.default_rng(1).uniform(0, 6, 12).tolist(), 0.0, 2.0, 3.96, 4.0, 5.96, 6.0]
     frames = list(frames_at(recording, at, max_side=None))
     expected = sorted({bisect_right(times, t + 1e-6) - 1 for t in at})
     assert [number_of(f.pixels) for f in frames] == expected

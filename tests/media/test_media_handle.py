@@ -41,7 +41,8 @@ def animation() -> bytes:
 def test_importing_the_room_loads_nothing_heavy() -> None:
     program = (
         "import json, sys, mmcrime.media;"
-        "print(json.dumps([m for m in ('numpy', 'av', 'PIL', 'cv2', 'httpx2') if m in sys.modules]))"
+        "heavy = ('numpy', 'av', 'PIL', 'cv2', 'httpx2');"
+        "print(json.dumps([m for m in heavy if m in sys.modules]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -168,7 +169,7 @@ def test_a_url_is_refused_without_a_gate_and_by_an_offline_gate() -> None:
 
 
 def test_limits_reach_the_decoders(video: Path) -> None:
-    with pytest.raises(UnsafeMediaError, match="door.mp4"):
+    with pytest.raises(UnsafeMediaError, match=r"door\.mp4"):
         open_media(video, limits=Limits(max_pixels=1000))
 
 
@@ -236,10 +237,10 @@ def test_the_shared_videos_have_the_stated_length_and_open_anywhere(shared: Path
 
 @pytest.mark.shared
 def test_the_shared_fights_open_with_the_stated_sound(shared: Path) -> None:
-    """Every fifth clip."""
+    """Every twelfth clip."""
     folder = shared / "media" / "fights"
     with (folder / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))[::5]
+        rows = list(csv.DictReader(file))[::12]
     assert rows
     for row in rows:
         with open_media(folder / row["file"]) as handle:

@@ -85,13 +85,14 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "pydub/party.mp3": {"kind": "audio", "heard": 6.58},
     "pydub/test5.webm": {"kind": "audio", "heard": 1.48},
     "mp4parse/sine-3s-xhe-aac-44khz-mono.mp4": {"kind": "audio", "heard": 3.0},
-    # Good files among them (the first says encrypted and holds clear pictures), and containers that are not read.
+    # Good files among them (the first says encrypted and holds clear pictures).
     "mp4parse/av1-clearkey-cbcs-video.mp4": {"kind": "video", "frames": 3, "moving": 24},
     "mp4parse/minimal.mp4": {"kind": "video", "frames": 1, "heard": 0.04},
     "mp4parse/tiny_av1.mp4": {"kind": "video", "frames": 1},
     "mp4parse/white.mp4": {"kind": "video", "duration": 10.0, "frames": 3},
     "tika/testMKV.mkv": {"kind": "video", "duration": 1.17, "moving": 28, "heard": 1.09},
     "tika/testWEBM.webm": {"kind": "video", "duration": 1.17, "moving": 28, "heard": 0.97},
+    # Containers that are not read.
     "tika/testFLV.flv": UNSUPPORTED,
     "tika/testWMV.wmv": UNSUPPORTED,
 }
