@@ -135,7 +135,7 @@ def _card(data: Folder, found: Figures, args: argparse.Namespace) -> dict[str, s
         f"surveillance clips of {groups} sources ({len(data.left_out)} left out), "
         f"blake3 of table and contents {data.digest}",
         "licence": args.licence,
-        "model": f"{len(FEATURES)} statistics of median-compensated optical flow (Farneback, "
+        "method": f"{len(FEATURES)} statistics of median-compensated optical flow (Farneback, "
         f"80 x 60, {FPS} frames/s), standardised, logistic regression with L2 penalty, Platt "
         "calibration",
         "measured": f"out of fold, {fitting.FOLDS} folds by source x {fitting.SEEDS} seeds; "
