@@ -10,24 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmcrime.media.handle import (
-        MediaHandle,
-        audio_windows,
-        motion_curve,
-        open_media,
-        sample_frames,
-    )
+    from mmcrime.media.handle import MediaHandle, open_media
     from mmcrime.media.motion import MotionScan
+    from mmcrime.media.sampling import audio_windows, motion_curve, sample_frames
     from mmcrime.media.source import Source, spool
+    from mmcrime.media.stills import Stills
 
 _HOMES = {
     "MediaHandle": "handle",
     "MotionScan": "motion",
     "Source": "source",
-    "audio_windows": "handle",
-    "motion_curve": "handle",
+    "Stills": "stills",
+    "audio_windows": "sampling",
+    "motion_curve": "sampling",
     "open_media": "handle",
-    "sample_frames": "handle",
+    "sample_frames": "sampling",
     "spool": "source",
 }
 
@@ -35,6 +32,7 @@ __all__ = [
     "MediaHandle",
     "MotionScan",
     "Source",
+    "Stills",
     "audio_windows",
     "motion_curve",
     "open_media",

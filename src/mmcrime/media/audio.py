@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from mmcrime.evidence import SAMPLE_RATE, AudioWindow
-from mmcrime.media.container import READ_ERRORS, Container
+from mmcrime.media.container import Container
+from mmcrime.media.streams import READ_ERRORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -201,11 +201,11 @@ def _finite(frame: AudioFrame) -> AudioFrame:
     """Return the frame with silence in place of samples that are not numbers."""
     if frame.format.name not in {"flt", "fltp", "dbl", "dblp"}:
         return frame
-    samples = frame.to_ndarray()
+    samples: NDArray[Any] = frame.to_ndarray()
     if np.isfinite(samples).all():
         return frame
-    cleaned = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    fresh = av.AudioFrame.from_ndarray(cleaned, format=frame.format.name, layout=frame.layout.name)
+    cleaned: NDArray[Any] = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    fresh = AudioFrame.from_ndarray(cleaned, format=frame.format.name, layout=frame.layout.name)
     fresh.sample_rate = frame.sample_rate
     fresh.time_base = frame.time_base
     return fresh

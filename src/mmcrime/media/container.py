@@ -12,15 +12,17 @@ opening, so that all readers of one file share one clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 
 import av
 import av.error
 
 from mmcrime.config import Limits
-from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
+from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
+from mmcrime.evidence import Interval
+from mmcrime.media.streams import READ_ERRORS, reason_of, select
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -33,10 +35,7 @@ if TYPE_CHECKING:
 
     from mmcrime.media.sniff import Sniffed
 
-__all__ = ["READ_ERRORS", "Container", "FrameClock", "open_container"]
-
-READ_ERRORS = (av.error.FFmpegError, OSError)
-"""What PyAV raises for content that cannot be read or decoded (OSError: the file itself)."""
+__all__ = ["Container", "FrameClock", "open_container"]
 
 _CONTAINER_OPTIONS = {
     "protocol_whitelist": "",  # nothing may be opened through any protocol, not even file:
@@ -45,6 +44,8 @@ _CONTAINER_OPTIONS = {
 }
 _DEMUXER_OPTIONS = {"mov": {"enable_drefs": "0", "use_absolute_path": "0"}}
 _MOST_READ_ERRORS = 16  # a demuxer that fails this often without one packet is given up
+
+_JOINED_DAMAGE = 0.5  # seconds between bad packets that count as one stretch: few entries a day
 
 FrameT = TypeVar("FrameT", "VideoFrame", "AudioFrame")
 
@@ -84,9 +85,8 @@ class FrameClock:
         """Return the media time of a frame, in seconds."""
         base = frame.time_base or self._time_base
         stamp = frame.pts if frame.pts is not None else frame.dts
-        if stamp is None or base is None:
-            time = self._next
-        else:
+        time = self._next
+        if stamp is not None and base is not None:
             time = float(stamp * base) - self._origin
         self._next = time + self._spacing
         return time
@@ -98,29 +98,27 @@ class Container:
 
     Attributes:
         raw: PyAV's container.
-        source: The name of the input, for messages.
-        limits: What the input may cost.
         video: The selected picture stream; its decoder is open.
         audio: The selected sound stream; its decoder is open.
         skipped: Why other streams were not selected, in words.
-        damaged: Packets that could not be read or decoded so far.
+        damaged: Where packets could not be decoded so far, in seconds on the
+            container's own clock. With ``frame_threads`` a decoder reports an error up
+            to two pictures late.
         encrypted: Packets that were left out because they are encrypted.
     """
 
     raw: InputContainer
-    source: str
-    limits: Limits
-    video: VideoStream | None = None
-    audio: AudioStream | None = None
-    skipped: tuple[str, ...] = ()
-    damaged: int = 0
+    video: VideoStream | None
+    audio: AudioStream | None
+    skipped: tuple[str, ...]
+    damaged: list[Interval] = field(default_factory=list)
     encrypted: int = 0
 
     def packets(self, *streams: Stream) -> Iterator[Packet[Any]]:
         """Yield the readable, unencrypted packets of some streams up to the end of the file.
 
-        Errors in the middle are counted and read past; the end-of-file packets with which
-        PyAV asks for a flush are left out.
+        Errors in the middle are read past; the end-of-file packets with which PyAV asks
+        for a flush are left out.
         """
         failures = 0
         demuxer = self.raw.demux(*streams)
@@ -129,7 +127,6 @@ class Container:
                 packet = next(demuxer, None)
             except READ_ERRORS:
                 failures += 1
-                self.damaged += 1
                 demuxer = self.raw.demux(*streams)  # a generator that raised is finished
                 continue
             if packet is None:
@@ -158,18 +155,28 @@ class Container:
     def _decoded(
         self, stream: Stream, decode: Callable[[Packet[Any] | None], list[FrameT]]
     ) -> Iterator[FrameT]:
-        """Decode what can be decoded; packets that cannot are counted in `damaged`."""
+        """Decode what can be decoded; where it cannot is noted in `damaged`."""
         for packet in self.packets(stream):
             try:
                 frames = decode(packet)
             except READ_ERRORS:
-                self.damaged += 1
+                self._note_damage(packet)
                 continue
             yield from frames
-        try:
+        with suppress(*READ_ERRORS):  # what the decoder still held is lost with its error
             yield from decode(None)
-        except READ_ERRORS:
-            self.damaged += 1
+
+    def _note_damage(self, packet: Packet[Any]) -> None:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None or packet.time_base is None:
+            return
+        start = float(stamp * packet.time_base)
+        end = start + float((packet.duration or 0) * packet.time_base)
+        if self.damaged and abs(start - self.damaged[-1][1]) <= _JOINED_DAMAGE:
+            first, last = self.damaged[-1]
+            self.damaged[-1] = (min(first, start), max(last, end))
+        else:
+            self.damaged.append((start, end))
 
     def seek(self, seconds: float, stream: Stream) -> None:
         """Go to the last keyframe at or before a time on the container's own clock.
@@ -187,7 +194,7 @@ class Container:
 def open_container(
     file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str, frame_threads: bool = False
 ) -> Iterator[Container]:
-    """Open a container for reading and select its streams.
+    """Open a container for reading and select its streams (see `select`).
 
     Args:
         file: Positioned at its beginning; not closed here.
@@ -197,15 +204,14 @@ def open_container(
         frame_threads: Decode two pictures at a time: for long runs without a seek.
 
     Raises:
-        UnsafeMediaError: More streams or pixels than the limits allow.
-        UnsupportedMediaError: It is a picture, or no stream of it has a known decoder.
-        CorruptMediaError: It cannot be opened, or holds no pictures and no sound.
+        UnsupportedMediaError: It is a picture, or as `select`.
+        CorruptMediaError: It cannot be opened, or as `select`.
+        UnsafeMediaError: As `select`.
     """
     raw = _open_raw(file, sniffed, limits=limits, source=source)
     try:
-        container = Container(raw=raw, source=source, limits=limits)
-        _select(container, frame_threads=frame_threads)
-        yield container
+        used = select(raw, limits=limits, source=source, frame_threads=frame_threads)
+        yield Container(raw=raw, video=used.video, audio=used.audio, skipped=used.skipped)
     finally:
         raw.close()
 
@@ -226,90 +232,7 @@ def _open_raw(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str) 
         )
     except (*READ_ERRORS, ValueError) as error:  # ValueError: PyAV on impossible headers
         raise CorruptMediaError(
-            f"the {sniffed.format} container cannot be opened ({_reason(error)}).",
+            f"the {sniffed.format} container cannot be opened ({reason_of(error)}).",
             source=source,
             next_step="Check that the file was copied completely.",
         ) from error
-
-
-def _reason(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())[:200]
-
-
-def _select(container: Container, *, frame_threads: bool) -> None:
-    """Open the first decodable picture and sound stream, the container's default first."""
-    streams = container.raw.streams
-    if len(streams) > container.limits.max_streams:
-        raise UnsafeMediaError(
-            f"it has {len(streams)} streams; the limit is {container.limits.max_streams}.",
-            source=container.source,
-            next_step="Raise media.limits.max_streams if you trust this file.",
-        )
-    skipped: list[str] = []
-    for candidate in sorted(streams.video, key=_by_default):
-        reason = _open_video(candidate, container, frame_threads=frame_threads)
-        if reason is None:
-            container.video = candidate
-            break
-        skipped.append(f"video stream {candidate.index}: {reason}")
-    for sound in sorted(streams.audio, key=_by_default):
-        reason = _open_audio(sound)
-        if reason is None:
-            container.audio = sound
-            break
-        skipped.append(f"audio stream {sound.index}: {reason}")
-    container.skipped = tuple(skipped)
-    if container.video is None and container.audio is None:
-        raise _nothing_usable(container)
-
-
-def _nothing_usable(container: Container) -> Exception:
-    if not container.skipped:
-        return CorruptMediaError("it holds no pictures and no sound.", source=container.source)
-    message = f"no stream of it can be decoded ({'; '.join(container.skipped)})."
-    return UnsupportedMediaError(
-        message, source=container.source, next_step="Convert it to H.264 or AAC in MP4."
-    )
-
-
-def _by_default(stream: Stream) -> tuple[bool, int]:
-    return (not stream.disposition & av.stream.Disposition.default, stream.index)
-
-
-def _open_video(stream: VideoStream, container: Container, *, frame_threads: bool) -> str | None:
-    """Open a picture decoder; return why it cannot be used, or None."""
-    if stream.disposition & av.stream.Disposition.attached_pic:
-        return "a cover picture"
-    context: Any = stream.codec_context  # None without a decoder, which the type stub denies
-    if context is None:
-        return "no decoder for its format"
-    if context.width * context.height > container.limits.max_pixels:
-        raise UnsafeMediaError(
-            f"its pictures have {context.width} x {context.height} pixels; "
-            f"the limit is {container.limits.max_pixels} pixels.",
-            source=container.source,
-            next_step="Raise media.limits.max_pixels if you trust this file.",
-        )
-    # Later pictures may be larger than the header says: the decoder checks each one.
-    context.options = {"max_pixels": str(container.limits.max_pixels)}
-    # More threads would cost memory for little: inputs are decoded side by side already.
-    context.thread_count = 2
-    context.thread_type = "FRAME" if frame_threads else "SLICE"
-    return _open_decoder(context)
-
-
-def _open_audio(stream: AudioStream) -> str | None:
-    """Open a sound decoder; return why it cannot be used, or None."""
-    context: Any = stream.codec_context
-    if context is None:
-        return "no decoder for its format"
-    return _open_decoder(context)
-
-
-def _open_decoder(context: Any) -> str | None:
-    try:
-        context.open(strict=False)
-    except (*READ_ERRORS, ValueError) as error:
-        return f"its decoder refuses it ({_reason(error)})"
-    return None

@@ -20,7 +20,8 @@ from av.video.reformatter import VideoReformatter
 
 from mmcrime.errors import UnsafeMediaError
 from mmcrime.evidence import Frame
-from mmcrime.media.container import READ_ERRORS, Container
+from mmcrime.media.container import Container
+from mmcrime.media.streams import READ_ERRORS
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
@@ -16,14 +14,12 @@ from mmcrime.evidence import AudioWindow, Frame, Interval, Media
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.motion import MotionScan, motion_scan
-from mmcrime.media.pictures import probe_picture, read_picture
+from mmcrime.media.pictures import probe_picture
 from mmcrime.media.source import Source, Spooled, spool
+from mmcrime.media.stills import Stills, pictures_at, read_stills
 from mmcrime.media.timeline import Recording, Timeline, measure
 
-if TYPE_CHECKING:
-    from mmcrime.plugins import EgressGate
-
-__all__ = ["MediaHandle", "audio_windows", "motion_curve", "open_media", "sample_frames"]
+__all__ = ["MediaHandle", "open_media"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -68,7 +64,7 @@ class MediaHandle:
         """Yield the frame shown at each asked time; see `mmcrime.media.frames.frames_at`."""
         if self._recording is not None:
             return frames_at(self._recording, at, max_side=max_side)
-        return self._pictures_at(at, max_side=max_side)
+        return pictures_at(self._spooled, at, limits=self.limits, max_side=max_side)
 
     def clip(
         self,
@@ -99,6 +95,12 @@ class MediaHandle:
             return MotionScan.empty()
         return motion_scan(self._recording)
 
+    def stills(self, *, max_side: int | None = None) -> Stills:
+        """Decode all pictures of an image file; see `mmcrime.media.stills`."""
+        if self._recording is not None:
+            return Stills.none()
+        return read_stills(self._spooled, limits=self.limits, max_side=max_side)
+
     def close(self) -> None:
         """Delete the temporary copy, if there is one. Safe twice."""
         self._spooled.close()
@@ -114,36 +116,12 @@ class MediaHandle:
     ) -> None:
         self.close()
 
-    def _pictures_at(self, at: Sequence[float], *, max_side: int | None) -> Iterator[Frame]:
-        """Yield the pictures of an image file that are shown at some times."""
-        if not all(math.isfinite(time) for time in at):
-            raise ValueError(f"times must be finite numbers, not {list(at)!r}")
-        wanted = sorted(set(at))
-        with self._spooled.open() as file:
-            pictures = read_picture(
-                file,
-                self._spooled.sniffed,
-                limits=self.limits,
-                source=self.media.name,
-                max_side=max_side,
-            )
-            held: Frame | None = None
-            for picture in pictures:
-                if held is not None and any(time < picture.time for time in wanted):
-                    yield held
-                    wanted = [time for time in wanted if time >= picture.time]
-                held = picture
-                if not wanted:
-                    return
-            if held is not None and wanted:
-                yield held
-
 
 def open_media(
     source: Source,
     *,
     limits: Limits | None = None,
-    gate: EgressGate | None = None,
+    gate: Gate | None = None,
     name: str | None = None,
     source_id: str | None = None,
     recorded_at: datetime | None = None,
@@ -245,69 +223,3 @@ def _recorded_at(tags: Mapping[str, str]) -> datetime | None:
         if stated.tzinfo is not None:
             return stated
     return None
-
-
-@contextmanager
-def _opened(source: Source | MediaHandle) -> Iterator[MediaHandle]:
-    if isinstance(source, MediaHandle):
-        yield source
-    else:
-        with open_media(source) as handle:
-            yield handle
-
-
-def sample_frames(
-    source: Source | MediaHandle,
-    interval: float = 5.0,
-    max_side: int | None = 768,
-    *,
-    at: Sequence[float] | None = None,
-) -> Iterator[Frame]:
-    """Yield the frame shown every ``interval`` seconds, or at the times of ``at``.
-
-    Args:
-        source: What `open_media` takes, or an open handle (which stays open). URLs are
-            refused here: open them with `open_media` and a gate.
-        interval: Seconds between asked times, from 0 to the end of the pictures.
-        max_side: Longest side in pixels; None keeps the size.
-        at: Media times in seconds instead of the interval.
-
-    Raises:
-        ValueError: If the interval is not positive or a time is not finite.
-        MediaError: If the input cannot be read.
-    """
-    if not interval > 0:
-        raise ValueError(f"interval must be positive, not {interval!r}")
-    with _opened(source) as handle:
-        if at is None:
-            end = min((handle.video_span or (0.0, 0.0))[1], handle.limits.max_duration)
-            at = [k * interval for k in range(max(1, math.ceil(end / interval)))]
-        yield from handle.frames(at, max_side=max_side)
-
-
-def audio_windows(source: Source | MediaHandle, seconds: float = 30.0) -> Iterator[AudioWindow]:
-    """Yield all sound as mono windows at 16 kHz of at most ``seconds``.
-
-    Args:
-        source: What `open_media` takes except URLs, or an open handle (which stays open).
-        seconds: Longest window.
-
-    Raises:
-        ValueError: If ``seconds`` is not positive.
-        MediaError: If the input cannot be read.
-    """
-    with _opened(source) as handle:
-        yield from handle.audio(0.0, math.inf, seconds=seconds)
-
-
-def motion_curve(source: Source | MediaHandle) -> MotionScan:
-    """Return the motion of a whole video, one score a second, with its coverage.
-
-    Args:
-        source: What `open_media` takes except URLs, or an open handle (which stays open).
-
-    Raises:
-        MediaError: If the input cannot be read.
-    """
-    with _opened(source) as handle:
-        return handle.motion()

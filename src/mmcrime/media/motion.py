@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmcrime.evidence import Coverage, Gap, MotionCurve, subtract_intervals
+from mmcrime.evidence import Coverage, Gap, Interval, MotionCurve, subtract_intervals
 from mmcrime.media.frames import Scaler
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ def motion_scan(recording: Recording) -> MotionScan:
     if span is None:
         return MotionScan.empty()
     scores: dict[int, float] = {}
-    examined: list[tuple[float, float]] = []
+    examined: list[Interval] = []
     frames = 0
     before: NDArray[np.float32] | None = None
     at = 0.0
-    for now, picture in _grey(recording, span):
+    damaged: list[Interval] = []
+    for now, picture in _grey(recording, span, damaged):
         frames += 1
         if before is not None and _connected(span, at, now):
             if before.shape == picture.shape:
@@ -92,7 +93,7 @@ def motion_scan(recording: Recording) -> MotionScan:
     curve = MotionCurve(
         times=tuple(float(t) for t in times), scores=tuple(scores[t] for t in times), method=_METHOD
     )
-    return MotionScan(curve=curve, coverage=_coverage(recording, span, examined, frames))
+    return MotionScan(curve=curve, coverage=_coverage(recording, span, examined, damaged, frames))
 
 
 def _connected(span: StreamSpan, start: float, end: float) -> bool:
@@ -104,7 +105,7 @@ def _connected(span: StreamSpan, start: float, end: float) -> bool:
     return int(between[1] - between[0]) <= _STEP / span.spacing + _MOST_SKIPPED
 
 
-def _extend(examined: list[tuple[float, float]], start: float, end: float) -> None:
+def _extend(examined: list[Interval], start: float, end: float) -> None:
     """Add an interval, growing the last one where they touch: flat memory over hours."""
     if examined and start <= examined[-1][1] + 1e-6:
         examined[-1] = (examined[-1][0], max(end, examined[-1][1]))
@@ -113,10 +114,15 @@ def _extend(examined: list[tuple[float, float]], start: float, end: float) -> No
 
 
 def _coverage(
-    recording: Recording, span: StreamSpan, examined: list[tuple[float, float]], frames: int
+    recording: Recording,
+    span: StreamSpan,
+    examined: list[Interval],
+    damaged: list[Interval],
+    frames: int,
 ) -> Coverage:
     limit = min(span.end, recording.limits.max_duration)
-    inside = [(max(s, span.start), min(e, limit)) for s, e in examined]
+    clipped = ((max(s, span.start), min(e, limit)) for s, e in examined)
+    inside = [part for whole in clipped for part in subtract_intervals(whole, damaged)]
     gaps = [
         Gap(start=s, end=e, reason="damaged")
         for s, e in subtract_intervals((span.start, limit), inside)
@@ -129,8 +135,13 @@ def _coverage(
     )
 
 
-def _grey(recording: Recording, span: StreamSpan) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """Yield small grey pictures about `_STEP` seconds apart with their times."""
+def _grey(
+    recording: Recording, span: StreamSpan, damaged: list[Interval]
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """Yield small grey pictures about `_STEP` seconds apart with their times.
+
+    Where packets did not decode is added to ``damaged`` at the end.
+    """
     scaler = Scaler(
         max_side=_SIDE, grey=True, max_pixels=recording.limits.max_pixels, source=recording.source
     )
@@ -143,10 +154,12 @@ def _grey(recording: Recording, span: StreamSpan) -> Iterator[tuple[float, NDArr
         for picture in container.video_frames():
             time = clock.time(picture)
             if time >= recording.limits.max_duration:
-                return
+                break
             if time >= due - 1e-6:
                 due = time + _STEP
                 yield time, scaler.frame(picture, time).pixels.astype(np.float32)
+        origin = recording.timeline.origin
+        damaged.extend((start - origin, end - origin) for start, end in container.damaged)
 
 
 def _change(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:

@@ -31,7 +31,9 @@ __all__ = ["Source", "Spooled", "SupportsRead", "spool"]
 
 
 _CHUNK = 1024 * 1024
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(data|file|concat|pipe|subfile):", re.I)
+_SCHEME = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*)://|(data|file|concat|pipe|subfile):", re.IGNORECASE
+)
 """What makes a string a URL; the second group are schemes that work without slashes."""
 
 _Identity: TypeAlias = tuple[int, int, int, int]
