@@ -142,7 +142,7 @@ def test_a_signal_in_the_features_is_found_in_unseen_groups() -> None:
 def test_knowing_the_scene_does_not_count_as_skill() -> None:
     """Every group has one look and one label: a split by clip would score near 1."""
     aucs = []
-    for seed in range(4):
+    for seed in range(3):
         clips = made_up(signal=0.0, scene=3.0, seed=seed)
         aucs.append(fitting.figures(clips, fitting.out_of_fold(clips, seeds=1)).auc)
     assert np.mean(aucs) < 0.75
