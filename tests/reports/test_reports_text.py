@@ -8,6 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 
+from builders import dead
 from mmcrime.reports import text, words
 from report_samples import HOSTILE, calm, hostile_text, report, undetermined
 
@@ -69,6 +70,17 @@ def test_the_page_says_what_when_who_what_was_missed_and_what_left() -> None:
         "transcribe: MmcrimeError: gave up",
     ):
         assert said in page, said
+
+
+def test_an_error_that_stands_beside_its_analyzer_is_not_told_twice() -> None:
+    full = report()
+    error = full.assessments[1].error
+    assert error is not None
+    page = text.render(report(errors=(error,)).to_dict(), colour=False)
+    assert page.count("It would not look at this.") == 1
+    skipped = dead("motion", status="skipped", error=error)
+    page = text.render(report(assessments=(skipped,)).to_dict(), colour=False)
+    assert "  - motion: skipped\n    It would not look at this.\n" in page
 
 
 def test_an_undetermined_page_says_why_and_what_to_do_and_that_nothing_left() -> None:
