@@ -185,10 +185,10 @@ def test_far_out_features_cannot_make_the_score_explode() -> None:
         assert abs(logit) <= model.slope * most + abs(model.offset)
 
 
-def test_too_few_frames_are_skipped_with_a_reason_and_no_vote() -> None:
+def test_too_few_frames_are_a_failed_vote_with_a_reason() -> None:
     for reader in (drawn(still, 0.3), drawn(still, 20.0, fps=1.0), drawn(still, 0.0)):
         said = run(reader)
-        assert said.status == "skipped"
+        assert said.status == "failed"
         assert said.probability is None
         assert said.error is not None
         assert said.error.next_step

@@ -38,7 +38,9 @@ def stats(scene: Scene, seconds: float = 3.0, fps: float = 6.25) -> dict[str, fl
 def dull_pairs(*runs: tuple[float, float], step: float = 0.16) -> list[Pair]:
     """Pairs without content that cover some runs."""
     zero = np.zeros(len(STATS))
-    times = [[start + step * i for i in range(round((end - start) / step) + 1)] for start, end in runs]
+    times = [
+        [start + step * i for i in range(round((end - start) / step) + 1)] for start, end in runs
+    ]
     return [Pair(start=a, end=b, stats=zero) for run in times for a, b in pairwise(run)]
 
 

@@ -108,6 +108,18 @@ def test_half_examined_media_cannot_be_called_clear() -> None:
     assert codes(fused(half)) == {"low_coverage"}
 
 
+def test_a_video_nobody_looked_at_cannot_be_called_clear() -> None:
+    only_heard = answered(
+        "sound",
+        kind="sound",
+        outcome="not_detected",
+        probability=0.05,
+        coverage=Coverage(examined=((0.0, DURATION),)),
+    )
+    assert codes(fused(only_heard)) == {"low_coverage"}
+    assert fused(only_heard, kind="audio").verdict.outcome == "not_detected"
+
+
 def test_media_of_unknown_length_cannot_be_called_clear() -> None:
     clear = answered(outcome="not_detected", probability=0.05)
     assert codes(fused(clear, duration=None)) == {"low_coverage"}

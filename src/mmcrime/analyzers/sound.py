@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from mmcrime.evidence import Evidence, SoundEvent, SoundLabel
 from mmcrime.plugins import Analyzer, RunContext
 from mmcrime.results import (
@@ -88,12 +90,13 @@ class SoundAnalyzer(Analyzer):
     family = "sound"
 
     async def analyze(self, evidence: Evidence, context: RunContext) -> Assessment:
-        """Judge the sound events; ``skipped`` when there was no sound to listen to."""
+        """Judge the sound events; ``skipped`` without sound, ``failed`` when none decoded."""
         context.progress(1.0)
         if not evidence.media.has_audio:
-            return _skipped(evidence, "The media has no audio stream.")
+            return _unheard(evidence, "skipped", "The media has no audio stream.")
         if not evidence.sound.examined:
-            return _skipped(evidence, "No sound could be listened to.")
+            # There is sound and nobody heard it: that is a dead part, not a part unasked.
+            return _unheard(evidence, "failed", "The sound could not be listened to.")
         return _judge(evidence)
 
 
@@ -183,7 +186,7 @@ def _first(events: tuple[SoundEvent, ...], label: SoundLabel) -> float:
     return next(event.start for event in events if event.label == label)
 
 
-def _skipped(evidence: Evidence, message: str) -> Assessment:
+def _unheard(evidence: Evidence, status: Literal["skipped", "failed"], message: str) -> Assessment:
     return Assessment(
         id="sound",
         analyzer=SoundAnalyzer.name,
@@ -192,7 +195,7 @@ def _skipped(evidence: Evidence, message: str) -> Assessment:
         family=SoundAnalyzer.family,
         provider="embedded",
         model="sound-rules/1",
-        status="skipped",
+        status=status,
         coverage=evidence.sound,
         cost=LOCAL_COST,
         error=ErrorRecord(

@@ -106,6 +106,9 @@ def _reasons(
             )
         elif gap := _uncovered(opinion, kind=kind, duration=duration):
             found.append(_reason("low_coverage", gap, "See coverage for what was missed and why."))
+    if kind == "video" and not any(v.coverage.frames for v in live):
+        text = "No answering voter looked at the pictures of the video."
+        found.append(_reason("low_coverage", text, "Add an analyzer that looks at pictures."))
     return (*found, *_dead_senses(assessments, live))
 
 
