@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from mmcrime.cli.app import main
+from mmcrime.cli.terminal import quiet_libraries, remark
 from mmcrime.reports.words import clock
 from mmcrime.results import Report
 from mmcrime.testing.footage import BANG, write_footage
@@ -200,6 +201,29 @@ def test_ctrl_c_ends_with_130_and_leaves_no_file(footage: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert sorted(os.listdir()) == ["config.json", "in"]  # noqa: PTH208  # names only
+
+
+def test_what_libraries_write_by_themselves_is_dropped_and_our_words_arrive(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with quiet_libraries():
+        os.write(2, b"noise of a library")
+        remark("our words")
+    os.write(2, b"after")
+    err = capfd.readouterr().err
+    assert "noise" not in err
+    assert "our words\n" in err
+    assert "after" in err
+
+
+def test_a_tiff_that_makes_libtiff_talk_leaves_stderr_to_us(footage: Path) -> None:
+    Image.new("1", (64, 64)).save("in/bad.tiff", compression="group4")
+    data = bytearray(Path("in/bad.tiff").read_bytes())
+    data[8:24] = b"\xff" * 16
+    Path("in/bad.tiff").write_bytes(data)
+    command = [sys.executable, "-m", "mmcrime", "analyze", "in/bad.tiff", "gone", "-o", "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
 @pytest.mark.slow

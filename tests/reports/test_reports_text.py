@@ -83,6 +83,16 @@ def test_an_error_that_stands_beside_its_analyzer_is_not_told_twice() -> None:
     assert "  - motion: skipped\n    It would not look at this.\n" in page
 
 
+def test_a_description_that_only_repeats_the_analyzers_stands_with_them_alone() -> None:
+    full = report()
+    said = full.assessments[0].evidence_description
+    verdict = full.verdict.model_copy(update={"evidence_description": f"motion: {said}"})
+    page = text.render(report(verdict=verdict).to_dict(), colour=False)
+    assert page.count(said) == 1
+    longer = full.verdict.model_copy(update={"evidence_description": f"motion: {said} A chair."})
+    assert "A chair." in text.render(report(verdict=longer).to_dict(), colour=False)
+
+
 def test_an_undetermined_page_says_why_and_what_to_do_and_that_nothing_left() -> None:
     page = text.render(undetermined().to_dict(), colour=False)
     assert "UNDETERMINED" in page

@@ -88,7 +88,7 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     `mmcrime analyze "night/*.mp4" --json --fail-on high`
     """
     from mmcrime.cli.sources import expand
-    from mmcrime.cli.terminal import logs_to_stderr, remark
+    from mmcrime.cli.terminal import logs_to_stderr, quiet_libraries, remark
     from mmcrime.config import load_settings
 
     if as_json and form not in (None, Format.json):
@@ -105,7 +105,7 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     found = expand(sources)
     for text in (*found.skipped, *found.empty):
         remark(text)
-    with logs_to_stderr():
+    with quiet_libraries(), logs_to_stderr():
         code = _run(
             settings,
             found,

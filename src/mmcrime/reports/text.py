@@ -41,7 +41,7 @@ def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
     page.line(clean(report["source"], limit=200) or "(no name)")
     page.line(facts(report["media"]))
     page.blank()
-    _verdict(page, report["verdict"])
+    _verdict(page, report["verdict"], description=_own_words(report))
     _incidents(page, report.get("incidents") or ())
     _assessments(page, report)
     _unseen(page, report.get("coverage") or {})
@@ -81,7 +81,17 @@ class _Page:
         return "\n".join(self._lines) + "\n"
 
 
-def _verdict(page: _Page, verdict: Mapping[str, Any]) -> None:
+def _own_words(report: Mapping[str, Any]) -> str:
+    """Return the verdict's description, unless it only repeats what stands below."""
+    told: str = report["verdict"].get("evidence_description") or ""
+    left = told
+    for assessment in report.get("assessments") or ():
+        left = left.replace(assessment.get("evidence_description") or "\0", " ")
+        left = left.replace(f"{assessment['analyzer']}:", " ")
+    return told if any(c.isalnum() for c in left) else ""
+
+
+def _verdict(page: _Page, verdict: Mapping[str, Any], *, description: str) -> None:
     title, colour = _OUTCOMES[verdict["outcome"]]
     if verdict["outcome"] == "detected":
         title = f"{title}: {crime_name(verdict.get('crime_type'))}"
@@ -94,8 +104,8 @@ def _verdict(page: _Page, verdict: Mapping[str, Any]) -> None:
         for reason in verdict.get("severity_reasons") or ():
             page.item(clean(reason))
     page.line(f"{verdict['votes_answered']} of {verdict['votes_asked']} votes answered")
-    if verdict.get("evidence_description"):
-        page.line(clean(verdict["evidence_description"]))
+    if description:
+        page.line(clean(description))
     for reason in verdict.get("reasons") or ():
         page.item(f"{clean(reason['text'])} ({clean(reason['code'])})")
         _next_step(page, reason)
@@ -127,13 +137,10 @@ def _incidents(page: _Page, incidents: Iterable[Mapping[str, Any]]) -> None:
 def _assessments(page: _Page, report: Mapping[str, Any]) -> None:
     page.heading("Who said what")
     assessments = report.get("assessments") or ()
-    told = report["verdict"].get("evidence_description") or ""
     for assessment in assessments:
         page.item(_assessment(assessment))
-        said = assessment.get("evidence_description")
-        # The verdict's description is mostly made of these; nobody reads a thing twice.
-        if said and said not in told:
-            page.note(clean(said))
+        if assessment.get("evidence_description"):
+            page.note(clean(assessment["evidence_description"]))
         if assessment.get("flags"):
             page.note("flags: " + ", ".join(clean(flag) for flag in assessment["flags"]))
         error = assessment.get("error")
