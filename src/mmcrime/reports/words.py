@@ -66,6 +66,10 @@ def span(start: float, end: float) -> str:
     return first if first == last else f"{first}-{last}"
 
 
+def _stretch(start: float, end: float) -> str:
+    return span(start, end) if end - start >= 0.1 else f"under 0.1 s at {clock(start)}"
+
+
 def crime_name(type_id: str | None) -> str:
     """Return what people read for a crime type; an unknown one is quoted as it is."""
     if not type_id:
@@ -136,7 +140,7 @@ class Unseen:
         """Return the stretches in words: the first three, then how much more."""
         if not self.stretches:
             return "all of it"
-        shown = ", ".join(span(*stretch) for stretch in self.stretches[:3])
+        shown = ", ".join(_stretch(*stretch) for stretch in self.stretches[:3])
         if len(self.stretches) <= 3:
             return shown
         total = sum(end - start for start, end in self.stretches)
