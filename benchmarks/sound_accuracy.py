@@ -19,6 +19,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmcrime.evidence import SAMPLE_RATE, AudioWindow
 from mmcrime.media.handle import open_media
@@ -86,7 +87,7 @@ def score(heard: list[Heard], sound: str) -> dict[str, float | int | None]:
     }
 
 
-def measure(shared: Path) -> dict[str, object]:
+def measure(shared: Path) -> dict[str, Any]:
     """Listen to the whole folder and return all figures as plain data."""
     heard = [listen(path, label) for path, label in recordings(shared)]
     wrong = {
