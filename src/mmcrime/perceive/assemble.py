@@ -1,0 +1,294 @@
+"""From an open Media to Evidence, with everything that was missed stated.
+
+Pictures and sound are decoded side by side, each in one streaming pass, so that memory
+does not grow with the length of the media. A stage that fails costs its own part and
+nothing else: it leaves a record and a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from mmcrime.config import Settings
+from mmcrime.errors import ConfigError, CorruptMediaError, MediaError
+from mmcrime.evidence import (
+    Coverage,
+    EncodedFrame,
+    Evidence,
+    Gap,
+    Interval,
+    MediaReader,
+    MotionCurve,
+    SoundEvent,
+    Transcript,
+)
+from mmcrime.perceive.listen import Ear, listen
+from mmcrime.perceive.look import look, sample_times
+from mmcrime.perceive.sound_events import SoundEventDetector
+from mmcrime.perceive.spans import partition
+from mmcrime.perceive.stages import GRACE, Stages
+from mmcrime.perceive.transcribe import STAGE as TRANSCRIBE
+from mmcrime.perceive.transcribe import transcribe_speech
+from mmcrime.perceive.voice import VoiceActivity
+from mmcrime.plugins import EgressGate, Transcriber
+from mmcrime.results import ErrorRecord
+
+if TYPE_CHECKING:
+    from mmcrime.media.motion import MotionScan
+
+__all__ = ["Gathered", "OpenMedia", "gather"]
+
+_LONGEST_PADDING = 0.1  # seconds; a frame or two of MP3, AAC or Vorbis
+
+
+class OpenMedia(MediaReader, Protocol):
+    """What is needed of an open Media; `mmcrime.media.MediaHandle` is one."""
+
+    @property
+    def video_span(self) -> Interval | None:
+        """The stretch of media time that pictures fill; None without moving pictures."""
+
+    @property
+    def audio_span(self) -> Interval | None:
+        """The stretch of media time that sound fills; None without sound."""
+
+    def motion(self) -> MotionScan:
+        """Measure the motion of the whole video."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """Evidence, and what happened on the way to it.
+
+    Attributes:
+        evidence: What analyzers look at.
+        errors: What went wrong and was survived.
+        frame_interval: Seconds between sampled frames, as really used; None unless it
+            is a video.
+        timings: Wall seconds by stage: ``frames``, ``motion``, ``sounds``, ``transcribe``.
+    """
+
+    evidence: Evidence
+    errors: tuple[ErrorRecord, ...]
+    frame_interval: float | None
+    timings: dict[str, float]
+
+
+async def gather(
+    handle: OpenMedia,
+    *,
+    settings: Settings,
+    frame_interval: float | None,
+    transcriber: Transcriber | None,
+    gate: EgressGate,
+    deadline: float | None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Gathered:
+    """Look at and listen to one Media.
+
+    Args:
+        handle: The open Media; it must stay open for as long as the Evidence is used.
+        settings: Frame interval and size, limits, language, length of speech.
+        frame_interval: Seconds between sampled frames; None for the setting.
+        transcriber: The speech engine, or None when speech was not asked for.
+        gate: Where a remote speech engine announces what it sends.
+        deadline: `asyncio` loop time after which no more is decoded, or None. What was
+            decoded until then is used and the rest is a gap.
+        progress: Is called with a share between 0 and 1, from the event loop.
+
+    Raises:
+        CorruptMediaError: If nothing of the media decodes; or whichever `MediaError`
+            says why.
+        ConfigError: If the frame interval is not a positive number.
+    """
+    interval = settings.media.frame_interval if frame_interval is None else frame_interval
+    if not (math.isfinite(interval) and interval > 0):
+        raise ConfigError(
+            f"The frame interval must be a positive number of seconds, not {interval!r}.",
+            next_step="Give seconds, such as 5.",
+        )
+    stages = Stages(count=4, deadline=deadline, progress=progress)
+    work = _Work(handle, settings, gate, stages)
+    try:
+        seen, heard = await asyncio.gather(work.see(interval), work.hear(transcriber))
+    finally:
+        expired = stages.halt.due
+        stages.halt.call()  # a cancelled call must not leave decoding behind
+    if not (seen.stills or seen.coverage.examined or heard.decoded or expired):
+        work.refuse()
+    progress(1.0)
+    evidence = Evidence(
+        media=handle.media,
+        reader=handle,
+        stills=seen.stills,
+        transcript=heard.transcript,
+        sounds=heard.sounds,
+        motion=seen.motion,
+        video=seen.coverage,
+        sound=heard.coverage,
+    )
+    return Gathered(
+        evidence=evidence,
+        errors=tuple(stages.errors),
+        frame_interval=seen.interval,
+        timings=stages.timings,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """What came of the pictures."""
+
+    stills: tuple[EncodedFrame, ...] = ()
+    motion: MotionCurve = field(default_factory=MotionCurve)
+    coverage: Coverage = field(default_factory=Coverage)
+    interval: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Heard:
+    """What came of the sound."""
+
+    decoded: bool = False
+    sounds: tuple[SoundEvent, ...] = ()
+    transcript: Transcript = field(default_factory=Transcript)
+    coverage: Coverage = field(default_factory=Coverage)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One Media on its way to Evidence."""
+
+    handle: OpenMedia
+    settings: Settings
+    gate: EgressGate
+    stages: Stages
+
+    async def see(self, interval: float) -> _Seen:
+        """Sample frames, then measure motion."""
+        media, span = self.handle.media, self.handle.video_span
+        most = self.settings.media.max_frames
+        if media.kind == "image":  # an animated one has frames at some of these times
+            stills = await self._stills([k * interval for k in range(most)])
+            return _Seen(stills=stills, coverage=Coverage(frames=len(stills)))
+        if span is None:
+            return _Seen(coverage=self._no_stream())
+        times, interval = sample_times(self._within_limit(span), interval, most)
+        stills = await self._stills(times)
+        scan, reason = await self.stages.run("motion", self.handle.motion)
+        if scan is not None:
+            return _Seen(
+                stills=stills, motion=scan.curve, coverage=scan.coverage, interval=interval
+            )
+        # Nobody saw what lies between the sampled frames: each stands for itself only.
+        reach = 1.0 / media.fps if media.fps else 0.0
+        looked = [(still.time, still.time + reach) for still in stills]
+        missing = (*self._over_limit(span), Gap(start=span[0], end=span[1], reason=reason))
+        coverage = partition(span, looked, missing, frames=len(stills))
+        return _Seen(stills=stills, coverage=coverage, interval=interval)
+
+    async def hear(self, transcriber: Transcriber | None) -> _Heard:
+        """Listen once for sound events and voices, then transcribe the voices."""
+        span = self.handle.audio_span
+        if span is None:
+            nothing = self._no_stream()
+            return _Heard(coverage=nothing, transcript=Transcript(coverage=nothing))
+        sounds = Ear[SoundEvent]("sounds", SoundEventDetector())
+        voices = Ear[Interval](TRANSCRIBE, VoiceActivity())
+        ears: list[Ear[Any]] = [sounds, voices] if transcriber else [sounds]
+        within = self._within_limit(span)
+        outcome, reason = await self.stages.run(
+            "sounds", lambda: listen(self.handle, within, ears, self.stages.halt), grace=GRACE
+        )
+        decoded, failure = outcome or ((), None)
+        if failure is not None:
+            self.stages.note("prepare", failure)
+        elif self.stages.halt.due:
+            reason = "deadline"
+        rest = Gap(start=span[0], end=span[1], reason=reason or "damaged")
+        missing = (*self._over_limit(span), *_padding(span, decoded), rest)
+        self.stages.errors += sounds.errors
+        transcript = await self._transcript(transcriber, voices, span, missing)
+        return _Heard(
+            decoded=bool(decoded),
+            sounds=tuple(sorted(sounds.found, key=lambda event: event.start)),
+            transcript=transcript,
+            coverage=partition(span, sounds.examined, (*sounds.missing(span), *missing)),
+        )
+
+    def refuse(self) -> NoReturn:
+        """Raise the reason why nothing could be decoded."""
+        for cause in self.stages.causes:
+            if isinstance(cause, MediaError):
+                raise cause
+        raise CorruptMediaError(
+            "nothing in it could be decoded.", source=self.handle.media.name
+        ) from next(iter(self.stages.causes), None)
+
+    async def _stills(self, times: Sequence[float]) -> tuple[EncodedFrame, ...]:
+        side = self.settings.media.max_side
+        outcome, _ = await self.stages.run(
+            "frames",
+            lambda: look(self.handle, times, max_side=side, halt=self.stages.halt),
+            grace=GRACE,
+        )
+        stills, failure = outcome or ((), None)
+        if failure is not None:
+            self.stages.note("prepare", failure)
+        return stills
+
+    async def _transcript(
+        self,
+        transcriber: Transcriber | None,
+        voices: Ear[Interval],
+        span: Interval,
+        missing: Sequence[Gap],
+    ) -> Transcript:
+        if transcriber is None:
+            unasked = Gap(start=span[0], end=span[1], reason="not_requested")
+            return Transcript(coverage=partition(span, (), (unasked,)))
+        limit = self.settings.analyzers.speech.limit_seconds
+        began = time.perf_counter()
+        transcript, errors = await transcribe_speech(
+            self.handle,
+            transcriber,
+            whole=span,
+            heard=voices.examined,
+            speech=voices.found,
+            language=self.settings.language.speech,
+            limit_seconds=transcriber.limit_seconds if limit is None else limit,
+            gate=self.gate,
+            deadline=self.stages.deadline,
+            missing=(*voices.missing(span), *missing),
+        )
+        self.stages.ended(TRANSCRIBE, began, (*voices.errors, *errors))
+        return transcript
+
+    def _within_limit(self, span: Interval) -> Interval:
+        longest = self.settings.media.limits.max_duration
+        return (min(span[0], longest), min(span[1], longest))
+
+    def _over_limit(self, span: Interval) -> tuple[Gap, ...]:
+        end = self._within_limit(span)[1]
+        return (Gap(start=end, end=span[1], reason="over_limit"),) if end < span[1] else ()
+
+    def _no_stream(self) -> Coverage:
+        end = self.handle.media.duration or 0.0
+        return Coverage(gaps=(Gap(start=0.0, end=end, reason="no_stream"),))
+
+
+def _padding(span: Interval, decoded: Sequence[Interval]) -> tuple[Gap, ...]:
+    """Return what sound codecs add at the ends of a stream and take off when decoding."""
+    if not decoded:
+        return ()
+    ends = ((span[0], decoded[0][0]), (decoded[-1][1], span[1]))
+    return tuple(
+        Gap(start=start, end=end, reason="padding")
+        for start, end in ends
+        if 0.0 < end - start <= _LONGEST_PADDING
+    )

@@ -1,0 +1,85 @@
+"""Shared small things of the room: exact coverage, and records of what went wrong."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from mmcrime.errors import MmcrimeError
+from mmcrime.evidence import Coverage, Gap, Interval, merge_intervals, subtract_intervals
+from mmcrime.results import ErrorRecord
+
+__all__ = ["clean_text", "partition", "record"]
+
+_SLIVER = 1e-3  # seconds; rounding of timestamps leaves such slivers, they are not gaps
+_LONGEST_MESSAGE = 500
+
+
+def partition(
+    whole: Interval, examined: Iterable[Interval], missing: Iterable[Gap] = (), *, frames: int = 0
+) -> Coverage:
+    """Split ``whole`` into what was examined and gaps; they never overlap.
+
+    Args:
+        whole: What ought to have been examined, in media seconds.
+        examined: What was; cut to ``whole``.
+        missing: What was not, and why. The first reason given for a stretch holds, and
+            what was examined is no gap whatever is said here.
+        frames: Number of pictures looked at.
+
+    Returns:
+        The coverage; what nobody accounts for is a gap with the reason ``damaged``.
+    """
+    cut = ((max(start, whole[0]), min(end, whole[1])) for start, end in examined)
+    seen = merge_intervals(cut, join=_SLIVER)
+    left = list(subtract_intervals(whole, seen))
+    gaps: list[Gap] = []
+    for gap in missing:
+        rest: list[Interval] = []
+        for start, end in left:
+            inside = (max(start, gap.start), min(end, gap.end))
+            if inside[1] <= inside[0]:
+                rest.append((start, end))
+                continue
+            gaps.append(Gap(start=inside[0], end=inside[1], reason=gap.reason))
+            rest += subtract_intervals((start, end), [inside])
+        left = rest
+    gaps += (Gap(start=s, end=e, reason="damaged") for s, e in left)
+    ordered = sorted((g for g in gaps if g.end - g.start > _SLIVER), key=lambda g: g.start)
+    return Coverage(examined=seen, frames=frames, gaps=_joined(ordered))
+
+
+def _joined(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Join neighbours with one reason."""
+    joined: list[Gap] = []
+    for gap in gaps:
+        last = joined[-1] if joined else None
+        if last and last.reason == gap.reason and gap.start - last.end <= _SLIVER:
+            joined[-1] = Gap(start=last.start, end=gap.end, reason=gap.reason)
+        else:
+            joined.append(gap)
+    return tuple(joined)
+
+
+def clean_text(text: str, *, longest: int) -> str:
+    """Return hostile text as one printable line of at most ``longest`` characters.
+
+    Control, format (text direction, invisible) and lone surrogate characters become
+    spaces; the joiners that Persian and Indic words need stay.
+    """
+    kept = (c if c in "\u200c\u200d" or unicodedata.category(c)[0] != "C" else " " for c in text)
+    return " ".join("".join(kept).split())[:longest].rstrip()
+
+
+def record(stage: str, error: BaseException) -> ErrorRecord:
+    """Return the record of an error that was survived."""
+    if isinstance(error, MmcrimeError):
+        message, next_step = error.message, error.next_step
+    else:
+        message, next_step = str(error), "Report this with the input, if you can share it."
+    return ErrorRecord(
+        stage=stage,
+        type=type(error).__name__,
+        message=clean_text(message, longest=_LONGEST_MESSAGE) or type(error).__name__,
+        next_step=next_step,
+    )
