@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 """What every test gets: no network, the shared media folder, and strictness in CI."""
 
 from __future__ import annotations
@@ -20,21 +19,10 @@ STRICT = os.environ.get("MMCRIME_STRICT") == "1"
 # every time, so that a change is judged by what it changes.
 settings.register_profile("mmcrime", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("mmcrime")
-=======
-"""Fixtures that all tests share."""
-
-from __future__ import annotations
-
-import os
-from pathlib import Path
-
-import pytest
->>>>>>> motion
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-<<<<<<< HEAD
     """The folder of shared media, which is not part of the repository."""
     folder = Path(os.environ.get("MMCRIME_SHARED", ROOT.parent / "shared"))
     if not folder.is_dir():
@@ -134,11 +122,3 @@ def pytest_make_collect_report(
 
 def _why(longrepr: object) -> str:
     return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
-=======
-    """The shared media folder; the test is skipped where there is none."""
-    default = Path(__file__).resolve().parents[1] / ".." / "shared"
-    folder = Path(os.environ.get("MMCRIME_SHARED", default))
-    if not folder.is_dir():
-        pytest.skip("no shared media folder (MMCRIME_SHARED)")
-    return folder
->>>>>>> motion

@@ -190,9 +190,6 @@ def test_far_out_features_cannot_make_the_score_explode() -> None:
         assert abs(logit) <= model.slope * most + abs(model.offset)
 
 
-<<<<<<< HEAD
-def test_too_few_frames_are_a_failed_vote_with_a_reason() -> None:
-=======
 def test_a_window_unlike_the_training_clips_never_gets_more_than_even_odds() -> None:
     model = load_model()
     usual = np.array(model.mean)
@@ -205,8 +202,7 @@ def test_a_window_unlike_the_training_clips_never_gets_more_than_even_odds() -> 
     assert strange <= 0.0
 
 
-def test_too_few_frames_are_skipped_with_a_reason_and_no_vote() -> None:
->>>>>>> motion
+def test_too_few_frames_are_a_failed_vote_with_a_reason() -> None:
     for reader in (drawn(still, 0.3), drawn(still, 20.0, fps=1.0), drawn(still, 0.0)):
         said = run(reader)
         assert said.status == "failed"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from typing import Literal
-=======
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
->>>>>>> sound
+from typing import Literal
 
-from mmcrime.evidence import Evidence, SoundEvent, SoundLabel
+from mmcrime.evidence import NO_STREAM, SILENT, Evidence, SoundEvent, SoundLabel
 from mmcrime.plugins import Analyzer, RunContext
 from mmcrime.results import (
     LOCAL_COST,
@@ -100,6 +97,13 @@ class SoundAnalyzer(Analyzer):
         context.progress(1.0)
         if not evidence.media.has_audio:
             return _unheard(evidence, "skipped", "The media has no audio stream.")
+        gaps = evidence.sound.gaps
+        if (
+            gaps
+            and all(g.reason in (SILENT, NO_STREAM) for g in gaps)
+            and not evidence.sound.seconds
+        ):
+            return _unheard(evidence, "skipped", "The audio track is digital silence.")
         if not evidence.sound.examined:
             # There is sound and nobody heard it: that is a dead part, not a part unasked.
             return _unheard(evidence, "failed", "The sound could not be listened to.")
