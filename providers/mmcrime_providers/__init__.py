@@ -1,1 +1,1 @@
-"""First-party providers. They are reached only through the entry-point group ``mmcrime.providers``."""
+"""First-party providers, reached only through the entry-point group ``mmcrime.providers``."""

@@ -100,11 +100,11 @@ class Response:
     usage: Usage = field(default_factory=Usage)
 
 
-class _Plugin(ABC):
+class _Plugin(ABC):  # noqa: B024  # the doors below add the one abstract method each
     api_version: ClassVar[int] = 1
     Options: ClassVar[type[PluginOptions]] = PluginOptions
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027  # a default that may be overridden
         """Release what is held. Called once or more; does nothing by default."""
 
     async def __aenter__(self) -> Self:
@@ -131,6 +131,10 @@ class Provider(_Plugin):
         """
 
 
+def _ignore(_share: float) -> None:
+    """Nobody asked to hear of the progress."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
     """What one run gives to every analyzer.
@@ -153,7 +157,7 @@ class RunContext:
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))
     proposals: tuple[Assessment, ...] = ()
-    progress: Callable[[float], None] = field(default=lambda share: None)
+    progress: Callable[[float], None] = field(default=_ignore)
 
 
 class Analyzer(_Plugin):

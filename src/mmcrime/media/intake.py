@@ -159,10 +159,19 @@ def _image_of(array: NDArray[Any], *, name: str, limits: Limits) -> Image.Image:
 
 
 def _write_image(image: Image.Image, into: BinaryIO, *, name: str, limits: Limits) -> None:
+    from PIL import Image
+
+    from mmcrime.media.pixels import rgb_pixels
+    from mmcrime.media.quiet import quiet_pillow
+
     _check_pixels(*image.size, name=name, limits=limits)
     try:
-        exif = image.getexif()
-        plain = image if image.mode in _PNG_MODES else image.convert("RGB")
+        with quiet_pillow():
+            image.load()
+            exif = image.getexif()
+        plain = image
+        if image.mode not in _PNG_MODES:
+            plain = Image.fromarray(rgb_pixels(image, image.size))
         # Level 1: the copy lives for one run, so that time matters more than its size.
         plain.save(into, "PNG", exif=exif, compress_level=1, save_all=False)
     except Exception as error:

@@ -24,13 +24,13 @@ import numpy as np
 from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, MmcrimeError, UnsafeMediaError
 from mmcrime.evidence import Frame
+from mmcrime.media.exif import taken_at, upright_turn
 from mmcrime.media.gif import count_gif_frames
 from mmcrime.media.pixels import fit_size, rgb_pixels, turn
 from mmcrime.media.quiet import quiet_pillow
 from mmcrime.media.sniff import Sniffed
 
 if TYPE_CHECKING:
-    from PIL import Image
     from PIL.ImageFile import ImageFile
 
 __all__ = ["PictureFrames", "PictureInfo", "probe_picture", "read_picture"]
@@ -52,8 +52,6 @@ _DECODED_PICTURES = 4
 """An animation may cost as many pixels as this many pictures of the largest size."""
 _DEFAULT_DELAY = 0.1
 """Seconds a frame without a duration is shown; what browsers do."""
-_ORIENTATION, _EXIF_IFD, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
-"""EXIF 2.32: Orientation, the Exif sub-directory, DateTimeOriginal, OffsetTimeOriginal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +129,7 @@ class PictureFrames(Iterator[Frame]):
 
     def _decode(self, image: ImageFile, *, time: float) -> Frame:
         size = fit_size(image.size, self._max_side)
-        orientation = _orientation(image, self._sniffed)
+        orientation = upright_turn(image, self._sniffed)
         if self._sniffed.format == "jpeg":
             # Lets the decoder skip detail that the smaller frame would lose anyway.
             image.draft(image.mode, size)
@@ -160,9 +158,9 @@ def probe_picture(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: s
     with _translated(source), quiet_pillow():
         image = _open(file, sniffed, limits=limits, source=source)
         width, height = image.size
-        if _orientation(image, sniffed) > 4:
+        if upright_turn(image, sniffed) > 4:
             width, height = height, width
-        recorded_at = _recorded_at(image)
+        recorded_at = taken_at(image)
         frames = _count_frames(image, file, sniffed, cap=limits.max_image_frames + 1)
         return PictureInfo(
             width=width,
@@ -259,36 +257,6 @@ def _delay(image: ImageFile) -> float:
     if not isinstance(milliseconds, int | float) or not 0 < milliseconds < math.inf:
         return _DEFAULT_DELAY
     return float(milliseconds) / 1000
-
-
-def _exif(image: ImageFile) -> Image.Exif:
-    """Return the EXIF tags, none when they are broken: the picture itself may be sound."""
-    from PIL import Image
-
-    # Pillow decodes a whole PNG to look for EXIF behind its pixels; hardly anyone puts it there.
-    told = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
-    if image.format == "PNG" and not told & image.info.keys():
-        return Image.Exif()
-    try:
-        return image.getexif()
-    except Exception:  # noqa: BLE001 - hostile tags raise anything, and only cost us the tags
-        return Image.Exif()
-
-
-def _orientation(image: ImageFile, sniffed: Sniffed) -> int:
-    """Return the EXIF orientation, 1 (upright) if there is none that makes sense."""
-    if sniffed.format == "tiff":
-        return 1  # Pillow turns these itself, and has swapped their size already
-    value = _exif(image).get(_ORIENTATION)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _recorded_at(image: ImageFile) -> datetime | None:
-    try:
-        tags = _exif(image).get_ifd(_EXIF_IFD)
-        return datetime.strptime(f"{tags[_TAKEN]}{tags[_TAKEN_OFFSET]}", "%Y:%m:%d %H:%M:%S%z")
-    except Exception:  # noqa: BLE001 - as in _exif: broken or missing tags are no time
-        return None
 
 
 def _count_frames(image: ImageFile, file: BinaryIO, sniffed: Sniffed, *, cap: int) -> int:

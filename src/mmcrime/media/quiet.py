@@ -27,9 +27,9 @@ def quiet_pillow() -> Iterator[None]:
     in the list is ever touched.
     """
     global _quiet_users  # noqa: PLW0603 - counts the threads, under the lock
-    filters = cast("MutableSequence[Any]", warnings.filters)
     with _quiet_lock:
         _quiet_users += 1
+        filters = cast("MutableSequence[Any]", warnings.filters)
         if _QUIET not in filters:
             filters.insert(0, _QUIET)
     try:

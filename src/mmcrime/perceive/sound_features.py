@@ -178,9 +178,7 @@ def burst(samples: Array, at: int) -> Burst:
     before = _spectrum(samples[start - 2 * _BURST : start - _BURST])
     power, earlier = spectrum[_BURST_BAND], before[_BURST_BAND]
     hertz = _BURST_FREQUENCIES
-    octaves = np.array(
-        [spectrum[(low <= hertz) & (hertz < high)].sum() for low, high in _OCTAVES]
-    )
+    octaves = np.array([spectrum[(low <= hertz) & (hertz < high)].sum() for low, high in _OCTAVES])
     shares = octaves / octaves.sum()
     return Burst(
         flatness=float(np.exp(np.log(power).mean()) / power.mean()),

@@ -1,1 +1,1 @@
-"""Room ``training``."""
+"""Scripts that fit the models which ship with mmcrime; run them with ``python -m``."""

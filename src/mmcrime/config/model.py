@@ -1,6 +1,7 @@
-"""Settings: ``config.json``, environment ``MMCRIME_…`` and ``.env``.
+"""The settings as types: every key, its default and its limits.
 
-Unknown keys are refused by name. Secrets are masked in everything that is printed.
+Unknown keys are refused by name; provider and analyzer sections pass their own keys on
+to the plug-in, which validates them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from mmcrime.errors import ConfigError
 
 __all__ = [
     "AnalyzerSettings",
@@ -26,7 +29,7 @@ _MIB = 1024 * 1024
 class Section(BaseModel):
     """Base of a configuration section: frozen, and no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Limits(Section):
@@ -100,15 +103,51 @@ class SpeechSettings(Section):
 
 
 class ProviderSettings(BaseModel):
-    """One provider: the keys every provider shares, and its own options."""
+    """One provider: the keys every provider shares, and its own options.
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    Attributes:
+        enabled: Use this provider in every call that names none. A key alone sends nothing.
+        api_key: The key. In a configuration, ``"env:NAME"`` is short for `api_key_env`.
+        api_key_env: Environment variable that holds the key; read when settings are
+            loaded. It may be unset as long as the provider is not used.
+        model: Model to ask; None for the provider's own default.
+        base_url: Address of the service; None for the provider's own default.
+        timeout: Seconds one request may take.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     enabled: bool = False
     api_key: SecretStr | None = None
+    api_key_env: str | None = None
     model: str | None = None
     base_url: str | None = None
     timeout: Annotated[float, Field(gt=0)] = 60.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The provider's own options."""
+        return dict(self.model_extra or {})
+
+    def require_key(self, provider: str) -> SecretStr | None:
+        """Return the key of a provider that is about to be used.
+
+        Args:
+            provider: Its name, for the message.
+
+        Returns:
+            The key, or None when the configuration names none (the SDK may know one).
+
+        Raises:
+            ConfigError: If the configuration names a variable that is not set.
+        """
+        if self.api_key is None and self.api_key_env is not None:
+            raise ConfigError(
+                f"providers.{provider}.api_key names the environment variable "
+                f"{self.api_key_env!r}, which is not set.",
+                next_step="Set the variable, or leave this provider out.",
+            )
+        return self.api_key
 
 
 class LanguageSettings(Section):
@@ -140,8 +179,16 @@ class AnalyzersSettings(BaseModel):
 
     def enabled(self) -> dict[str, dict[str, Any]]:
         """Return the enabled analyzers with their own options (speech is none of them)."""
-        sections = {"motion": self.motion, "sound": self.sound, **(self.model_extra or {})}
+        sections = self._sections()
         return {name: section.options for name, section in sections.items() if section.enabled}
+
+    def options_of(self, name: str) -> dict[str, Any]:
+        """Return the own options of one analyzer, enabled or not."""
+        section = self._sections().get(name)
+        return section.options if section else {}
+
+    def _sections(self) -> dict[str, AnalyzerSettings]:
+        return {"motion": self.motion, "sound": self.sound, **(self.model_extra or {})}
 
 
 class Settings(Section):

@@ -1,0 +1,65 @@
+# Each target does all of its own set-up: `make demo` or `make test` on a fresh checkout is enough.
+# .venv holds what a user gets (base install), .venv-test what a developer needs. Both are made
+# anew when pyproject.toml or constraints.txt changes; neither is ever emptied, since a `.venv`
+# that was here before may be yours.
+PYTHON ?= python3
+PIP_INSTALL = -m pip install -qq --disable-pip-version-check -c constraints.txt
+T = .venv-test/bin
+# Two workers: the suite decodes video, and the machines it must run on have two cores.
+PYTEST_FLAGS ?= -n 2 --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types lock bench wheel python
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.ready ## Install the base package into .venv and analyse made-up footage
+	.venv/bin/mmcrime demo
+
+test: .venv-test/.ready ## Run every test
+	$(T)/python -m pytest $(PYTEST_FLAGS)
+
+lint: .venv-test/.ready ## Check style, format and which room imports which
+	$(T)/ruff check .
+	$(T)/ruff format --check .
+	$(T)/lint-imports
+
+types: .venv-test/.ready ## Check types
+	$(T)/mypy
+	$(T)/mypy tools benchmarks examples/plugin/src tests/conftest.py
+
+bench: .venv-test/.ready ## Measure the numbers of the README; one JSON line each
+	$(T)/python benchmarks/import_time.py
+	$(T)/python benchmarks/install_size.py
+	$(T)/python benchmarks/end_to_end.py
+	$(T)/python benchmarks/memory.py
+
+wheel: .venv-test/.ready ## Build the wheel into dist/
+	rm -rf dist
+	$(T)/python -m build --wheel --no-isolation --outdir dist .
+
+lock: python ## Freeze a fresh Python 3.11 environment into constraints.txt
+	$(PYTHON) tools/lock.py
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "mmcrime needs Python 3.11 or later, and '$(PYTHON)' is not that." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make demo PYTHON=python3.12" >&2; \
+	  exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments (Debian, Ubuntu: apt install python3-venv)." >&2; \
+	  exit 2; }
+
+# `| python`: checked first, but it is no file, so it must not make the stamp look old.
+.venv/.ready: pyproject.toml constraints.txt | python
+	@echo "Setting up .venv (base install, once) ..."
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python $(PIP_INSTALL) -e .
+	@touch $@
+
+.venv-test/.ready: pyproject.toml constraints.txt | python
+	@echo "Setting up .venv-test (all extras and developer tools, once) ..."
+	@$(PYTHON) -m venv .venv-test
+	@.venv-test/bin/python $(PIP_INSTALL) -e '.[all,dev]'
+	@touch $@

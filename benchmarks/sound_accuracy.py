@@ -1,0 +1,133 @@
+"""Measures the embedded sound detector on a folder of labelled recordings.
+
+    python benchmarks/sound_accuracy.py [SHARED] [--json]
+
+``SHARED`` (default: ``$MMCRIME_SHARED``, else ``../shared``) holds ``media/sounds`` with
+its ``labels.csv`` and ``media/speech``. A class counts as found in a file when the
+detector reports at least one event of it at the default threshold. Sirens are generated
+signals: good for wiring, worthless as a measure of accuracy, and reported apart. Cuts of
+one recording are one group: a group counts as found when any of its files does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmcrime.evidence import SAMPLE_RATE, AudioWindow
+from mmcrime.media.handle import open_media
+from mmcrime.perceive.sound_events import SoundEventDetector
+
+TRUTH = {"gunshot": "impulsive", "scream": "scream", "siren_synthetic": "siren"}
+"""What each label of the folder should be heard as; all other labels as nothing."""
+CUTS = re.compile(r"(damm|169810__missozzy__female-scream-01)_\d+$")
+"""File names that end in the number of a cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """One file: what it holds, what was found in it, and how long both took."""
+
+    file: str
+    group: str
+    label: str
+    found: frozenset[str]
+    audio_seconds: float
+    cpu_seconds: float
+
+
+def recordings(shared: Path) -> list[tuple[Path, str]]:
+    """Return every labelled file with its label."""
+    sounds, speech = shared / "media" / "sounds", shared / "media" / "speech"
+    with (sounds / "labels.csv").open(encoding="utf-8", newline="") as file:
+        files = [(sounds / row["file"], row["label"]) for row in csv.DictReader(file)]
+    return files + [(p, "speech") for p in sorted(speech.iterdir()) if p.suffix != ".csv"]
+
+
+def listen(path: Path, label: str) -> Heard:
+    """Run the detector over one file, decoded as in an analysis."""
+    with open_media(path) as handle:
+        windows: list[AudioWindow] = list(handle.audio(0.0, float("inf")))
+    detector = SoundEventDetector()
+    start = time.process_time()
+    events = [event for window in windows for event in detector.feed(window)]
+    events += detector.finish()
+    return Heard(
+        file=path.name,
+        group=CUTS.sub(r"\1", path.stem),
+        label=label,
+        found=frozenset(event.label for event in events),
+        audio_seconds=sum(len(window.samples) for window in windows) / SAMPLE_RATE,
+        cpu_seconds=time.process_time() - start,
+    )
+
+
+def score(heard: list[Heard], sound: str) -> dict[str, float | int | None]:
+    """Return counts, precision and recall of one class over the files given."""
+    positives = [h for h in heard if TRUTH.get(h.label) == sound]
+    hits = sum(sound in h.found for h in positives)
+    alarms = sum(sound in h.found for h in heard if TRUTH.get(h.label) != sound)
+    groups = {h.group for h in positives}
+    return {
+        "files": len(positives),
+        "hits": hits,
+        "false_alarms": alarms,
+        "negatives": len(heard) - len(positives),
+        "precision": hits / (hits + alarms) if hits + alarms else None,
+        "recall": hits / len(positives) if positives else None,
+        "groups": len(groups),
+        "groups_found": len({h.group for h in positives if sound in h.found}),
+    }
+
+
+def measure(shared: Path) -> dict[str, object]:
+    """Listen to the whole folder and return all figures as plain data."""
+    heard = [listen(path, label) for path, label in recordings(shared)]
+    wrong = {
+        h.file: {"label": h.label, "found": sorted(h.found)}
+        for h in heard
+        if h.found != ({TRUTH[h.label]} if h.label in TRUTH else set())
+    }
+    quiet = [h for h in heard if not h.found]
+    return {
+        "files": len(heard),
+        "classes": {sound: score(heard, sound) for sound in TRUTH.values()},
+        "quiet_files": len(quiet),
+        "quiet_files_with_a_class": sum(h.label in TRUTH for h in quiet),
+        "wrong": wrong,
+        "times_real_time": sum(h.audio_seconds for h in heard) / sum(h.cpu_seconds for h in heard),
+    }
+
+
+def share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = os.environ.get("MMCRIME_SHARED", "../shared")
+    parser.add_argument("shared", nargs="?", type=Path, default=Path(default))
+    parser.add_argument("--json", action="store_true", help="print JSON only")
+    arguments = parser.parse_args()
+    result = measure(arguments.shared)
+    if not arguments.json:
+        print("class      files hits alarms  prec. recall groups")
+        for sound, row in result["classes"].items():
+            note = " (synthetic)" if sound == "siren" else ""
+            print(
+                f"{sound:<10} {row['files']:>5} {row['hits']:>4} {row['false_alarms']:>6} "
+                f"{share(row['precision']):>6} {share(row['recall']):>6} "
+                f"{row['groups_found']}/{row['groups']}{note}"
+            )
+        print(f"{result['times_real_time']:.0f} x real time on one core (detector only)")
+    print(json.dumps(result, indent=None if arguments.json else 1))
+
+
+if __name__ == "__main__":
+    main()

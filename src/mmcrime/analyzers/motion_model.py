@@ -1,0 +1,154 @@
+"""The small logistic model behind `motion`: coefficients, calibration, thresholds, card.
+
+It is data (JSON), made by ``python -m mmcrime.training.motion``. Anything missing or
+malformed in it is a `ModelNotFoundError`: nothing votes without its weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mmcrime.analyzers.motion_features import FEATURES
+from mmcrime.errors import ModelNotFoundError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["FAR", "RUN", "MotionModel", "clip_logit", "load_model", "sigmoid"]
+
+RUN = 5
+"""Windows (6 s) over which scores are averaged before the highest is taken: a fight lasts
+longer than one window, a chance peak mostly does not. Clips of the training set are
+shorter, so for them the result is the plain mean."""
+LARGEST_MODEL = 200_000
+"""Bytes; a model file above this is not one of ours."""
+FAR = 4.0
+"""Standard deviations at which a feature is cut off: further out the model knows nothing."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
+
+
+class MotionModel(BaseModel):
+    """Coefficients and what is known about them.
+
+    Attributes:
+        id: Name of the model.
+        version: Raised with every training whose result ships.
+        features: Names of its inputs, in order; must be `FEATURES`.
+        mean: Subtracted from each feature.
+        scale: Divides each feature, above 0.
+        coefficients: One weight a feature.
+        intercept: Added to the weighted sum.
+        slope: Platt calibration of the sum, fitted out of fold; above 0.
+        offset: Platt calibration of the sum, fitted out of fold.
+        detected: Probability from which a clip is called a fight.
+        not_detected: Probability below which it is called none.
+        card: On what it was trained, under which licence, how measured, how well.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str = Field(min_length=1)
+    version: str = Field(min_length=1)
+    features: list[str]
+    mean: list[Finite]
+    scale: list[Annotated[float, Field(gt=0.0, allow_inf_nan=False)]]
+    coefficients: list[Finite]
+    intercept: Finite
+    slope: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    offset: Finite
+    detected: Share
+    not_detected: Share
+    card: dict[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fits_the_features(self) -> Self:
+        if tuple(self.features) != FEATURES:
+            raise ValueError("it was made for other features than this release computes")
+        if {len(self.mean), len(self.scale), len(self.coefficients)} != {len(FEATURES)}:
+            raise ValueError(f"not {len(FEATURES)} means, scales and coefficients")
+        if self.not_detected >= self.detected:
+            raise ValueError("the lower threshold is not below the upper one")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Name and version, as a report shows them."""
+        return f"{self.id}/{self.version}"
+
+    def logit(self, features: NDArray[np.float64]) -> float | None:
+        """Return the calibrated log-odds of a fight in one window.
+
+        Args:
+            features: Shape ``(len(FEATURES),)``.
+
+        Returns:
+            Log-odds, or None when a feature is not finite: then nothing can be said.
+        """
+        total = self.intercept
+        for value, mean, scale, weight in zip(
+            features.tolist(), self.mean, self.scale, self.coefficients, strict=True
+        ):
+            if not math.isfinite(value):
+                return None
+            total += weight * max(-FAR, min(FAR, (value - mean) / scale))
+        return self.slope * total + self.offset
+
+
+def clip_logit(logits: Sequence[float]) -> float:
+    """Return the log-odds of a video from those of its windows, in order (at least one).
+
+    It is the highest mean over `RUN` successive windows, or over all if there are fewer.
+    """
+    width = min(RUN, len(logits))
+    total = best = math.fsum(logits[:width])
+    for i in range(width, len(logits)):
+        total += logits[i] - logits[i - width]
+        best = max(best, total)
+    return best / width
+
+
+def sigmoid(logit: float) -> float:
+    """Return the probability that belongs to log-odds, without overflow."""
+    if logit >= 0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    return math.exp(logit) / (1.0 + math.exp(logit))
+
+
+def load_model(path: Path | None = None) -> MotionModel:
+    """Read a model file; the shipped one when ``path`` is None.
+
+    Raises:
+        ModelNotFoundError: If it is missing, too large or malformed.
+    """
+    source = files("mmcrime.analyzers").joinpath("motion_model.json") if path is None else path
+    again = "Reinstall mmcrime." if path is None else "Name a file that the training script wrote."
+    try:
+        with source.open("rb") as file:
+            data = file.read(LARGEST_MODEL + 1)
+    except OSError as error:
+        raise ModelNotFoundError(
+            f"The motion model {str(source)!r} cannot be read: {error.strerror}.", next_step=again
+        ) from error
+    try:
+        if len(data) > LARGEST_MODEL:
+            raise ModelNotFoundError(
+                f"The motion model {str(source)!r} is larger than {LARGEST_MODEL!r} bytes.",
+                next_step=again,
+            )
+        return MotionModel.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise ModelNotFoundError(
+            f"The motion model {str(source)!r} is malformed: {where}: {first['msg']}.",
+            next_step=again,
+        ) from error

@@ -1,0 +1,67 @@
+"""The application: its commands, and the border where errors become exit codes."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from mmcrime import __version__
+from mmcrime.cli import analyze, config, demo, doctor, providers
+from mmcrime.cli.choices import HELP
+from mmcrime.cli.terminal import complain
+from mmcrime.errors import MmcrimeError
+
+app = typer.Typer(
+    name="mmcrime",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they would show local variables, keys among them
+    rich_markup_mode="markdown",
+    context_settings=HELP,
+)
+app.command("analyze", context_settings=HELP)(analyze.command)
+app.command("doctor", context_settings=HELP)(doctor.command)
+app.add_typer(providers.app, name="providers")
+app.add_typer(config.app, name="config")
+app.command("demo", context_settings=HELP)(demo.command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mmcrime {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Footage in, an honest incident report out.
+
+    Pictures, sound recordings and videos: what happened, when, how sure, who says so, and
+    what was not looked at. Every verdict is an automated result, unconfirmed. Nothing
+    leaves this machine unless you name a provider or a URL.
+
+    Examples: `mmcrime demo`, `mmcrime analyze clip.mp4`, `mmcrime doctor`
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with one of the codes of `mmcrime.cli.codes`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not end a run with a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="mmcrime")
+    except MmcrimeError as error:
+        from mmcrime.cli.codes import code_of
+
+        complain(error)
+        sys.exit(code_of(type(error).__name__) or 1)

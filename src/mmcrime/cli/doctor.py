@@ -1,0 +1,123 @@
+"""``mmcrime doctor``: what works here, what is missing, and what brings it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from mmcrime.cli.choices import ConfigFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmcrime.config import Settings
+    from mmcrime.errors import ConfigError
+    from mmcrime.registry import Group
+
+
+class Line(NamedTuple):
+    """One part: how it is, what it is called, what there is to say."""
+
+    mark: str
+    label: str
+    text: str
+
+
+_BASE = (
+    # module, distribution, what it does
+    ("PIL", "pillow", "reads pictures"),
+    ("av", "av", "decodes video and sound; brings its own FFmpeg libraries"),
+    ("cv2", "opencv-python-headless", "measures motion"),
+    ("pocketsphinx", "pocketsphinx", "finds speech and hears it, roughly"),
+    ("speech_recognition", "SpeechRecognition", "the door to speech engines"),
+    ("httpx2", "httpx2", "fetches URLs"),
+)
+
+
+def command(config: ConfigFile = None) -> None:
+    """Say in one line per part what works, what is missing and what brings it.
+
+    Exits with 2 when the configuration is broken, else with 0.
+
+    Example: `mmcrime doctor`
+    """
+    from mmcrime import __version__
+    from mmcrime.cli.terminal import table_line
+    from mmcrime.config import Settings, find_config, load_settings
+    from mmcrime.errors import ConfigError
+
+    broken: ConfigError | None = None
+    settings = Settings()
+    try:
+        settings = load_settings(config)
+    except ConfigError as error:
+        broken = error
+    system = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
+    for line in (
+        Line("ok", f"mmcrime {__version__}", system),
+        *_base(),
+        *_plugins(settings),
+        *_configuration(settings, broken, find_config(config)),
+    ):
+        table_line(*line)
+    raise typer.Exit(2 if broken else 0)
+
+
+def _base() -> Iterator[Line]:
+    for module, distribution, use in _BASE:
+        try:
+            import_module(module)
+            yield Line("ok", distribution, f"{version(distribution)}; {use}")
+        except PackageNotFoundError:
+            yield Line("ok", distribution, f"another build of it; {use}")
+        except Exception as error:  # noqa: BLE001  # a broken library may raise anything; doctor is here to say so
+            reason = f"{type(error).__name__}: {error}"
+            yield Line("broken", distribution, f"{reason}. Run: pip install {distribution}")
+
+
+def _plugins(settings: Settings) -> Iterator[Line]:
+    from mmcrime.cli.plugins import statuses
+
+    groups: tuple[Group, ...] = ("analyzers", "transcribers", "providers")
+    for group in groups:
+        found = statuses(group, settings)
+        for status in found:
+            label = f"{group[:-1]} {status.name}"
+            if not status.problem:
+                origin = "" if status.distribution == "mmcrime" else f"from {status.distribution}"
+                yield Line("ok", label, origin)
+                continue
+            # A package that is not installed is a choice; all else is a defect.
+            mark = "missing" if status.next_step.startswith("Run: pip") else "broken"
+            yield Line(mark, label, f"{status.problem} {status.next_step}")
+        if not found:
+            yield Line("none", group, "no plug-in is installed; nothing is sent to any service")
+
+
+def _configuration(
+    settings: Settings, broken: ConfigError | None, path: Path | None
+) -> Iterator[Line]:
+    if broken is not None:
+        yield Line("broken", "configuration", f"{broken.message} {broken.next_step}")
+        return
+    source = "no file; defaults and environment" if path is None else f"{str(path)!r}"
+    yield Line("ok", "configuration", source)
+    if settings.notification is not None:
+        yield Line("unused", "notification", "this release sends no notifications")
+    used = sorted({n for n, s in settings.providers.items() if s.enabled} | _default(settings))
+    idle = sorted(set(settings.providers) - set(used))
+    if used:
+        yield Line("ok", "providers in use", ", ".join(used))
+    if idle:
+        yield Line("unused", "providers", f"{', '.join(idle)}: not enabled, used when named")
+    said = "nothing may leave this machine" if settings.offline else "not set"
+    yield Line("ok", "offline", said)
+
+
+def _default(settings: Settings) -> set[str]:
+    return {settings.default_provider} if settings.default_provider else set()

@@ -1,0 +1,117 @@
+"""Where results go and in which form: stdout or a file, text, JSON, CSV or Markdown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from mmcrime.cli import terminal
+from mmcrime.cli.choices import Format
+from mmcrime.errors import ConfigError
+from mmcrime.reports import csv_table, markdown, text
+from mmcrime.results import Report
+
+
+class Writer:
+    """Writes reports one after the other in one form.
+
+    Args:
+        out: Where to.
+        form: The form.
+    """
+
+    def __init__(self, out: TextIO, form: Format) -> None:
+        self._out, self._form, self._count = out, form, 0
+        self._on_terminal = out is sys.stdout
+        if form is Format.csv:
+            out.write(csv_table.header())
+
+    def write(self, report: Report) -> None:
+        """Write one report and hand it on at once."""
+        self._out.write(self._rendered(report))
+        self._out.flush()
+        self._count += 1
+
+    def _rendered(self, report: Report) -> str:
+        if self._form is Format.json:
+            return report.to_json() + "\n"
+        data = report.to_dict()
+        if self._form is Format.csv:
+            return csv_table.line(data)
+        if self._form is Format.md:
+            return ("\n---\n\n" if self._count else "") + markdown.render(data)
+        rule = "\n" + "=" * 80 + "\n\n" if self._count else ""
+        if self._on_terminal:
+            return rule + text.render(data, colour=terminal.colour(), width=terminal.width())
+        return rule + text.render(data, colour=False)
+
+
+@contextmanager
+def opened(path: Path | None, *, sources: Sequence[Path | str] = ()) -> Iterator[TextIO]:
+    """Give stdout, or a file that appears whole at the end or not at all.
+
+    Args:
+        path: The file; None for stdout.
+        sources: What is analyzed; none of it is ever overwritten.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    if path is None:
+        yield sys.stdout
+        return
+    for source in sources:
+        if isinstance(source, Path) and source.exists() and path.exists() and source.samefile(path):
+            raise ConfigError(
+                f"-o {str(path)!r} is one of the sources.", next_step="Name another file."
+            )
+    with written(path) as out:
+        yield out
+
+
+@contextmanager
+def written(path: Path, *, mode: int | None = None) -> Iterator[TextIO]:
+    """Give a file that replaces ``path`` when it is complete; an error leaves ``path`` alone.
+
+    Args:
+        path: The file. A device such as ``/dev/null`` is written to directly.
+        mode: Permissions; None for the usual ones of a new file.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{str(path)!r} is a folder.", next_step="Name a file.")
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("w", encoding="utf-8", errors="backslashreplace") as out:
+                yield out
+            return
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(
+                handle, "w", encoding="utf-8", errors="backslashreplace", newline=""
+            ) as out:
+                yield out
+            temporary.chmod(0o666 & ~_umask() if mode is None else mode)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{str(path)!r} cannot be written: {error.strerror or error}.",
+            next_step="Name a file in a folder that exists and that you may write to.",
+        ) from error
+
+
+def _umask() -> int:
+    """Return the process's umask: mkstemp ignores it, a result file should not."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,115 @@
+"""What the arguments of ``mmcrime analyze`` stand for: files, URLs, folders, globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmcrime.errors import ConfigError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SHOWN = 5  # remarks about one folder that are spelt out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """What is to be analyzed.
+
+    Attributes:
+        items: Paths of files, and URLs as text; each once, in the order of the arguments.
+        skipped: What was left out of folders, in words.
+        empty: Arguments that stand for nothing, in words.
+    """
+
+    items: tuple[Path | str, ...]
+    skipped: tuple[str, ...]
+    empty: tuple[str, ...]
+
+
+def expand(arguments: Sequence[str]) -> Sources:
+    """Work out what the arguments stand for.
+
+    A path that exists is taken as it is, even if it looks like a glob. A path that does
+    not exist is kept, so that its report says so. Folders are searched downwards, sorted;
+    hidden entries, symbolic links and special files in them are left out.
+
+    Raises:
+        ConfigError: If an argument is ``-``.
+    """
+    items: dict[Path | str, None] = {}
+    skipped: list[str] = []
+    empty: list[str] = []
+    for argument in arguments:
+        if argument == "-":
+            raise ConfigError(
+                "Reading from standard input ('-') is not supported.",
+                next_step="Save it to a file; a file of that name is './-'.",
+            )
+        found = list(_expand_one(argument, skipped))
+        if not found:
+            kind = "folder holds no file" if Path(argument).is_dir() else "pattern matches no file"
+            empty.append(f"{argument!r}: the {kind} to analyze.")
+        items.update(dict.fromkeys(found))
+    return Sources(items=tuple(items), skipped=tuple(skipped), empty=tuple(empty))
+
+
+def _expand_one(argument: str, skipped: list[str]) -> Iterator[Path | str]:
+    path = Path(argument)
+    if _URL.match(argument):
+        yield argument
+    elif path.is_dir():
+        yield from _below(path, skipped)
+    elif os.path.lexists(path) or not glob.has_magic(argument):
+        yield path
+    else:
+        for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  # the pattern may be absolute
+            found = Path(match)
+            if found.is_dir():
+                # "**" matches folders and what is in them; the files are enough then.
+                if "**" not in argument:
+                    yield from _below(found, skipped)
+            else:
+                yield found
+
+
+def _below(folder: Path, skipped: list[str]) -> Iterator[Path]:
+    left_out: list[str] = []
+
+    def closed(error: OSError) -> None:
+        left_out.append(f"{str(error.filename)!r} (cannot be read: {error.strerror})")
+
+    for where, folders, names in os.walk(folder, onerror=closed, followlinks=False):
+        for name in sorted(folders):
+            reason = _folder_reason(Path(where, name))
+            if reason:
+                folders.remove(name)
+                left_out.append(f"{str(Path(where, name))!r} ({reason})")
+        folders.sort()
+        for name in sorted(names):
+            reason = _reason(Path(where, name))
+            if reason:
+                left_out.append(f"{str(Path(where, name))!r} ({reason})")
+            else:
+                yield Path(where, name)
+    skipped += [f"left out: {text}" for text in left_out[:_SHOWN]]
+    if len(left_out) > _SHOWN:
+        skipped.append(f"left out: {len(left_out) - _SHOWN} more below {str(folder)!r}")
+
+
+def _folder_reason(path: Path) -> str:
+    """Return why a folder inside a folder is left out; empty when it is not."""
+    if path.name.startswith("."):
+        return "hidden"
+    return "symbolic link" if path.is_symlink() else ""
+
+
+def _reason(path: Path) -> str:
+    """Return why a file inside a folder is left out; empty when it is not."""
+    common = _folder_reason(path)
+    if common:
+        return common
+    return "" if path.is_file() else "no regular file"

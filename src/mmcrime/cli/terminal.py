@@ -1,0 +1,111 @@
+"""What goes to the terminal beside the results: errors, remarks, logs, progress."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from mmcrime.errors import MmcrimeError
+from mmcrime.reports.words import clean, wrap
+
+_MAX_WIDTH = 100  # longer lines are hard to read
+
+
+def complain(error: MmcrimeError) -> None:
+    """Write an error to stderr: what happened, then what to do about it."""
+    typer.echo(f"error: {clean(error.message, limit=2000)}", err=True)
+    if error.next_step:
+        typer.echo(f"  next: {clean(error.next_step, limit=2000)}", err=True)
+
+
+def remark(text: str) -> None:
+    """Write a remark to stderr."""
+    typer.echo(clean(text, limit=2000), err=True)
+
+
+def table_line(mark: str, label: str, text: str) -> None:
+    """Write one part of a list to stdout: how it is, its name, what there is to say."""
+    start = f"{mark:<8} {clean(label, limit=80):<23} "
+    for line in wrap(clean(text), width(), first=start, rest=" " * 33):
+        typer.echo(line.rstrip())
+
+
+def colour() -> bool:
+    """Tell whether results may be coloured."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def width() -> int:
+    """Return the columns to write results in."""
+    return min(shutil.get_terminal_size((80, 24)).columns, _MAX_WIDTH)
+
+
+class _CleanFormatter(logging.Formatter):
+    """One harmless line a record; a traceback keeps its lines, each cleaned."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record).splitlines()
+        return "\n".join(line if not line else clean_line(line) for line in lines)
+
+
+def clean_line(line: str) -> str:
+    """Return a line of a log, its indentation kept."""
+    indent = len(line) - len(line.lstrip(" "))
+    return " " * indent + clean(line, limit=2000)
+
+
+@contextmanager
+def logs_to_stderr() -> Iterator[None]:
+    """Send warnings and errors of mmcrime's logs to stderr while a command runs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_CleanFormatter("%(levelname)s: %(message)s"))
+    logger = logging.getLogger("mmcrime")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class Progress:
+    """A bar on stderr when that is a terminal; silent otherwise.
+
+    Args:
+        total: Number of sources.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._bar = None
+        if total and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("analyzing", total=total)
+
+    def __enter__(self) -> Progress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    @contextmanager
+    def result(self) -> Iterator[None]:
+        """Take the bar away while one result is written, then count it."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        yield
+        self._bar.advance(self._task)
+        self._bar.start()

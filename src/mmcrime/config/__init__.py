@@ -1,0 +1,40 @@
+"""Settings: ``config.json``, ``.env`` and the environment ``MMCRIME_…``.
+
+`load_settings` is the way in; the types are in ``model``, what is printed of them in
+``show``. Secrets are masked in everything that is printed.
+"""
+
+from __future__ import annotations
+
+from mmcrime.config.load import find_config, load_settings
+from mmcrime.config.model import (
+    AnalyzerSettings,
+    AnalyzersSettings,
+    LanguageSettings,
+    Limits,
+    MediaSettings,
+    PluginSettings,
+    ProviderSettings,
+    Section,
+    Settings,
+    SpeechSettings,
+)
+from mmcrime.config.show import masked, settings_example, settings_schema
+
+__all__ = [
+    "AnalyzerSettings",
+    "AnalyzersSettings",
+    "LanguageSettings",
+    "Limits",
+    "MediaSettings",
+    "PluginSettings",
+    "ProviderSettings",
+    "Section",
+    "Settings",
+    "SpeechSettings",
+    "find_config",
+    "load_settings",
+    "masked",
+    "settings_example",
+    "settings_schema",
+]

@@ -1,0 +1,251 @@
+"""The verdict over all assessments (promises 1, 2, 4, 5, 7).
+
+A first fusion with few, stated rules:
+
+* Voters of one kind (two language models) judge the same thing; if one detects and
+  another does not, that is a conflict. Voters of different kinds (motion, sound)
+  complement each other: the silence of one does not refute the other.
+* ``detected`` needs one kind that detected. ``not_detected`` needs every kind that was
+  asked to have answered so, over at least `MIN_COVERAGE` of what it was to examine: a
+  dead part never supports a "no".
+* Everything else is ``undetermined`` with its reason and the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmcrime.evidence import MediaKind, merge_intervals
+from mmcrime.fusion import timeline, votes
+from mmcrime.results import (
+    SEVERITIES,
+    Assessment,
+    Confidence,
+    Incident,
+    Outcome,
+    Reason,
+    Verdict,
+)
+
+MIN_COVERAGE = 0.9
+"""Share of the media that must have been examined before "nothing" can be said of it."""
+SURE = 0.8
+"""A calibrated probability of at least this allows ``medium`` confidence on one kind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fused:
+    """What fusion makes of the assessments."""
+
+    verdict: Verdict
+    incidents: tuple[Incident, ...]
+
+
+def fuse(
+    assessments: Sequence[Assessment],
+    *,
+    kind: MediaKind,
+    duration: float | None,
+    min_votes: int = 1,
+) -> Fused:
+    """Fuse the assessments of one Media.
+
+    Args:
+        assessments: What every analyzer said, the dead ones included.
+        kind: Kind of the Media.
+        duration: Its length in seconds; None for a picture or when unknown.
+        min_votes: Answered votes below which the outcome is undetermined.
+
+    Returns:
+        The verdict and the incidents that detecting voters support. The incidents stay
+        listed under an undetermined verdict, so that nothing seen disappears silently.
+    """
+    live = votes.live_votes(assessments)
+    kinds = votes.opinions(live)
+    reasons = _reasons(assessments, live, kinds, kind=kind, duration=duration, min_votes=min_votes)
+    outcome: Outcome = "undetermined"
+    if not reasons:
+        outcome = "detected" if any(k.outcome == "detected" for k in kinds) else "not_detected"
+    found = timeline.incidents(live, duration=duration)
+    verdict = _verdict(
+        outcome, reasons, assessments=assessments, live=live, kinds=kinds, found=found
+    )
+    return Fused(verdict=verdict, incidents=found)
+
+
+def _reasons(
+    assessments: Sequence[Assessment],
+    live: Sequence[Assessment],
+    kinds: Sequence[votes.Opinion],
+    *,
+    kind: MediaKind,
+    duration: float | None,
+    min_votes: int,
+) -> tuple[Reason, ...]:
+    """Return why nothing can be said; empty when something can."""
+    if not live:
+        return (_nobody(assessments, kind),)
+    if len(live) < min_votes:
+        text = f"{len(live)} of {votes.asked(assessments)} votes answered, {min_votes} are needed."
+        return (
+            _reason("too_few_votes", text, "See the errors of the others, or lower min_votes."),
+        )
+    if any(k.outcome == "detected" for k in kinds):
+        return ()
+    found: list[Reason] = []
+    for opinion in kinds:
+        if opinion.conflict:
+            names = " and ".join(sorted({v.analyzer for v in opinion.votes}))
+            text = f"Voters of kind {opinion.kind!r} contradict each other ({names})."
+            found.append(_reason("conflict", text, "Have a person look, or ask one more voter."))
+        elif opinion.outcome == "undetermined":
+            text = f"The answer of kind {opinion.kind!r} is too unsure to decide."
+            found.append(
+                _reason("uncertain", text, "Have a person look, or add an analyzer that sees more.")
+            )
+        elif gap := _uncovered(opinion, kind=kind, duration=duration):
+            found.append(_reason("low_coverage", gap, "See coverage for what was missed and why."))
+    return (*found, *_dead_senses(assessments, live))
+
+
+def _reason(code: str, text: str, next_step: str) -> Reason:
+    return Reason.model_validate({"code": code, "text": text, "next_step": next_step})
+
+
+def _nobody(assessments: Sequence[Assessment], kind: MediaKind) -> Reason:
+    dead = [a for a in assessments if a.status in ("failed", "refused")]
+    names = ", ".join(sorted({a.analyzer for a in dead}))
+    if not dead:
+        return _reason(
+            "no_capable_analyzer",
+            f"No enabled analyzer can judge {'an' if kind != 'video' else 'a'} {kind}.",
+            "Name an analyzer or a provider that can; `mmcrime doctor` lists what is installed.",
+        )
+    if all(a.status == "refused" for a in dead):
+        return _reason("all_refused", f"Every voter refused: {names}.", "Ask another provider.")
+    return _reason(
+        "all_failed",
+        f"Every voter failed or refused: {names}.",
+        "See the errors of the assessments; `mmcrime doctor` says what is missing.",
+    )
+
+
+def _uncovered(opinion: votes.Opinion, *, kind: MediaKind, duration: float | None) -> str:
+    """Say how much the voters of a kind missed; empty when they examined enough."""
+    if kind == "image":
+        looked = any(v.coverage.frames for v in opinion.votes)
+        return "" if looked else f"No picture was examined by kind {opinion.kind!r}."
+    if not duration:
+        return "The length of the media is unknown, so nobody can say that all was examined."
+    examined = merge_intervals(i for v in opinion.votes for i in v.coverage.examined)
+    share = sum(min(e, duration) - max(s, 0.0) for s, e in examined if s < duration) / duration
+    if share >= MIN_COVERAGE:
+        return ""
+    return (
+        f"Kind {opinion.kind!r} examined {share:.0%} of the media, {MIN_COVERAGE:.0%} are needed."
+    )
+
+
+def _dead_senses(
+    assessments: Sequence[Assessment], live: Sequence[Assessment]
+) -> tuple[Reason, ...]:
+    """Return a reason for every kind that was asked and of which nobody answered."""
+    alive = {v.kind for v in live}
+    dead = dict.fromkeys(
+        a.kind for a in assessments if a.status in ("failed", "refused") and a.kind not in alive
+    )
+    return tuple(
+        _reason(
+            "low_coverage",
+            f"Nobody of kind {name!r} answered, so its part was not examined.",
+            "See the errors of the assessments and run it again.",
+        )
+        for name in dead
+    )
+
+
+def _verdict(
+    outcome: Outcome,
+    reasons: tuple[Reason, ...],
+    *,
+    assessments: Sequence[Assessment],
+    live: Sequence[Assessment],
+    kinds: Sequence[votes.Opinion],
+    found: Sequence[Incident],
+) -> Verdict:
+    strongest = _strongest(kinds)
+    worst = max(found, key=lambda i: (SEVERITIES.index(i.severity), i.probability), default=None)
+    return Verdict(
+        outcome=outcome,
+        reasons=reasons,
+        crime_type=worst.crime_type if worst else None,
+        probability=strongest.probability if strongest else None,
+        probability_source=strongest.source if strongest else None,
+        confidence=_confidence(outcome, kinds),
+        severity=worst.severity if worst else "none",
+        severity_reasons=_severity_reasons(found),
+        evidence_description=" ".join(
+            f"{v.analyzer}: {v.evidence_description}" for v in live if v.evidence_description
+        ),
+        alternative_interpretations=tuple(
+            dict.fromkeys(t for v in live for t in v.alternative_interpretations)
+        ),
+        recommendations=_recommendations(outcome, reasons, found),
+        votes_asked=votes.asked(assessments),
+        votes_answered=len(live),
+        agreement=votes.agreement(live, outcome),
+        effective_votes=votes.effective_votes(live),
+        cross_verification=votes.cross_verification(live),
+        timeline=timeline.fused_timeline(live),
+    )
+
+
+def _strongest(kinds: Sequence[votes.Opinion]) -> votes.Opinion | None:
+    """Return the kind whose probability stands for the verdict: the largest.
+
+    Kinds complement each other, so the chance that the Media holds an incident is at
+    least that of the kind that is surest of one.
+    """
+    rated = [k for k in kinds if k.probability is not None]
+    return max(rated, key=lambda k: k.probability or 0.0, default=None)
+
+
+def _confidence(outcome: Outcome, kinds: Sequence[votes.Opinion]) -> Confidence:
+    """Rate confidence: ``high`` needs three kinds, ``medium`` two or a calibrated one.
+
+    A "no" of detectors that each judge one thing only is never better than ``low``
+    unless two kinds that see everything (llm, video) say so.
+    """
+    if outcome == "undetermined":
+        return "low"
+    agreeing = [k for k in kinds if k.outcome == outcome]
+    if outcome == "not_detected":
+        broad = [k for k in agreeing if k.kind in ("llm", "video")]
+        return "medium" if len(broad) > 1 else "low"
+    if len(agreeing) > 2 and len(agreeing) == len(kinds):
+        return "high"
+    sure = any(k.source == "calibrated" and (k.probability or 0.0) >= SURE for k in agreeing)
+    return "medium" if len(agreeing) > 1 or sure else "low"
+
+
+def _severity_reasons(found: Sequence[Incident]) -> tuple[str, ...]:
+    return tuple(
+        f"{i.id}: {i.crime_type} is {i.severity} in the taxonomy; "
+        + ("two kinds of analyzer agree" if i.verification == "confirmed" else "one kind saw it")
+        for i in found
+    )
+
+
+def _recommendations(
+    outcome: Outcome, reasons: Sequence[Reason], found: Sequence[Incident]
+) -> tuple[str, ...]:
+    watch = tuple(
+        f"Have a person watch {i.start:.1f} s to {i.end:.1f} s before anything is done about it."
+        for i in found
+    )
+    if outcome == "undetermined":
+        return (*watch, *dict.fromkeys(r.next_step for r in reasons))
+    if outcome == "not_detected":
+        return ("Absence of a detection is no proof of absence; keep the recording if in doubt.",)
+    return watch

@@ -1,0 +1,217 @@
+"""Putting a report together from what the run found."""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mmcrime import __version__, taxonomy
+from mmcrime.errors import MmcrimeError
+from mmcrime.evidence import EncodedFrame, Evidence, Media
+from mmcrime.fusion import Fused
+from mmcrime.pipeline.answers import error_record
+from mmcrime.results import (
+    SCHEMA_VERSION,
+    Assessment,
+    Cost,
+    CoverageRecord,
+    EgressRecord,
+    ErrorRecord,
+    EvidenceRecord,
+    FrameRecord,
+    Incident,
+    MediaRecord,
+    Reason,
+    Report,
+    Verdict,
+)
+
+THUMBNAIL_SIDE = 320
+"""Longest side of a thumbnail in pixels: readable in a table, about 10 kB each."""
+_LIBRARIES = ("av", "numpy", "opencv-python-headless", "pillow", "pocketsphinx", "pydantic")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a run knows when its report is put together."""
+
+    request_id: str
+    source: str
+    evidence: Evidence
+    evidence_record: EvidenceRecord
+    assessments: tuple[Assessment, ...]
+    fused: Fused
+    egress: tuple[EgressRecord, ...]
+    timings: Mapping[str, float]
+    errors: tuple[ErrorRecord, ...]
+
+
+def compose(facts: Facts) -> Report:
+    """Return the report of a run."""
+    evidence = facts.evidence
+    coverage = CoverageRecord(
+        duration=evidence.media.duration,
+        video=evidence.video,
+        sound=evidence.sound,
+        speech=evidence.transcript.coverage,
+        analyzers={a.id: a.coverage for a in facts.assessments if a.status == "answered"},
+    )
+    return Report(
+        request_id=facts.request_id,
+        timestamp=datetime.now(UTC),
+        source=facts.source,
+        media=media_record(evidence.media),
+        verdict=facts.fused.verdict,
+        incidents=tuple(_illustrated(i, evidence.stills) for i in facts.fused.incidents),
+        assessments=facts.assessments,
+        evidence=facts.evidence_record,
+        coverage=coverage,
+        egress=facts.egress,
+        cost=total_cost(facts.assessments),
+        timings=dict(facts.timings),
+        versions=versions(),
+        errors=facts.errors,
+    )
+
+
+def unreadable(
+    source: str,
+    error: BaseException,
+    *,
+    request_id: str,
+    egress: tuple[EgressRecord, ...] = (),
+    given: Mapping[str, Any] | None = None,
+) -> Report:
+    """Return the undetermined report of a source that could not be analysed.
+
+    Args:
+        source: Display name of the source.
+        error: What happened.
+        request_id: The id of the run.
+        egress: What left before it failed.
+        given: What the caller told about the source (source_id, recorded_at, metadata).
+    """
+    record = error_record("prepare", error)
+    reason = Reason(
+        code="low_coverage",
+        text=f"Nothing of it was examined: {record.message}",
+        next_step=(error.next_step if isinstance(error, MmcrimeError) else "")
+        or "Check the file, then run it again.",
+    )
+    return Report(
+        request_id=request_id,
+        timestamp=datetime.now(UTC),
+        source=source,
+        media=MediaRecord(kind=None, name=source, **dict(given or {})),
+        verdict=Verdict(
+            outcome="undetermined", reasons=(reason,), recommendations=(reason.next_step,)
+        ),
+        egress=egress,
+        cost=Cost(usd=0.0, source="local") if not egress else Cost(),
+        versions=versions(),
+        errors=(record,),
+    )
+
+
+def media_record(media: Media) -> MediaRecord:
+    """Return the published facts about the Media."""
+    return MediaRecord(
+        kind=media.kind,
+        name=media.name,
+        content_id=media.content_id,
+        format=media.format,
+        size_bytes=media.size_bytes,
+        duration=media.duration,
+        width=media.width,
+        height=media.height,
+        fps=media.fps,
+        has_audio=media.has_audio,
+        source_id=media.source_id,
+        recorded_at=media.recorded_at,
+        metadata=dict(media.metadata),
+    )
+
+
+def evidence_record(evidence: Evidence, *, frame_interval: float | None) -> EvidenceRecord:
+    """Return the published form of the evidence, with thumbnails. Blocks: use a thread."""
+    return EvidenceRecord(
+        transcription=evidence.transcript.text,
+        transcript=evidence.transcript.segments,
+        sounds=evidence.sounds,
+        motion=evidence.motion,
+        frames=tuple(_frame_record(still) for still in evidence.stills),
+        frame_interval=frame_interval,
+    )
+
+
+def _frame_record(still: EncodedFrame) -> FrameRecord:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(still.jpeg), formats=["JPEG"]) as image:
+        image.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        image.save(buffer, "JPEG", quality=75)
+    # model_construct: validation would base64-decode these bytes once more.
+    return FrameRecord.model_construct(
+        time=still.time, width=still.width, height=still.height, thumbnail=buffer.getvalue()
+    )
+
+
+def _illustrated(incident: Incident, stills: Sequence[EncodedFrame]) -> Incident:
+    """Name the sampled frames inside an incident, or else the one nearest its peak."""
+    inside = [s.time for s in stills if incident.start <= s.time <= incident.end]
+    if not inside and stills:
+        inside = [min(stills, key=lambda s: abs(s.time - incident.peak)).time]
+    return incident.model_copy(update={"frames": tuple(inside)})
+
+
+def total_cost(assessments: Sequence[Assessment]) -> Cost:
+    """Add up what is known; one unknown cost makes the sum unknown, never smaller."""
+    costs = [a.cost for a in assessments if a.status != "skipped"]
+    if any(c.usd is None for c in costs):
+        return Cost()
+    sources = {c.source for c in costs if c.usd}
+    source = sources.pop() if len(sources) == 1 else ("reported" if sources else "local")
+    return Cost(usd=sum(c.usd or 0.0 for c in costs), source=source)
+
+
+@cache
+def _library_versions() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in _LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            # Another build of the same library (opencv-python) may stand in for it.
+            found.append((name, "unknown"))
+    return tuple(found)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions a result depends on."""
+    return {
+        "mmcrime": __version__,
+        "schema": SCHEMA_VERSION,
+        "taxonomy": taxonomy.version(),
+        "python": platform.python_version(),
+        **dict(_library_versions()),
+    }
+
+
+def display_name(source: object) -> str:
+    """Return a short name for a source that could not even be opened; never its secrets."""
+    if isinstance(source, str | os.PathLike):
+        text = os.fsdecode(source)
+        if "://" in text:
+            # Query strings and user parts of URLs hold keys.
+            text = text.partition("?")[0].partition("#")[0].rpartition("@")[2]
+        return "".join(c if c.isprintable() else "?" for c in text)[-200:] or "(empty name)"
+    return type(source).__name__

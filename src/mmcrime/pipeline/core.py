@@ -1,0 +1,313 @@
+"""`CrimeDetectionPipeline` and the one-shot `analyze`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fnmatch
+import logging
+import os
+from collections import deque
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal, Self, Unpack
+
+from mmcrime.config import Settings, load_settings
+from mmcrime.egress import Gate
+from mmcrime.errors import ConfigError, MmcrimeError, ModelNotFoundError
+from mmcrime.pipeline import compose
+from mmcrime.pipeline.loop import LoopThread
+from mmcrime.pipeline.options import CallArguments, CallOptions
+from mmcrime.pipeline.run import Emit, Job, new_request_id, run
+from mmcrime.pipeline.team import Team
+from mmcrime.plugins import Analyzer, Provider, Transcriber
+from mmcrime.results import Event, Report, Reported
+
+logging.getLogger("mmcrime").addHandler(logging.NullHandler())
+_log = logging.getLogger("mmcrime.pipeline")
+
+
+def _silent(_event: Event) -> None:
+    """Nobody listens to the events of this run."""
+
+
+class CrimeDetectionPipeline:
+    """Footage in, reports out. Keeps clients and models open between calls.
+
+    One pipeline per process, shared by threads and tasks, created after a fork. Use it
+    as a context manager (``with`` or ``async with``), or call `close`.
+
+    Args:
+        config: Path of a ``config.json``, a mapping in its form, or Settings. With None
+            the file named by ``MMCRIME_CONFIG`` or ``./config.json`` is read, if there
+            is one.
+        settings: Settings that are used as they are, instead of ``config``.
+        analyzers: Instances that replace the configured analyzers.
+        providers: Instances by name, used beside the configured ones.
+        transcriber: Instance that replaces the configured transcriber.
+        use_local_llm: Ask a language model on this machine. This release has none.
+        local_llm_size: ``tiny``, ``medium`` or ``large``.
+
+    Raises:
+        ConfigError: If a setting is wrong or something enabled cannot be built.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str] | Mapping[str, Any] | Settings | None = None,
+        *,
+        settings: Settings | None = None,
+        analyzers: Sequence[Analyzer] | None = None,
+        providers: Mapping[str, Provider] | None = None,
+        transcriber: Transcriber | None = None,
+        use_local_llm: bool = False,
+        local_llm_size: Literal["tiny", "medium", "large"] = "medium",
+    ) -> None:
+        if use_local_llm:
+            raise ModelNotFoundError(
+                f"use_local_llm=True, but this release has no local {local_llm_size!r} model.",
+                next_step="Leave use_local_llm out.",
+            )
+        if settings is not None and config is not None:
+            raise ConfigError("Both config and settings were given.", next_step="Give one of them.")
+        self.settings = settings if settings is not None else load_settings(config)
+        self._team = Team(
+            self.settings, analyzers=analyzers, providers=providers, transcriber=transcriber
+        )
+        self._loop = LoopThread()
+        self._slots: asyncio.Semaphore | None = None
+        self._working = 0
+        self._idle: asyncio.Event | None = None
+
+    # -- one source ---------------------------------------------------------------
+
+    def analyze(self, source: Any, **options: Unpack[CallArguments]) -> Report:
+        """Analyse one source and wait for its report; works inside a running loop too.
+
+        Args:
+            source: A path, URL, bytes, binary file object, PIL image or uint8 array.
+            **options: See `CallOptions`.
+
+        Raises:
+            MediaError: If the source cannot be read.
+            ConfigError: If an option is wrong or names something that is not there.
+            BudgetExceededError: If the deadline passed before anything was open.
+            EgressError: If the source is a URL and ``offline`` is set.
+        """
+        return self._loop.run(self._strict(source, _call(options), _silent))
+
+    async def analyze_async(self, source: Any, **options: Unpack[CallArguments]) -> Report:
+        """Analyse one source; see `analyze`. Cancelling it stops its work."""
+        return await _crossed(self._loop.submit(self._strict(source, _call(options), _silent)))
+
+    async def stream(self, source: Any, **options: Unpack[CallArguments]) -> AsyncIterator[Event]:
+        """Yield the events of one run as they happen; the last one holds the report.
+
+        Leaving the iteration early cancels the run. Raises as `analyze` does.
+        """
+        here = asyncio.get_running_loop()
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        def emit(event: Event | None) -> None:
+            # The caller may have left and closed its loop before the run noticed.
+            with contextlib.suppress(RuntimeError):
+                here.call_soon_threadsafe(events.put_nowait, event)
+
+        future = self._loop.submit(self._strict(source, _call(options), emit))
+        future.add_done_callback(lambda _: emit(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await asyncio.wrap_future(future)
+        finally:
+            future.cancel()
+
+    # -- many sources -------------------------------------------------------------
+
+    def analyze_many(
+        self, sources: Iterable[Any], **options: Unpack[CallArguments]
+    ) -> Iterator[Report]:
+        """Yield one report a source, in the order given, working ahead on a few.
+
+        One source's failure is an undetermined report whose ``errors`` say why; only a
+        ConfigError stops the iteration. Leaving it early cancels what is under way.
+        """
+        call = _call(options)
+        waiting: deque[Future[Report]] = deque()
+        try:
+            for source in sources:
+                waiting.append(self._loop.submit(self._tolerant(source, call, _silent)))
+                while len(waiting) >= self.settings.max_concurrent:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def analyze_directory(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        pattern: str | None = None,
+        **options: Unpack[CallArguments],
+    ) -> Iterator[Report]:
+        """Yield one report for every file below ``folder``, sorted by path.
+
+        Hidden files and symbolic links are left out: a link could lead anywhere.
+
+        Args:
+            folder: A directory.
+            pattern: Only files whose name matches this glob, such as ``"*.mp4"``.
+            **options: See `CallOptions`.
+
+        Raises:
+            ConfigError: If ``folder`` is no directory.
+        """
+        return self.analyze_many(files_below(folder, pattern=pattern), **options)
+
+    # -- life cycle ---------------------------------------------------------------
+
+    def close(self) -> None:
+        """Wait for the runs under way, close everything. Safe twice."""
+        try:
+            self._loop.run(self._drain())
+        except ConfigError:
+            # Already closed, or in a forked child: what is open belongs to the parent.
+            return
+        self._loop.stop()
+
+    async def aclose(self) -> None:
+        """Like `close`, for callers with a loop of their own."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    # -- in the pipeline's loop ---------------------------------------------------
+
+    async def _strict(self, source: Any, options: CallOptions, emit: Emit) -> Report:
+        return await self._within_limits(lambda: run(self._job(source, options, emit)))
+
+    async def _tolerant(self, source: Any, options: CallOptions, emit: Emit) -> Report:
+        job = self._job(source, options, emit)
+        try:
+            return await self._within_limits(lambda: run(job))
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001  # one bad file stops nothing else
+            if not isinstance(error, MmcrimeError):
+                # Our own bug on one file must not lose the other files of a batch.
+                _log.exception("%s failed", job.name, extra={"request_id": job.request_id})
+            report = compose.unreadable(
+                job.name,
+                error,
+                request_id=job.request_id,
+                egress=job.gate.records,
+                given={
+                    "source_id": options.source_id,
+                    "recorded_at": options.recorded_at,
+                    "metadata": dict(options.metadata or {}),
+                },
+            )
+            emit(Reported(source=job.name, report=report))
+            return report
+
+    def _job(self, source: Any, options: CallOptions, emit: Emit) -> Job:
+        offline = self.settings.offline if options.offline is None else options.offline
+        return Job(
+            source=source,
+            name=compose.display_name(source),
+            options=options,
+            settings=self.settings,
+            team=self._team,
+            gate=Gate(offline=offline),
+            request_id=new_request_id(options),
+            emit=emit,
+        )
+
+    async def _within_limits(self, work: Callable[[], Awaitable[Report]]) -> Report:
+        if self._slots is None or self._idle is None:
+            self._slots = asyncio.Semaphore(self.settings.max_concurrent)
+            self._idle = asyncio.Event()
+        self._working += 1
+        self._idle.clear()
+        try:
+            async with self._slots:
+                return await work()
+        finally:
+            self._working -= 1
+            if not self._working:
+                self._idle.set()
+
+    async def _drain(self) -> None:
+        if self._idle is not None:
+            await self._idle.wait()
+        await self._team.aclose()
+
+
+def analyze(
+    source: Any,
+    *,
+    config: str | os.PathLike[str] | Mapping[str, Any] | Settings | None = None,
+    **options: Unpack[CallArguments],
+) -> Report:
+    """Analyse one source with a pipeline of its own; see `CrimeDetectionPipeline.analyze`."""
+    with CrimeDetectionPipeline(config) as pipeline:
+        return pipeline.analyze(source, **options)
+
+
+def files_below(folder: str | os.PathLike[str], *, pattern: str | None = None) -> Iterator[Path]:
+    """Yield the regular files below a folder, sorted; see `analyze_directory`.
+
+    Raises:
+        ConfigError: If ``folder`` is no directory.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ConfigError(f"{os.fspath(folder)!r} is no directory.", next_step="Name a folder.")
+    closed: list[Path] = []
+
+    def remember(error: OSError) -> None:
+        # A folder that cannot be read becomes a report of its own: nothing is lost silently.
+        closed.append(Path(error.filename))
+
+    for where, folders, names in os.walk(root, onerror=remember, followlinks=False):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(names):
+            path = Path(where, name)
+            fits = pattern is None or fnmatch.fnmatch(name, pattern)
+            if fits and not name.startswith(".") and not path.is_symlink() and path.is_file():
+                yield path
+    yield from closed
+
+
+def _call(options: CallArguments) -> CallOptions:
+    try:
+        return CallOptions(**options)
+    except TypeError as error:
+        known = ", ".join(CallOptions.__dataclass_fields__)
+        raise ConfigError(f"{error}.", next_step=f"Known options: {known}.") from error
+
+
+async def _crossed(future: Future[Report]) -> Report:
+    """Wait in the caller's loop; cancelling here cancels there."""
+    return await asyncio.wrap_future(future)

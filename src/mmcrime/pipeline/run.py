@@ -1,0 +1,294 @@
+"""One run: one source, from opening it to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from mmcrime.config import Settings, masked
+from mmcrime.egress import Gate
+from mmcrime.errors import BudgetExceededError, UnsupportedMediaError
+from mmcrime.evidence import Evidence
+from mmcrime.fusion import fuse
+from mmcrime.media.handle import MediaHandle, open_media
+from mmcrime.perceive.assemble import gather
+from mmcrime.pipeline import compose
+from mmcrime.pipeline.answers import ask, numbered, unanswered
+from mmcrime.pipeline.options import CallOptions
+from mmcrime.pipeline.team import Announced, Team
+from mmcrime.plugins import Analyzer, RunContext
+from mmcrime.results import (
+    Assessed,
+    Assessment,
+    ErrorRecord,
+    Event,
+    IncidentFound,
+    Prepared,
+    Report,
+    Reported,
+    Spent,
+)
+
+_log = logging.getLogger("mmcrime.pipeline")
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """Everything one run needs.
+
+    Attributes:
+        source: What to analyse.
+        name: Its display name.
+        options: What the call asks for.
+        settings: The settings of the pipeline.
+        team: Who works for it.
+        gate: The egress gate of this run.
+        request_id: The id in the report and in every log record.
+        emit: Receives the events, in the pipeline's loop.
+    """
+
+    source: Any
+    name: str
+    options: CallOptions
+    settings: Settings
+    team: Team
+    gate: Gate
+    request_id: str
+    emit: Emit
+
+    @property
+    def frame_interval(self) -> float:
+        """Seconds between sampled frames."""
+        return self.options.frame_interval or self.settings.media.frame_interval
+
+
+def new_request_id(options: CallOptions) -> str:
+    """Return the caller's request id, or a fresh one."""
+    return options.run.request_id if options.run else uuid.uuid4().hex
+
+
+async def run(job: Job) -> Report:
+    """Analyse one source.
+
+    Raises:
+        MediaError: If the source cannot be read.
+        ConfigError: If the call names something that is not there.
+        BudgetExceededError: If the deadline passed before anything was open.
+        EgressError: If the source is a URL and ``offline`` is set.
+    """
+    started = time.perf_counter()
+    deadline = _deadline(job.options)
+    # Both raise ConfigError, which must come before anything is opened or fetched.
+    analyzers = job.team.analyzers(job.options.analyzers)
+    providers = {
+        name: Announced(name, inner, job.gate)
+        for name, inner in job.team.providers(job.options.providers).items()
+    }
+    async with _opened(job, deadline) as handle:
+        opened = time.perf_counter()
+        gathered = await gather(
+            handle,
+            settings=job.settings,
+            frame_interval=job.frame_interval,
+            transcriber=job.team.transcriber,
+            gate=job.gate,
+            deadline=deadline,
+            progress=lambda share: _progress(job, 0.5 * share),
+        )
+        record = await asyncio.to_thread(
+            compose.evidence_record, gathered.evidence, frame_interval=gathered.frame_interval
+        )
+        media = compose.media_record(handle.media)
+        job.emit(Prepared(source=job.name, media=media, evidence=record))
+        context = _context(job, deadline, providers)
+        assessments = await _assess(job, analyzers, gathered.evidence, context)
+    assessments = numbered((*assessments, *_idle(providers)))
+    fused = fuse(
+        assessments,
+        kind=handle.media.kind,
+        duration=handle.media.duration,
+        min_votes=job.settings.min_votes,
+    )
+    report = compose.compose(
+        compose.Facts(
+            request_id=job.request_id,
+            source=job.name,
+            evidence=gathered.evidence,
+            evidence_record=record,
+            assessments=assessments,
+            fused=fused,
+            egress=job.gate.records,
+            timings={
+                "open": opened - started,
+                **gathered.timings,
+                **{f"analyze:{a.id}": a.latency for a in assessments if a.latency is not None},
+                "total": time.perf_counter() - started,
+            },
+            errors=(*gathered.errors, *(a.error for a in assessments if a.error is not None)),
+        )
+    )
+    _announce(job, report)
+    return report
+
+
+def _announce(job: Job, report: Report) -> None:
+    for incident in report.incidents:
+        job.emit(IncidentFound(source=job.name, incident=incident))
+    job.emit(Spent(source=job.name, cost=report.cost))
+    job.emit(Reported(source=job.name, report=report))
+    _progress(job, 1.0)
+    _log.info(
+        "%s: %s",
+        report.media.content_id,
+        report.verdict.outcome,
+        extra={"request_id": job.request_id},
+    )
+
+
+def _deadline(options: CallOptions) -> float | None:
+    """Return the deadline in loop time: the earlier of the call's and the context's."""
+    given = options.run.deadline if options.run else None
+    if options.deadline is None:
+        return given
+    own = asyncio.get_running_loop().time() + options.deadline
+    return own if given is None else min(own, given)
+
+
+def _progress(job: Job, share: float) -> None:
+    if job.options.run:
+        job.options.run.progress(share)
+
+
+@asynccontextmanager
+async def _opened(job: Job, deadline: float | None) -> AsyncIterator[MediaHandle]:
+    """Open the source in a thread and close it, even if the wait for it is cancelled."""
+    options = job.options
+    opening = asyncio.ensure_future(
+        asyncio.to_thread(
+            open_media,
+            job.source,
+            limits=job.settings.media.limits,
+            gate=job.gate,
+            source_id=options.source_id,
+            recorded_at=options.recorded_at,
+            metadata=options.metadata,
+        )
+    )
+    try:
+        async with asyncio.timeout_at(deadline):
+            handle = await asyncio.shield(opening)
+    except TimeoutError as error:
+        opening.add_done_callback(_close_late)
+        raise BudgetExceededError(
+            f"{job.name!r} was not open within deadline={options.deadline!r}.",
+            next_step="Allow a longer deadline.",
+        ) from error
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_late)
+        raise
+    try:
+        if options.kind is not None and options.kind != handle.media.kind:
+            raise UnsupportedMediaError(
+                f"it holds {handle.media.kind!r}, not {options.kind!r}.",
+                source=handle.media.name,
+                next_step="Leave kind out to take it for what it is.",
+            )
+        yield handle
+    finally:
+        await asyncio.to_thread(handle.close)
+
+
+def _close_late(opening: asyncio.Future[MediaHandle]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+def _context(job: Job, deadline: float | None, providers: Mapping[str, Announced]) -> RunContext:
+    return RunContext(
+        request_id=job.request_id,
+        egress=job.gate,
+        tenant=job.options.run.tenant if job.options.run else "default",
+        deadline=deadline,
+        settings=MappingProxyType(masked(job.settings)),
+        providers=MappingProxyType(dict(providers)),
+        progress=lambda share: _progress(job, 0.5 + 0.5 * share),
+    )
+
+
+async def _assess(
+    job: Job, analyzers: tuple[Analyzer, ...], evidence: Evidence, context: RunContext
+) -> tuple[Assessment, ...]:
+    """Ask all observers at once, then the verifiers, who also see the proposals."""
+    observed = await _stage(job, analyzers, evidence, context, stage="observe")
+    proposals = tuple(a for a in observed if a.status == "answered")
+    verifying = RunContext(
+        request_id=context.request_id,
+        egress=context.egress,
+        tenant=context.tenant,
+        deadline=context.deadline,
+        settings=context.settings,
+        providers=context.providers,
+        proposals=proposals,
+        progress=context.progress,
+    )
+    return (*observed, *await _stage(job, analyzers, evidence, verifying, stage="verify"))
+
+
+async def _stage(
+    job: Job,
+    analyzers: tuple[Analyzer, ...],
+    evidence: Evidence,
+    context: RunContext,
+    *,
+    stage: str,
+) -> list[Assessment]:
+    async def one(analyzer: Analyzer) -> Assessment:
+        kind = evidence.media.kind
+        if kind in analyzer.modalities:
+            answer = await ask(analyzer, evidence, context, request_id=job.request_id)
+        else:
+            error = ErrorRecord(
+                stage=f"analyze:{analyzer.name}",
+                type="NotCapable",
+                message=f"It judges {' and '.join(sorted(analyzer.modalities))}, not {kind}.",
+                next_step="Name an analyzer or a provider that can judge it.",
+            )
+            answer = unanswered(analyzer, error, skipped=True)
+        job.emit(Assessed(source=job.name, assessment=answer))
+        return answer
+
+    members = [a for a in analyzers if a.stage == stage]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(a)) for a in members]
+    return [t.result() for t in tasks]
+
+
+def _idle(providers: Mapping[str, Announced]) -> list[Assessment]:
+    """Return a skipped assessment for every provider that was named but never called."""
+    return [
+        Assessment(
+            id=name,
+            analyzer=name,
+            kind="llm",
+            runs="cloud",
+            family=name,
+            provider=name,
+            status="skipped",
+            error=ErrorRecord(
+                stage=f"provider:{name}",
+                type="NotAsked",
+                message=f"No enabled analyzer put a question to the provider {name!r}.",
+                next_step="Enable an analyzer that uses providers.",
+            ),
+        )
+        for name, provider in providers.items()
+        if not provider.calls
+    ]

@@ -1,0 +1,140 @@
+"""Reports as a table: one row a report, the columns never change their order.
+
+A spreadsheet that opens the table computes nothing from it: a cell that would start a
+formula gets a leading apostrophe, and no cell holds a line break.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmcrime.reports.words import clean, heard, unseen
+
+COLUMNS: tuple[str, ...] = (
+    "source",
+    "note",
+    "kind",
+    "duration",
+    "outcome",
+    "crime_detected",
+    "crime_type",
+    "probability",
+    "probability_source",
+    "confidence",
+    "severity",
+    "reasons",
+    "incidents",
+    "first_start",
+    "first_end",
+    "votes_asked",
+    "votes_answered",
+    "assessments",
+    "description",
+    "heard",
+    "not_looked_at",
+    "egress",
+    "cost_usd",
+    "cost_source",
+    "errors",
+    "source_id",
+    "recorded_at",
+    "content_id",
+    "request_id",
+    "timestamp",
+    "schema_version",
+)
+"""The columns. New ones are added at the end only.
+
+``note`` is "automated result, unconfirmed". Empty means unknown or none. Times and
+``duration`` are media seconds. ``assessments`` is ``name=status:outcome`` and
+``reasons`` are codes, separated by ``; ``. ``egress`` counts what left this machine.
+"""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001  # the wide forms too: some spreadsheets read them as the plain ones
+_MAX_CELL = 2000
+
+
+def row(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return one report as cells by column, safe to open in a spreadsheet."""
+    media, verdict = report["media"], report["verdict"]
+    incidents = report.get("incidents") or ()
+    first = min(incidents, key=lambda i: i["start"]) if incidents else {}
+    cost = report.get("cost") or {}
+    values: dict[str, object] = {
+        "source": report["source"],
+        "note": "automated result, unconfirmed",
+        **{key: media.get(key) for key in ("kind", "duration", "source_id", "recorded_at")},
+        **{key: verdict.get(key) for key in _OF_VERDICT},
+        "content_id": media.get("content_id"),
+        "reasons": _joined(reason["code"] for reason in verdict.get("reasons") or ()),
+        "incidents": len(incidents),
+        "first_start": first.get("start"),
+        "first_end": first.get("end"),
+        "assessments": _joined(
+            f"{a['analyzer']}={a['status']}:{a['outcome']}" for a in report.get("assessments") or ()
+        ),
+        "description": verdict.get("evidence_description"),
+        "heard": _joined(
+            f"[{words}]" if kind == "sound" else words for _, _, kind, words in heard(report)
+        ),
+        "not_looked_at": _joined(
+            f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})"
+            for gap in unseen(report.get("coverage") or {})
+        ),
+        "egress": len(report.get("egress") or ()),
+        "cost_usd": cost.get("usd"),
+        "cost_source": cost.get("source"),
+        "errors": _joined(f"{e['stage']}: {e['type']}" for e in report.get("errors") or ()),
+        **{key: report[key] for key in ("request_id", "timestamp", "schema_version")},
+    }
+    return {column: _cell(values[column]) for column in COLUMNS}
+
+
+_OF_VERDICT = (
+    "outcome",
+    "crime_detected",
+    "crime_type",
+    "probability",
+    "probability_source",
+    "confidence",
+    "severity",
+    "votes_asked",
+    "votes_answered",
+)
+
+
+def header() -> str:
+    """Return the line of column names."""
+    return _line(COLUMNS)
+
+
+def line(report: Mapping[str, Any]) -> str:
+    """Return one report as a line of the table, ended by CR LF as RFC 4180 says."""
+    return _line(row(report).values())
+
+
+def render(reports: Iterable[Mapping[str, Any]]) -> str:
+    """Return a whole table with its header."""
+    return header() + "".join(line(report) for report in reports)
+
+
+def _line(values: Iterable[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(values)
+    return buffer.getvalue()
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "; ".join(texts)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = clean(value, limit=_MAX_CELL)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,152 @@
+"""A report as Markdown (CommonMark with tables) for tickets, wikis and chats.
+
+All text of the report is escaped: nothing from the media can become markup, a link, an
+image, HTML, a mention or a table cell of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmcrime.reports.words import (
+    BANNER,
+    chance,
+    clean,
+    clock,
+    crime_name,
+    facts,
+    heard,
+    money,
+    span,
+    unseen,
+)
+
+_SPECIAL = re.compile(f"[{re.escape(string.punctuation)}]")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;&#8203;"}
+_OUTCOMES = {
+    "detected": "Incident detected",
+    "not_detected": "No incident detected",
+    "undetermined": "Undetermined",
+}
+
+
+def escape(text: object) -> str:
+    """Return text that Markdown shows as it is, on one line.
+
+    An ``@`` is followed by a zero-width space, so that no one is mentioned or mailed.
+    """
+    return _SPECIAL.sub(lambda m: _ENTITIES.get(m[0], "\\" + m[0]), clean(text))
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return a report as Markdown that ends in a line break."""
+    verdict = report["verdict"]
+    title = _OUTCOMES[verdict["outcome"]]
+    if verdict["outcome"] == "detected":
+        title += f": {escape(crime_name(verdict.get('crime_type')))}"
+    lines = [f"**{BANNER}**", "", f"## {title}", ""]
+    lines += [f"{escape(report['source'])} ({escape(facts(report['media']))})", ""]
+    lines += _verdict(verdict)
+    lines += _table(
+        "Incidents",
+        ("From", "To", "Kind", "Severity", "Probability", "Strongest at", "Checked"),
+        [_incident(incident) for incident in report.get("incidents") or ()],
+    )
+    lines += _table(
+        "Who said what",
+        ("Analyzer", "Status", "Outcome", "Probability", "Cost", "Remarks"),
+        [_assessment(assessment) for assessment in report.get("assessments") or ()],
+    )
+    lines += _list(
+        "Not looked at",
+        [f"{', '.join(g.who)}: {g.where()} ({g.reason})" for g in unseen(report["coverage"])],
+        empty="No gaps.",
+    )
+    lines += _list("Heard (data from the media, not instructions)", _heard(report))
+    lines += _list(
+        "What left this machine",
+        [f"{e['what']} to {e['to']} ({e['purpose']}, {e['when']})" for e in report["egress"]],
+        empty="Nothing left this machine.",
+    )
+    lines += _list(
+        "Errors",
+        [f"{e['stage']}: {e['type']}: {e['message']} {e['next_step']}" for e in report["errors"]],
+    )
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _verdict(verdict: Mapping[str, Any]) -> list[str]:
+    said = chance(verdict.get("probability"), verdict.get("probability_source"))
+    items = [
+        f"{said}; confidence {verdict['confidence']}",
+        f"severity {verdict['severity']}",
+        *(f"severity: {reason}" for reason in verdict.get("severity_reasons") or ()),
+        f"{verdict['votes_answered']} of {verdict['votes_asked']} votes answered",
+        *(
+            f"{reason['text']} ({reason['code']}) Next: {reason['next_step']}"
+            for reason in verdict.get("reasons") or ()
+        ),
+    ]
+    lines = [f"- {escape(item)}" for item in items]
+    if verdict.get("evidence_description"):
+        lines += ["", escape(verdict["evidence_description"])]
+    return [
+        *lines,
+        "",
+        *_list("Could also be", verdict.get("alternative_interpretations") or ()),
+        *_list("What to do", verdict.get("recommendations") or ()),
+    ]
+
+
+def _incident(incident: Mapping[str, Any]) -> tuple[str, ...]:
+    kinds = [incident["crime_type"], *(incident.get("alternatives") or ())]
+    return (
+        clock(incident["start"]),
+        clock(incident["end"]),
+        " or ".join(crime_name(kind) for kind in kinds),
+        incident["severity"],
+        f"{incident['probability']:.2f}",
+        clock(incident["peak"]),
+        incident["verification"].replace("_", " "),
+    )
+
+
+def _assessment(assessment: Mapping[str, Any]) -> tuple[str, ...]:
+    who = [assessment["analyzer"], assessment.get("provider"), assessment.get("model")]
+    error = assessment.get("error") or {}
+    remarks = [assessment.get("evidence_description"), *(assessment.get("flags") or ())]
+    remarks += [error.get("message"), error.get("next_step")]
+    return (
+        ", ".join(str(name) for name in who if name),
+        assessment["status"] + (" (from the cache)" if assessment.get("cached") else ""),
+        assessment["outcome"].replace("_", " "),
+        chance(assessment.get("probability"), assessment.get("probability_source")),
+        money(assessment.get("cost") or {}),
+        "; ".join(str(remark) for remark in remarks if remark),
+    )
+
+
+def _heard(report: Mapping[str, Any]) -> list[str]:
+    transcript = (report.get("evidence") or {}).get("transcript") or ()
+    reliable = sorted({segment["reliability"] for segment in transcript})
+    items = [f"Words: reliability {', '.join(reliable)}"] if reliable else []
+    for start, end, kind, words in heard(report):
+        items.append(f"{span(start, end)} " + (f"[{words}]" if kind == "sound" else f'"{words}"'))
+    return items
+
+
+def _list(heading: str, items: Sequence[str], *, empty: str = "") -> list[str]:
+    if not items:
+        return [f"### {heading}", "", empty, ""] if empty else []
+    return [f"### {heading}", "", *(f"- {escape(item)}" for item in items), ""]
+
+
+def _table(heading: str, columns: Iterable[str], rows: Sequence[Iterable[str]]) -> list[str]:
+    if not rows:
+        return []
+    names = list(columns)
+    head = [f"### {heading}", "", f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    return [*head, *(f"| {' | '.join(escape(cell) for cell in row)} |" for row in rows), ""]

@@ -1,0 +1,224 @@
+"""What all renderers share: harmless text, times, names, and gaps put together."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmcrime.evidence import Interval, merge_intervals
+from mmcrime.taxonomy import crime_types
+
+BANNER = "automated result, unconfirmed"
+"""Stands above every verdict."""
+
+SOUND_NAMES = {
+    "siren": "possible siren",
+    "impulsive": "possible gunshot or similar bang",
+    "scream": "possible scream",
+}
+"""What people read for a sound event."""
+
+_GAP_REASONS = {
+    "damaged": "could not be decoded",
+    "not_requested": "not asked for",
+    "over_limit": "beyond a limit",
+    "speech_limit": "beyond what the speech engine listens to",
+    "no_stream": "there is none in this input",
+    "deadline": "no time left",
+}
+_SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+_MAX_TEXT = 600  # characters; a description of that length still fits a screen
+
+
+def clean(text: object, *, limit: int = _MAX_TEXT) -> str:
+    """Return text without anything that could steer a terminal or reorder a line.
+
+    Control, format (also right-to-left overrides and zero-width characters), surrogate
+    and private characters become U+FFFD; line breaks and tabs become single spaces.
+
+    Args:
+        text: Anything; None gives an empty text.
+        limit: Most characters; what is cut off is stated.
+    """
+    raw = "" if text is None else str(text)
+    cut = len(raw) - limit
+    shown = "".join(" " if c in _SPACES else c for c in raw[:limit])
+    safe = "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in shown)
+    safe = " ".join(safe.split())
+    return f"{safe} … ({cut} more characters)" if cut > 0 else safe
+
+
+def clock(seconds: float) -> str:
+    """Return media time as ``m:ss.s`` (``h:mm:ss.s`` from one hour on)."""
+    tenths = round(abs(seconds) * 10)
+    sign = "-" if seconds < 0 and tenths else ""
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{rest // 10:02d}.{rest % 10}"
+    return f"{sign}{hours}:{minutes:02d}:{tail}" if hours else f"{sign}{minutes}:{tail}"
+
+
+def span(start: float, end: float) -> str:
+    """Return a stretch of media time, or the instant when it has no length."""
+    first, last = clock(start), clock(end)
+    return first if first == last else f"{first}-{last}"
+
+
+def crime_name(type_id: str | None) -> str:
+    """Return what people read for a crime type; an unknown one is quoted as it is."""
+    if not type_id:
+        return "unknown kind"
+    known = crime_types().get(type_id)
+    return known.name if known else clean(type_id, limit=80)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    if count < 1000:
+        return f"{count} bytes"
+    for unit, scale in (("kB", 1e3), ("MB", 1e6)):
+        if count < scale * 1000:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 1e9:.1f} GB"
+
+
+def money(cost: Mapping[str, Any]) -> str:
+    """Return a cost with its source; an unknown one is "unknown", never 0."""
+    usd = cost.get("usd")
+    if usd is None:
+        return "cost unknown"
+    if cost.get("source") == "local":
+        return "no cost, ran on this machine"
+    return f"${usd:.4f} ({clean(cost.get('source')).replace('_', ' ')})"
+
+
+def chance(probability: float | None, source: str | None) -> str:
+    """Return a probability with where it comes from."""
+    if probability is None:
+        return "no probability"
+    return f"probability {probability:.2f}, {clean(source)}"
+
+
+def facts(media: Mapping[str, Any]) -> str:
+    """Return the facts about the input in one line, without its name."""
+    parts = [clean(media.get("kind") or "unreadable"), clean(media.get("format"))]
+    if media.get("duration") is not None:
+        parts.append(clock(media["duration"]))
+    if media.get("width") and media.get("height"):
+        parts.append(f"{media['width']}x{media['height']}")
+    if media.get("size_bytes") is not None:
+        parts.append(size(media["size_bytes"]))
+    if media.get("kind") == "video" and media.get("has_audio") is False:
+        parts.append("no sound")
+    for key, label in (("source_id", "source"), ("recorded_at", "recorded")):
+        if media.get(key):
+            parts.append(f"{label} {clean(media[key])}")
+    return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unseen:
+    """Stretches that the same observers missed for the same reason.
+
+    Attributes:
+        who: ``video``, ``sound``, ``speech`` and analyzer names.
+        reason: The reason in words; untrusted detail is cleaned.
+        stretches: Merged media intervals; empty for an input without time.
+    """
+
+    who: tuple[str, ...]
+    reason: str
+    stretches: tuple[Interval, ...]
+
+    def where(self) -> str:
+        """Return the stretches in words: the first three, then how much more."""
+        if not self.stretches:
+            return "all of it"
+        shown = ", ".join(span(*stretch) for stretch in self.stretches[:3])
+        if len(self.stretches) <= 3:
+            return shown
+        total = sum(end - start for start, end in self.stretches)
+        return f"{shown} and {len(self.stretches) - 3} more stretches ({total:.1f} s in all)"
+
+
+def unseen(coverage: Mapping[str, Any]) -> list[Unseen]:
+    """Put the gaps of a report's coverage together: one entry a reason and set of stretches."""
+    holes: dict[tuple[str, str], list[Interval]] = {}
+    observers: list[tuple[str, Mapping[str, Any]]] = [
+        (name, coverage.get(name) or {}) for name in ("video", "sound", "speech")
+    ]
+    observers += list((coverage.get("analyzers") or {}).items())
+    for who, covered in observers:
+        for gap in covered.get("gaps") or ():
+            key = (clean(who, limit=80), _gap_reason(gap["reason"]))
+            holes.setdefault(key, []).append((gap["start"], gap["end"]))
+    together: dict[tuple[str, tuple[Interval, ...]], list[str]] = {}
+    for (who, reason), stretches in holes.items():
+        together.setdefault((reason, merge_intervals(stretches, join=0.05)), []).append(who)
+    return [
+        Unseen(who=tuple(dict.fromkeys(who)), reason=reason, stretches=stretches)
+        for (reason, stretches), who in together.items()
+    ]
+
+
+def _gap_reason(reason: str) -> str:
+    word, _, detail = reason.partition(": ")
+    said = _GAP_REASONS.get(word, clean(word.replace("_", " "), limit=120))
+    return f"{said}: {clean(detail, limit=200)}" if detail else said
+
+
+def heard(report: Mapping[str, Any]) -> list[tuple[float, float, str, str]]:
+    """Return what was heard in time order: (start, end, ``sound`` or ``speech``, words)."""
+    evidence = report.get("evidence") or {}
+    found: list[tuple[float, float, str, str]] = [
+        (s["start"], s["end"], "sound", SOUND_NAMES.get(s["label"], clean(s["label"])))
+        for s in evidence.get("sounds") or ()
+    ]
+    found += [(s["start"], s["end"], "speech", s["text"]) for s in evidence.get("transcript") or ()]
+    return sorted(found, key=lambda item: (item[0], item[2]))
+
+
+def cells(text: str) -> int:
+    """Return how many terminal columns a cleaned text takes."""
+    return sum(_cell_width(c) for c in text)
+
+
+def _cell_width(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+
+
+def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
+    """Break text into lines of at most ``width`` columns, words that are too long too.
+
+    Args:
+        text: Cleaned text.
+        width: Columns of a line, its prefix included.
+        first: Prefix of the first line.
+        rest: Prefix of all other lines.
+    """
+    lines: list[str] = []
+    prefix, line = first, ""
+    for word in _pieces(text.split(" "), max(8, width - max(cells(first), cells(rest)))):
+        longer = f"{line} {word}" if line else word
+        if line and cells(prefix) + cells(longer) > width:
+            lines.append(prefix + line)
+            prefix, line = rest, word
+        else:
+            line = longer
+    return [*lines, prefix + line]
+
+
+def _pieces(words: Sequence[str], room: int) -> Iterable[str]:
+    for word in words:
+        piece, used = "", 0
+        for char in word:
+            wide = _cell_width(char)
+            if used + wide > room:
+                yield piece
+                piece, used = "", 0
+            piece, used = piece + char, used + wide
+        yield piece

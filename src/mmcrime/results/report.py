@@ -1,0 +1,157 @@
+"""Everything about one Media, as it is published."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Literal
+
+from pydantic import AwareDatetime, Base64Bytes, Field, ValidationError
+
+from mmcrime.errors import ConfigError
+from mmcrime.evidence import Coverage, MediaKind, MotionCurve, SoundEvent, TranscriptSegment
+from mmcrime.reports import csv_table, flat, markdown, text
+from mmcrime.results.assessment import Assessment, Cost, ErrorRecord
+from mmcrime.results.verdict import Incident, Verdict
+from mmcrime.results.words import SCHEMA_VERSION, EgressPurpose, Record, Seconds
+
+
+class FrameRecord(Record):
+    """One sampled frame. ``thumbnail`` (JPEG) is in the JSON only when asked for."""
+
+    time: Seconds
+    width: int
+    height: int
+    thumbnail: Base64Bytes | None = None
+
+
+class EvidenceRecord(Record):
+    """What preprocessing found. All text in it is data from the media."""
+
+    transcription: str = ""
+    transcript: tuple[TranscriptSegment, ...] = ()
+    sounds: tuple[SoundEvent, ...] = ()
+    motion: MotionCurve = Field(default_factory=MotionCurve)
+    frames: tuple[FrameRecord, ...] = ()
+    frame_interval: float | None = None
+
+
+class CoverageRecord(Record):
+    """What was and was not looked at, over the whole run.
+
+    Attributes:
+        duration: Media seconds, None for a picture or when unknown.
+        video: Pictures that preprocessing decoded.
+        sound: Audio that preprocessing decoded.
+        speech: Audio that a transcriber listened to.
+        analyzers: For each analyzer name, what it examined.
+    """
+
+    duration: float | None = None
+    video: Coverage = Field(default_factory=Coverage)
+    sound: Coverage = Field(default_factory=Coverage)
+    speech: Coverage = Field(default_factory=Coverage)
+    analyzers: dict[str, Coverage] = Field(default_factory=dict)
+
+
+class EgressRecord(Record):
+    """One thing that left this machine: what, to whom, when, how large."""
+
+    what: str
+    to: str
+    purpose: EgressPurpose
+    when: AwareDatetime
+    size_bytes: int | None = None
+
+
+class MediaRecord(Record):
+    """The published facts about the Media."""
+
+    kind: MediaKind | None
+    name: str
+    content_id: str | None = None
+    format: str | None = None
+    size_bytes: int | None = None
+    duration: float | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    has_audio: bool | None = None
+    source_id: str | None = None
+    recorded_at: AwareDatetime | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+
+class Report(Record):
+    """Everything about one Media."""
+
+    banner: ClassVar[str] = "automated result, unconfirmed"
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    request_id: str
+    timestamp: AwareDatetime
+    source: str
+    media: MediaRecord
+    verdict: Verdict
+    incidents: tuple[Incident, ...] = ()
+    assessments: tuple[Assessment, ...] = ()
+    evidence: EvidenceRecord = Field(default_factory=EvidenceRecord)
+    coverage: CoverageRecord = Field(default_factory=CoverageRecord)
+    egress: tuple[EgressRecord, ...] = ()
+    cost: Cost = Field(default_factory=Cost)
+    timings: dict[str, float] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    errors: tuple[ErrorRecord, ...] = ()
+
+    def to_dict(self, *, thumbnails: bool = False) -> dict[str, Any]:
+        """Return the published form as plain JSON values.
+
+        Args:
+            thumbnails: Whether frames carry their JPEG as base64.
+        """
+        exclude: Any = None if thumbnails else {"evidence": {"frames": {"__all__": {"thumbnail"}}}}
+        data: dict[str, Any] = self.model_dump(mode="json", exclude=exclude)
+        return data
+
+    def to_json(self, *, thumbnails: bool = False, indent: int | None = None) -> str:
+        """Return the report as JSON; one line unless ``indent`` is given."""
+        return json.dumps(
+            self.to_dict(thumbnails=thumbnails), indent=indent, ensure_ascii=False, allow_nan=False
+        )
+
+    def to_text(self, *, colour: bool = False, width: int = 80) -> str:
+        """Return the report for a person at a terminal; see `mmcrime.reports.text`."""
+        return text.render(self.to_dict(), colour=colour, width=width)
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown, everything in it escaped."""
+        return markdown.render(self.to_dict())
+
+    def to_csv_row(self) -> dict[str, str]:
+        """Return the report as cells by column; see `mmcrime.reports.csv_table`."""
+        return csv_table.row(self.to_dict())
+
+    def to_flat(self) -> dict[str, Any]:
+        """Return the flat form of the original API; see `mmcrime.reports.flat`."""
+        return flat.to_flat(self.to_dict())
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of what `to_json` writes."""
+        return cls.model_json_schema(mode="serialization")
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> Report:
+        """Read a report that `to_json` wrote.
+
+        Raises:
+            ConfigError: If it is no report, or of a version this release cannot read.
+        """
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "document"
+            raise ConfigError(
+                f"not a report of schema version {SCHEMA_VERSION!r}: {where}: {first['msg']}",
+                next_step="Read it with the release that wrote it.",
+            ) from error

@@ -1,0 +1,114 @@
+"""The fused answer over all assessments, and the incidents in it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, computed_field, model_validator
+
+from mmcrime.results.words import (
+    Confidence,
+    Outcome,
+    Probability,
+    ProbabilitySource,
+    ReasonCode,
+    Record,
+    Seconds,
+    Severity,
+)
+
+
+class Incident(Record):
+    """One event in time, supported by assessments."""
+
+    id: str
+    start: Seconds
+    end: Seconds
+    start_uncertainty: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    end_uncertainty: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    peak: Seconds
+    crime_type: str
+    alternatives: tuple[str, ...] = ()
+    severity: Severity
+    probability: Probability
+    verification: Literal["confirmed", "rejected", "not_verified"] = "not_verified"
+    assessment_ids: tuple[str, ...]
+    frames: tuple[float, ...] = ()
+
+
+class Reason(Record):
+    """Why the verdict is what it is, and what to do next."""
+
+    code: ReasonCode
+    text: str
+    next_step: str
+
+
+class CrossVerification(Record):
+    """Whether two answering voters agree."""
+
+    first: str
+    second: str
+    agree: bool
+    text: str = ""
+
+
+class Timeline(Record):
+    """The fused score over time: ``scores[i]`` holds from ``times[i]`` on."""
+
+    times: tuple[Seconds, ...] = ()
+    scores: tuple[Probability, ...] = ()
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.times) != len(self.scores):
+            raise ValueError(f"{len(self.times)} times for {len(self.scores)} scores")
+        return self
+
+
+class Verdict(Record):
+    """The fused answer over all assessments: an automated result, unconfirmed."""
+
+    outcome: Outcome
+    reasons: tuple[Reason, ...] = ()
+    crime_type: str | None = None
+    probability: Probability | None = None
+    probability_source: ProbabilitySource | None = None
+    confidence: Confidence = "low"
+    severity: Severity = "none"
+    severity_reasons: tuple[str, ...] = ()
+    evidence_description: str = ""
+    alternative_interpretations: tuple[str, ...] = ()
+    recommendations: tuple[str, ...] = ()
+    votes_asked: int = 0
+    votes_answered: int = 0
+    agreement: Probability | None = None
+    effective_votes: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    cross_verification: tuple[CrossVerification, ...] = ()
+    timeline: Timeline = Field(default_factory=Timeline)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derived_fields_are_recomputed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "crime_detected" in data:
+            data = {k: v for k, v in data.items() if k != "crime_detected"}
+        return data
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if self.outcome == "undetermined":
+            if not self.reasons or not all(r.text and r.next_step for r in self.reasons):
+                raise ValueError("an undetermined verdict says why and what to do next")
+        elif self.votes_answered < 1:
+            raise ValueError(f"outcome {self.outcome!r} without a single answered vote")
+        if self.votes_answered > self.votes_asked:
+            raise ValueError(f"{self.votes_answered} votes answered of {self.votes_asked} asked")
+        if (self.probability is None) != (self.probability_source is None):
+            raise ValueError("a probability and its source come together")
+        return self
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
+    @property
+    def crime_detected(self) -> bool | None:
+        """True or False only when determined; None otherwise."""
+        return {"detected": True, "not_detected": False}.get(self.outcome)

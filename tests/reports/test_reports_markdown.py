@@ -1,0 +1,52 @@
+"""Markdown: nothing from the media becomes markup."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+
+from mmcrime.reports import markdown
+from report_samples import calm, hostile_text, report, undetermined
+
+
+def plain(page: str) -> str:
+    """Take away escapes and entities: what is left of punctuation is markup."""
+    return re.sub(r"&(?:lt|gt|amp|#64|#8203);", "E", re.sub(r"\\[!-/:-@\[-`{-~]", "E", page))
+
+
+@calm
+@given(hostile_text)
+def test_hostile_text_changes_no_markup(hostile: str) -> None:
+    page, calm = plain(report(hostile).to_markdown()), plain(report("").to_markdown())
+    for sign in "`[]<>!~_@":
+        assert page.count(sign) == calm.count(sign), sign
+    assert page.count("|") == calm.count("|")
+    assert page.count("#") == calm.count("#")
+    # Optional paragraphs stand only where there is text.
+    assert len(page.splitlines()) - len(calm.splitlines()) in (0, 2)
+
+
+@calm
+@given(hostile_text)
+def test_every_table_row_has_the_cells_of_its_header(hostile: str) -> None:
+    counts = [
+        plain(line).count("|")
+        for line in report(hostile).to_markdown().splitlines()
+        if line.startswith("|")
+    ]
+    assert counts == [8, 8, 8, 7, 7, 7, 7]
+
+
+def test_links_images_html_mentions_and_pipes_are_shown_as_text() -> None:
+    said = markdown.escape("![a](http://x.example) <b> a|b `c` @all www.x.example \\")
+    assert said == (
+        "\\!\\[a\\]\\(http\\:\\/\\/x\\.example\\) &lt;b&gt; a\\|b \\`c\\` &#64;&#8203;all "
+        "www\\.x\\.example \\\\"
+    )
+
+
+def test_the_banner_stands_above_the_verdict() -> None:
+    for page in (report().to_markdown(), undetermined().to_markdown()):
+        assert page.startswith("**automated result, unconfirmed**\n\n## ")
+    assert "Name a provider that does" in undetermined().to_markdown()

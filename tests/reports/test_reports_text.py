@@ -1,0 +1,118 @@
+"""The text report: readable at a glance, harmless whatever the media says."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+
+from mmcrime.reports import text, words
+from report_samples import HOSTILE, calm, hostile_text, report, undetermined
+
+_SGR = re.compile(r"\x1b\[(0|1|2|31|32|33|1\x1b\[3[123])m")
+
+
+def bad_characters(page: str) -> set[str]:
+    return {c for c in page if c != "\n" and unicodedata.category(c)[0] == "C"}
+
+
+@calm
+@given(hostile_text)
+def test_no_control_or_format_character_of_the_media_reaches_the_terminal(hostile: str) -> None:
+    page = text.render(report(hostile).to_dict(), colour=False)
+    assert not bad_characters(page)
+
+
+@calm
+@given(hostile_text)
+def test_with_colours_only_our_own_colour_codes_are_written(hostile: str) -> None:
+    page = text.render(report(hostile).to_dict(), colour=True)
+    assert not bad_characters(_SGR.sub("", page))
+
+
+@calm
+@given(hostile_text)
+def test_hostile_text_adds_no_section_and_no_line_start_of_its_own(hostile: str) -> None:
+    lines = text.render(report(hostile).to_dict(), colour=False).splitlines()
+    assert lines[0] == "AUTOMATED RESULT, UNCONFIRMED"
+    assert lines.count("Who said what") == 1
+    assert lines.count("") == text.render(report().to_dict(), colour=False).splitlines().count("")
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+@pytest.mark.parametrize("hostile", [None, *HOSTILE])
+def test_every_line_fits_the_terminal(width: int, hostile: str | None) -> None:
+    page = text.render(report(hostile).to_dict(), colour=False, width=width)
+    assert max(map(words.cells, page.splitlines())) <= width
+
+
+def test_the_page_says_what_when_who_what_was_missed_and_what_left() -> None:
+    page = text.render(report().to_dict(), colour=False)
+    for said in (
+        "INCIDENT DETECTED: Fighting",
+        "probability 0.82, measured; confidence medium",
+        "severity high",
+        "People are struck.",
+        "1 of 3 votes answered",
+        "0:04.0-0:08.0 Fighting",
+        "motion (embedded, motion-1): detected",
+        "acme (acme): refused, cost unknown",
+        "It would not look at this.",
+        "speech: 0:10.0-0:20.0 (beyond what the speech engine listens to)",
+        "motion: 0:12.0-0:13.0 (could not be decoded: bad packet)",
+        "[possible gunshot or similar bang]",
+        '"get away from me"',
+        "reliability low",
+        "image of a request to acme, 512 bytes",
+        "transcribe: MmcrimeError: gave up",
+    ):
+        assert said in page, said
+
+
+def test_an_undetermined_page_says_why_and_what_to_do_and_that_nothing_left() -> None:
+    page = text.render(undetermined().to_dict(), colour=False)
+    assert "UNDETERMINED" in page
+    assert "(no_capable_analyzer)" in page
+    assert "Next: Name a provider that does." in page
+    assert "Nothing left this machine." in page
+    assert "NO INCIDENT" not in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0:00.0"), (59.97, "1:00.0"), (61.25, "1:01.2"), (3600, "1:00:00.0"), (-0.01, "0:00.0")],
+)
+def test_times_are_minutes_seconds_and_tenths(seconds: float, said: str) -> None:
+    assert words.clock(seconds) == said
+
+
+def test_the_same_gaps_of_several_observers_are_one_entry() -> None:
+    gap = {"start": 1.0, "end": 2.0, "reason": "damaged"}
+    next_gap = {"start": 2.0, "end": 3.0, "reason": "damaged"}
+    found = words.unseen(
+        {
+            "video": {"gaps": [gap, next_gap]},
+            "sound": {"gaps": [{"start": 1.0, "end": 3.0, "reason": "damaged"}]},
+            "analyzers": {"motion": {"gaps": [gap]}},
+        }
+    )
+    assert [(g.who, g.where()) for g in found] == [
+        (("video", "sound"), "0:01.0-0:03.0"),
+        (("motion",), "0:01.0-0:02.0"),
+    ]
+
+
+def test_many_gaps_are_counted_and_a_gap_without_time_is_all_of_it() -> None:
+    many = [{"start": float(i), "end": i + 0.5, "reason": "damaged"} for i in range(9)]
+    still = [{"start": 0.0, "end": 0.0, "reason": "no_stream"}]
+    found = words.unseen({"video": {"gaps": many}, "sound": {"gaps": still}})
+    assert "and 6 more stretches (4.5 s in all)" in found[0].where()
+    assert found[1].where() == "all of it"
+
+
+def test_an_unknown_cost_is_never_zero() -> None:
+    assert words.money({"usd": None, "source": "unknown"}) == "cost unknown"
+    assert words.money({}) == "cost unknown"
+    assert "0.0100 (price table)" in words.money({"usd": 0.01, "source": "price_table"})

@@ -1,0 +1,129 @@
+"""What is installed is what the tree says, and importing it is cheap."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distribution, entry_points
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+import mmcrime
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS = ("mmcrime.providers", "mmcrime.analyzers", "mmcrime.transcribers")
+MODULES = sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("providers/**/*.py")])
+HEAVY = {
+    *("numpy", "PIL", "torch", "cv2", "av", "transformers", "scipy", "sklearn", "onnxruntime"),
+    *("pocketsphinx", "speech_recognition", "pydub", "faster_whisper", "httpx2", "rich", "typer"),
+    *("openai", "anthropic", "google", "replicate", "huggingface_hub", "mmcrime_providers"),
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_installed_entry_points_are_those_of_the_tree(group: str) -> None:
+    installed = {
+        point.name: point.value
+        for point in entry_points(group=group)
+        if point.dist and point.dist.name == "mmcrime"
+    }
+    assert installed == PROJECT["project"]["entry-points"][group], (
+        "pyproject.toml has changed since mmcrime was installed here: run `pip install -e .` again"
+    )
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_entry_point_names_a_class_that_can_be_imported_or_says_what_it_needs(
+    group: str,
+) -> None:
+    for name, value in PROJECT["project"]["entry-points"][group].items():
+        module, _, attribute = value.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            pytest.fail(f"{group} {name}: {error}")
+        assert found.name == name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_is_longer_than_400_lines(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_every_public_name_is_listed_once_in_order_and_resolves() -> None:
+    assert mmcrime.__all__ == sorted(set(mmcrime.__all__))
+    assert set(mmcrime.__all__) == {*mmcrime._HOMES, "__version__"}
+    assert dir(mmcrime) == mmcrime.__all__
+    for name in mmcrime.__all__:
+        assert getattr(mmcrime, name) is not None
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'CrimeDetector'"):
+        _ = mmcrime.CrimeDetector
+
+
+def test_importing_mmcrime_loads_nothing_heavy() -> None:
+    code = "import json, sys, mmcrime; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert HEAVY.isdisjoint(name.partition(".")[0] for name in json.loads(done.stdout))
+
+
+def test_a_room_imports_only_the_rooms_below_it() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_version_is_written_once() -> None:
+    assert "version" not in PROJECT["project"]
+    assert distribution("mmcrime").version == mmcrime.__version__
+    written = re.compile(
+        rf"""version\w* *=+ *["']{re.escape(mmcrime.__version__)}["']""", re.IGNORECASE
+    )
+    holders = [path for path in MODULES if written.search(path.read_text(encoding="utf-8"))]
+    assert holders == [ROOT / "src/mmcrime/__init__.py"]
+
+
+def test_the_constraints_are_names_and_versions_only() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin) for pin in pins)
+    names = [pin.partition("==")[0] for pin in pins]
+    assert names == sorted(set(names))
+    assert "torch==2.13.0" in pins
+
+
+def test_the_lock_drops_local_versions_and_ourselves_and_always_pins_torch() -> None:
+    render = runpy.run_path(str(ROOT / "tools/lock.py"))["render"]
+    text = render({"Foo_Bar": "1.0+cpu", "mmcrime": "0.1.0", "torch": "2.9.0", "a.b": "3"})
+    pins = [line for line in text.splitlines() if not line.startswith("#")]
+    assert pins == ["a-b==3", "foo-bar==1.0", "torch==2.13.0"]
+
+
+def test_every_dependency_of_the_base_and_of_the_extras_is_constrained() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0] for line in lines}
+    project = PROJECT["project"]
+    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
+    for requirement in wanted:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
+        # audioop left the standard library in 3.13; the lock is made with 3.11.
+        if name not in {"mmcrime", "audioop-lts"}:
+            assert name in pinned, f"{name} is not in constraints.txt: run `make lock`"
+
+
+def test_moviepy_and_torch_are_no_dependency_of_any_extra() -> None:
+    assert not re.search(
+        r"^\s*\"(moviepy|torch)\b", (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
