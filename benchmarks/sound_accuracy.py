@@ -19,6 +19,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmcrime.errors import UnsupportedMediaError
 from mmcrime.evidence import SAMPLE_RATE, AudioWindow
@@ -87,7 +88,7 @@ def score(heard: list[Heard], sound: str) -> dict[str, float | int | None]:
     }
 
 
-def measure(shared: Path) -> dict[str, object]:
+def measure(shared: Path) -> dict[str, Any]:
     """Listen to the whole folder and return all figures as plain data."""
     heard: list[Heard] = []
     unread: list[str] = []

@@ -167,7 +167,7 @@ def report(text: str | None = None, **fields: Any) -> Report:
                 stage=say("transcribe"),
                 type=say("MmcrimeError"),
                 message=say("gave up"),
-                next_step=say("try again"),
+                next_step=f"try again {say('')}",
             ),
         ),
     }

@@ -8,6 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 
+from builders import dead
 from mmcrime.reports import text, words
 from report_samples import HOSTILE, calm, hostile_text, report, undetermined
 
@@ -69,6 +70,27 @@ def test_the_page_says_what_when_who_what_was_missed_and_what_left() -> None:
         "transcribe: MmcrimeError: gave up",
     ):
         assert said in page, said
+
+
+def test_an_error_that_stands_beside_its_analyzer_is_not_told_twice() -> None:
+    full = report()
+    error = full.assessments[1].error
+    assert error is not None
+    page = text.render(report(errors=(error,)).to_dict(), colour=False)
+    assert page.count("It would not look at this.") == 1
+    skipped = dead("motion", status="skipped", error=error)
+    page = text.render(report(assessments=(skipped,)).to_dict(), colour=False)
+    assert "  - motion: skipped\n    It would not look at this.\n" in page
+
+
+def test_a_description_that_only_repeats_the_analyzers_stands_with_them_alone() -> None:
+    full = report()
+    said = full.assessments[0].evidence_description
+    verdict = full.verdict.model_copy(update={"evidence_description": f"motion: {said}"})
+    page = text.render(report(verdict=verdict).to_dict(), colour=False)
+    assert page.count(said) == 1
+    longer = full.verdict.model_copy(update={"evidence_description": f"motion: {said} A chair."})
+    assert "A chair." in text.render(report(verdict=longer).to_dict(), colour=False)
 
 
 def test_an_undetermined_page_says_why_and_what_to_do_and_that_nothing_left() -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import uuid4
 
 from mmcrime.analyzers.motion_features import LONGEST_PAIR, SHORTEST_WINDOW
@@ -88,8 +88,11 @@ class MotionAnalyzer(Analyzer):
             BudgetExceededError: If the deadline came before anything could be judged.
         """
         if evidence.media.kind not in self.modalities:
-            return self._skipped(
-                f"{evidence.media.kind!r} has no motion to judge.", "Give a video.", Coverage()
+            return self._unjudged(
+                "skipped",
+                f"{evidence.media.kind!r} has no motion to judge.",
+                "Give a video.",
+                Coverage(),
             )
         loop = asyncio.get_running_loop()
         until = None
@@ -123,7 +126,9 @@ class MotionAnalyzer(Analyzer):
                     f"The deadline came before {evidence.media.name!r} could be judged by motion.",
                     next_step="Allow more time.",
                 )
-            return self._skipped(
+            # There are pictures and they were not judged: a dead part, not a part unasked.
+            return self._unjudged(
+                "failed",
                 f"Of {found.frames!r} frames no stretch of {SHORTEST_WINDOW!r} s has at least "
                 f"one frame every {LONGEST_PAIR!r} s, so that motion cannot be measured.",
                 "Give a longer or less damaged video with at least 4 frames a second.",
@@ -184,7 +189,9 @@ class MotionAnalyzer(Analyzer):
             f"{found.frames} frames examined). {_SEES}"
         )
 
-    def _skipped(self, message: str, next_step: str, seen: Coverage) -> Assessment:
+    def _unjudged(
+        self, status: Literal["skipped", "failed"], message: str, next_step: str, seen: Coverage
+    ) -> Assessment:
         return Assessment(
             id=f"motion-{uuid4().hex[:12]}",
             analyzer=self.name,
@@ -193,7 +200,7 @@ class MotionAnalyzer(Analyzer):
             family=self.family,
             provider="embedded",
             model=self._model.label,
-            status="skipped",
+            status=status,
             coverage=seen,
             usage=Usage(calls=0),
             cost=LOCAL_COST,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
-from mmcrime.evidence import Evidence, SoundEvent, SoundLabel
+from mmcrime.evidence import NO_STREAM, SILENT, Evidence, SoundEvent, SoundLabel
 from mmcrime.plugins import Analyzer, RunContext
 from mmcrime.results import (
     LOCAL_COST,
@@ -92,12 +93,20 @@ class SoundAnalyzer(Analyzer):
     family = "sound"
 
     async def analyze(self, evidence: Evidence, context: RunContext) -> Assessment:
-        """Judge the sound events; ``skipped`` when there was no sound to listen to."""
+        """Judge the sound events; ``skipped`` without sound, ``failed`` when none decoded."""
         context.progress(1.0)
         if not evidence.media.has_audio:
-            return _skipped(evidence, "The media has no audio stream.")
+            return _unheard(evidence, "skipped", "The media has no audio stream.")
+        gaps = evidence.sound.gaps
+        if (
+            gaps
+            and all(g.reason in (SILENT, NO_STREAM) for g in gaps)
+            and not evidence.sound.seconds
+        ):
+            return _unheard(evidence, "skipped", "The audio track is digital silence.")
         if not evidence.sound.examined:
-            return _skipped(evidence, "No sound could be listened to.")
+            # There is sound and nobody heard it: that is a dead part, not a part unasked.
+            return _unheard(evidence, "failed", "The sound could not be listened to.")
         return _judge(evidence)
 
 
@@ -191,7 +200,7 @@ def _first(events: tuple[SoundEvent, ...], label: SoundLabel) -> float:
     return next(event.start for event in events if event.label == label)
 
 
-def _skipped(evidence: Evidence, message: str) -> Assessment:
+def _unheard(evidence: Evidence, status: Literal["skipped", "failed"], message: str) -> Assessment:
     return Assessment(
         id="sound",
         analyzer=SoundAnalyzer.name,
@@ -200,7 +209,7 @@ def _skipped(evidence: Evidence, message: str) -> Assessment:
         family=SoundAnalyzer.family,
         provider="embedded",
         model="sound-rules/1",
-        status="skipped",
+        status=status,
         coverage=evidence.sound,
         cost=LOCAL_COST,
         error=ErrorRecord(

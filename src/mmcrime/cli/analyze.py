@@ -88,7 +88,7 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     `mmcrime analyze "night/*.mp4" --json --fail-on high`
     """
     from mmcrime.cli.sources import expand
-    from mmcrime.cli.terminal import logs_to_stderr, remark
+    from mmcrime.cli.terminal import logs_to_stderr, quiet_libraries, remark
     from mmcrime.config import load_settings
 
     if as_json and form not in (None, Format.json):
@@ -105,7 +105,7 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     found = expand(sources)
     for text in (*found.skipped, *found.empty):
         remark(text)
-    with logs_to_stderr():
+    with quiet_libraries(), logs_to_stderr():
         code = _run(
             settings,
             found,
@@ -151,8 +151,7 @@ def _run(
     """Analyze everything, write every report as it comes, return the exit code."""
     from mmcrime.cli import codes
     from mmcrime.cli.output import Writer, opened
-    from mmcrime.cli.terminal import Progress, complain
-    from mmcrime.errors import ConfigError
+    from mmcrime.cli.terminal import Progress
     from mmcrime.pipeline import CrimeDetectionPipeline
 
     causes = {codes.MEDIA} if found.empty else set[int]()
@@ -163,13 +162,8 @@ def _run(
         closing(_generator(pipeline, found, options)) as reports,
     ):
         writer = Writer(out, form)
-        try:
-            for report in reports:
-                with progress.result():
-                    writer.write(report)
-                causes.update(codes.causes(report, fail_on=fail_on.value if fail_on else None))
-        except ConfigError as error:
-            # What was written so far stays: it is true, and it may have been paid for.
-            complain(error)
-            causes.add(codes.CONFIG)
+        for report in reports:
+            with progress.result():
+                writer.write(report)
+            causes.update(codes.causes(report, fail_on=fail_on.value if fail_on else None))
     return codes.first(causes)

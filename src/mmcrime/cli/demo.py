@@ -41,6 +41,7 @@ def command(
     terminal.remark(f"Wrote the scene {str(clip)!r}; analyzing it offline.")
     # Plain settings: the demo is the same whatever is configured, and asks no service.
     with (
+        terminal.quiet_libraries(),
         terminal.logs_to_stderr(),
         CrimeDetectionPipeline(settings=Settings(offline=True)) as pipeline,
     ):

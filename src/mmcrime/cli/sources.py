@@ -38,12 +38,12 @@ def expand(arguments: Sequence[str]) -> Sources:
     hidden entries, symbolic links and special files in them are left out.
 
     Raises:
-        ConfigError: If an argument is ``-``.
+        ConfigError: If an argument is ``-`` or a glob that cannot be read.
     """
     items: dict[Path | str, None] = {}
     skipped: list[str] = []
     empty: list[str] = []
-    for argument in arguments:
+    for argument in dict.fromkeys(arguments):
         if argument == "-":
             raise ConfigError(
                 "Reading from standard input ('-') is not supported.",
@@ -54,7 +54,7 @@ def expand(arguments: Sequence[str]) -> Sources:
             kind = "folder holds no file" if Path(argument).is_dir() else "pattern matches no file"
             empty.append(f"{argument!r}: the {kind} to analyze.")
         items.update(dict.fromkeys(found))
-    return Sources(items=tuple(items), skipped=tuple(skipped), empty=tuple(empty))
+    return Sources(items=tuple(items), skipped=tuple(dict.fromkeys(skipped)), empty=tuple(empty))
 
 
 def _expand_one(argument: str, skipped: list[str]) -> Iterator[Path | str]:
@@ -66,14 +66,31 @@ def _expand_one(argument: str, skipped: list[str]) -> Iterator[Path | str]:
     elif os.path.lexists(path) or not glob.has_magic(argument):
         yield path
     else:
-        for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  # the pattern may be absolute
-            found = Path(match)
-            if found.is_dir():
-                # "**" matches folders and what is in them; the files are enough then.
-                if "**" not in argument:
-                    yield from _below(found, skipped)
+        for match in _matches(path):
+            if match.is_dir():
+                yield from _below(match, skipped)
             else:
-                yield found
+                yield match
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Return what a glob matches, as a shell would: sorted, hidden entries only when asked for.
+
+    ``**`` follows no symbolic link to a folder: links may form circles.
+    """
+    parts = pattern.parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base, rest = Path(*parts[:first]), parts[first:]
+    try:
+        found = sorted(base.glob("/".join(rest)))
+    except ValueError as error:
+        raise ConfigError(
+            f"The pattern {str(pattern)!r} is wrong: {error}.",
+            next_step="Write '**' as a part of its own, such as 'footage/**/*.mp4'.",
+        ) from error
+    if any(part.startswith(".") for part in rest):
+        return found
+    return [m for m in found if not any(p.startswith(".") for p in m.relative_to(base).parts)]
 
 
 def _below(folder: Path, skipped: list[str]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 import typer
 
@@ -72,6 +73,43 @@ def logs_to_stderr() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Drop what C libraries (libtiff, FFmpeg) write to file descriptor 2 by themselves.
+
+    A hostile file decides what that is and how much. Our own messages still arrive: they
+    go through ``sys.stderr``, which gets a descriptor of its own for that time.
+    """
+    before = sys.stderr
+    if before is None:  # closed by the caller: nothing to keep apart
+        yield
+        return
+    before.flush()
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    if _descriptor(before) == 2:
+        sys.stderr = os.fdopen(
+            os.dup(saved), "w", buffering=1, encoding=before.encoding, errors="backslashreplace"
+        )
+    try:
+        yield
+    finally:
+        if sys.stderr is not before:
+            sys.stderr.close()
+            sys.stderr = before
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):  # a stream in memory has none
+        return None
 
 
 class Progress:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from mmcrime.config import Settings
 from mmcrime.errors import ConfigError, CorruptMediaError, MediaError
 from mmcrime.evidence import (
+    NO_STREAM,
+    SILENT,
     Coverage,
     EncodedFrame,
     Evidence,
@@ -26,11 +28,12 @@ from mmcrime.evidence import (
     MotionCurve,
     SoundEvent,
     Transcript,
+    subtract_intervals,
 )
 from mmcrime.perceive.listen import Ear, listen
 from mmcrime.perceive.look import look, sample_times
 from mmcrime.perceive.sound_events import SoundEventDetector
-from mmcrime.perceive.spans import partition
+from mmcrime.perceive.spans import SLIVER, partition
 from mmcrime.perceive.stages import GRACE, Stages
 from mmcrime.perceive.transcribe import STAGE as TRANSCRIBE
 from mmcrime.perceive.transcribe import transcribe_speech
@@ -129,8 +132,8 @@ async def gather(
         transcript=heard.transcript,
         sounds=heard.sounds,
         motion=seen.motion,
-        video=seen.coverage,
-        sound=heard.coverage,
+        video=_over_all(seen.coverage, handle.video_span, handle.media.duration),
+        sound=_over_all(heard.coverage, handle.audio_span, handle.media.duration),
     )
     return Gathered(
         evidence=evidence,
@@ -138,6 +141,16 @@ async def gather(
         frame_interval=seen.interval,
         timings=stages.timings,
     )
+
+
+def _over_all(coverage: Coverage, span: Interval | None, duration: float | None) -> Coverage:
+    """State that a stream which is shorter than the media leaves nothing to examine."""
+    if span is None or duration is None:
+        return coverage
+    beside = subtract_intervals((0.0, duration), (span,))
+    absent = (Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER)
+    gaps = sorted((*coverage.gaps, *absent), key=lambda gap: gap.start)
+    return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +211,8 @@ class _Work:
         if span is None:
             nothing = self._no_stream()
             return _Heard(coverage=nothing, transcript=Transcript(coverage=nothing))
-        sounds = Ear[SoundEvent]("sounds", SoundEventDetector())
+        detector = SoundEventDetector()
+        sounds = Ear[SoundEvent]("sounds", detector)
         voices = Ear[Interval](TRANSCRIBE, VoiceActivity())
         ears: list[Ear[Any]] = [sounds, voices] if transcriber else [sounds]
         within = self._within_limit(span)
@@ -214,11 +228,15 @@ class _Work:
         missing = (*self._over_limit(span), *_padding(span, decoded), rest)
         self.stages.errors += sounds.errors
         transcript = await self._transcript(transcriber, voices, span, missing)
+        examined = sounds.examined
+        if examined and not detector.audible:
+            # A track of digital silence is a microphone that was off: nobody heard a thing.
+            examined, missing = (), (Gap(start=span[0], end=span[1], reason=SILENT), *missing)
         return _Heard(
             decoded=bool(decoded),
             sounds=tuple(sorted(sounds.found, key=lambda event: event.start)),
             transcript=transcript,
-            coverage=partition(span, sounds.examined, (*sounds.missing(span), *missing)),
+            coverage=partition(span, examined, (*sounds.missing(span), *missing)),
         )
 
     def refuse(self) -> NoReturn:
@@ -279,7 +297,7 @@ class _Work:
 
     def _no_stream(self) -> Coverage:
         end = self.handle.media.duration or 0.0
-        return Coverage(gaps=(Gap(start=0.0, end=end, reason="no_stream"),))
+        return Coverage(gaps=(Gap(start=0.0, end=end, reason=NO_STREAM),))
 
 
 def _padding(span: Interval, decoded: Sequence[Interval]) -> tuple[Gap, ...]:

@@ -166,19 +166,21 @@ def _inside(segment: Segment, duration: float | None, analyzer: Analyzer) -> Seg
 
 
 def _trimmed(claimed: Coverage, evidence: Evidence) -> Coverage:
-    """Cut a claimed coverage down to what preprocessing could decode at all."""
-    decoded = merge_intervals((*evidence.video.examined, *evidence.sound.examined), join=TOLERANCE)
-    if evidence.media.kind == "image" or not claimed.examined:
+    """Cut a claimed coverage down to what preprocessing could decode at all.
+
+    Holes shorter than `TOLERANCE` are left to the analyzer, whose frames may lie elsewhere.
+    """
+    media = evidence.media
+    if media.kind == "image" or not claimed.examined:
         return claimed
-    reach = (claimed.examined[0][0], claimed.examined[-1][1])
-    holes = subtract_intervals(reach, decoded)
-    examined = merge_intervals(
-        part for interval in claimed.examined for part in subtract_intervals(interval, holes)
-    )
+    end = claimed.examined[-1][1] if media.duration is None else media.duration
+    decoded = merge_intervals((*evidence.video.examined, *evidence.sound.examined))
+    holes = [h for h in subtract_intervals((0.0, end), decoded) if h[1] - h[0] > TOLERANCE]
+    inside = [(max(s, 0.0), min(e, end)) for s, e in claimed.examined]
+    examined = merge_intervals(p for i in inside for p in subtract_intervals(i, holes))
     lost = tuple(
-        Gap(start=start, end=end, reason="damaged: nothing was decoded here")
-        for interval in claimed.examined
-        for start, end in subtract_intervals(interval, examined)
-        if end - start > 1e-3
+        Gap(start=start, end=until, reason="damaged: nothing was decoded here")
+        for interval in merge_intervals(inside)
+        for start, until in subtract_intervals(interval, examined)
     )
     return Coverage(examined=examined, frames=claimed.frames, gaps=(*claimed.gaps, *lost))

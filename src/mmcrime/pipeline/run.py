@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -132,11 +132,18 @@ async def run(job: Job) -> Report:
                 **{f"analyze:{a.id}": a.latency for a in assessments if a.latency is not None},
                 "total": time.perf_counter() - started,
             },
-            errors=(*gathered.errors, *(a.error for a in assessments if a.error is not None)),
+            errors=(*gathered.errors, *_errors(assessments)),
         )
     )
     _announce(job, report)
     return report
+
+
+def _errors(assessments: Sequence[Assessment]) -> Iterator[ErrorRecord]:
+    """Yield what went wrong; being skipped is no error."""
+    for assessment in assessments:
+        if assessment.error is not None and assessment.status != "skipped":
+            yield assessment.error
 
 
 def _announce(job: Job, report: Report) -> None:

@@ -41,13 +41,13 @@ def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
     page.line(clean(report["source"], limit=200) or "(no name)")
     page.line(facts(report["media"]))
     page.blank()
-    _verdict(page, report["verdict"])
+    _verdict(page, report["verdict"], description=_own_words(report))
     _incidents(page, report.get("incidents") or ())
-    _assessments(page, report.get("assessments") or ())
+    _assessments(page, report)
     _unseen(page, report.get("coverage") or {})
     _heard(page, report)
     _egress(page, report.get("egress") or ())
-    _errors(page, report.get("errors") or ())
+    _errors(page, report)
     return page.text()
 
 
@@ -81,7 +81,17 @@ class _Page:
         return "\n".join(self._lines) + "\n"
 
 
-def _verdict(page: _Page, verdict: Mapping[str, Any]) -> None:
+def _own_words(report: Mapping[str, Any]) -> str:
+    """Return the verdict's description, unless it only repeats what stands below."""
+    told: str = report["verdict"].get("evidence_description") or ""
+    left = told
+    for assessment in report.get("assessments") or ():
+        left = left.replace(assessment.get("evidence_description") or "\0", " ")
+        left = left.replace(f"{assessment['analyzer']}:", " ")
+    return told if any(c.isalnum() for c in left) else ""
+
+
+def _verdict(page: _Page, verdict: Mapping[str, Any], *, description: str) -> None:
     title, colour = _OUTCOMES[verdict["outcome"]]
     if verdict["outcome"] == "detected":
         title = f"{title}: {crime_name(verdict.get('crime_type'))}"
@@ -94,11 +104,11 @@ def _verdict(page: _Page, verdict: Mapping[str, Any]) -> None:
         for reason in verdict.get("severity_reasons") or ():
             page.item(clean(reason))
     page.line(f"{verdict['votes_answered']} of {verdict['votes_asked']} votes answered")
-    if verdict.get("evidence_description"):
-        page.line(clean(verdict["evidence_description"]))
+    if description:
+        page.line(clean(description))
     for reason in verdict.get("reasons") or ():
         page.item(f"{clean(reason['text'])} ({clean(reason['code'])})")
-        page.line(clean(reason["next_step"]), first="    Next: ", rest="    ")
+        _next_step(page, reason)
     _list(page, "Could also be", verdict.get("alternative_interpretations") or ())
     _list(page, "What to do", verdict.get("recommendations") or ())
 
@@ -124,22 +134,22 @@ def _incidents(page: _Page, incidents: Iterable[Mapping[str, Any]]) -> None:
         )
 
 
-def _assessments(page: _Page, assessments: Iterable[Mapping[str, Any]]) -> None:
+def _assessments(page: _Page, report: Mapping[str, Any]) -> None:
     page.heading("Who said what")
-    shown = False
+    assessments = report.get("assessments") or ()
     for assessment in assessments:
-        shown = True
         page.item(_assessment(assessment))
         if assessment.get("evidence_description"):
             page.note(clean(assessment["evidence_description"]))
         if assessment.get("flags"):
             page.note("flags: " + ", ".join(clean(flag) for flag in assessment["flags"]))
         error = assessment.get("error")
-        if error:
-            page.note(f"{clean(error['type'])}: {clean(error['message'])}")
-            if error.get("next_step"):
-                page.line(clean(error["next_step"]), first="    Next: ", rest="    ")
-    if not shown:
+        if error and assessment["status"] == "skipped":
+            page.note(clean(error["message"]))
+        elif error:
+            page.note(_error(error))
+            _next_step(page, error)
+    if not assessments:
         page.note("Nobody was asked.")
 
 
@@ -148,6 +158,8 @@ def _assessment(assessment: Mapping[str, Any]) -> str:
     by = [clean(assessment[k], limit=80) for k in ("provider", "model") if assessment.get(k)]
     if by:
         who += f" ({', '.join(by)})"
+    if assessment["status"] == "skipped":
+        return f"{who}: skipped"
     if assessment["status"] != "answered":
         return f"{who}: {clean(assessment['status'])}, {money(assessment.get('cost') or {})}"
     said = clean(assessment["outcome"]).replace("_", " ")
@@ -199,10 +211,21 @@ def _egress(page: _Page, egress: Iterable[Mapping[str, Any]]) -> None:
         page.note("Nothing left this machine.")
 
 
-def _errors(page: _Page, errors: Iterable[Mapping[str, Any]]) -> None:
+def _errors(page: _Page, report: Mapping[str, Any]) -> None:
+    """Write what went wrong, except for what stands beside an analyzer already."""
+    told = [assessment.get("error") for assessment in report.get("assessments") or ()]
+    errors = [error for error in report.get("errors") or () if error not in told]
     for count, error in enumerate(errors):
         if count == 0:
             page.heading("Errors")
-        page.item(f"{clean(error['stage'])}: {clean(error['type'])}: {clean(error['message'])}")
-        if error.get("next_step"):
-            page.line(clean(error["next_step"]), first="    Next: ", rest="    ")
+        page.item(f"{clean(error['stage'])}: {_error(error)}")
+        _next_step(page, error)
+
+
+def _error(error: Mapping[str, Any]) -> str:
+    return f"{clean(error['type'])}: {clean(error['message'])}"
+
+
+def _next_step(page: _Page, record: Mapping[str, Any]) -> None:
+    if record.get("next_step"):
+        page.line(clean(record["next_step"]), first="    Next: ", rest="    ")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmcrime.evidence import Interval, merge_intervals
+from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals
 from mmcrime.taxonomy import crime_types
 
 BANNER = "automated result, unconfirmed"
@@ -25,7 +25,8 @@ _GAP_REASONS = {
     "not_requested": "not asked for",
     "over_limit": "beyond a limit",
     "speech_limit": "beyond what the speech engine listens to",
-    "no_stream": "there is none in this input",
+    NO_STREAM: "there is none in this input",
+    SILENT: "digital silence, nothing to hear",
     "deadline": "no time left",
 }
 _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
@@ -64,6 +65,10 @@ def span(start: float, end: float) -> str:
     """Return a stretch of media time, or the instant when it has no length."""
     first, last = clock(start), clock(end)
     return first if first == last else f"{first}-{last}"
+
+
+def _stretch(start: float, end: float) -> str:
+    return span(start, end) if end - start >= 0.1 else f"under 0.1 s at {clock(start)}"
 
 
 def crime_name(type_id: str | None) -> str:
@@ -136,7 +141,7 @@ class Unseen:
         """Return the stretches in words: the first three, then how much more."""
         if not self.stretches:
             return "all of it"
-        shown = ", ".join(span(*stretch) for stretch in self.stretches[:3])
+        shown = ", ".join(_stretch(*stretch) for stretch in self.stretches[:3])
         if len(self.stretches) <= 3:
             return shown
         total = sum(end - start for start, end in self.stretches)

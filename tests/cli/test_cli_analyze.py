@@ -1,0 +1,241 @@
+"""``mmcrime analyze`` and ``mmcrime demo`` from end to end, on real files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mmcrime.cli.app import main
+from mmcrime.cli.terminal import quiet_libraries, remark
+from mmcrime.reports.words import clock
+from mmcrime.results import Report
+from mmcrime.testing.footage import BANG, write_footage
+
+Run = Callable[..., tuple[int, str, str]]
+QUIET = {"analyzers": {"speech": {"enabled": False}}}
+
+
+def write_wave(path: Path, seconds: float = 1.0) -> Path:
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16_000)
+        out.writeframes(bytes(int(32_000 * seconds)))
+    return path
+
+
+@pytest.fixture
+def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a quiet sound, a picture and a broken file; speech is off."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MMCRIME_CONFIG", raising=False)
+    Path("config.json").write_text(json.dumps(QUIET))
+    Path("in").mkdir()
+    write_wave(Path("in/quiet.wav"))
+    Image.new("RGB", (64, 48), (90, 90, 90)).save("in/still.png")
+    return tmp_path
+
+
+@pytest.fixture
+def run(footage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command: (exit code, stdout, stderr)."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mmcrime", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(stopped.value.code or 0), out, err
+
+    return call
+
+
+def test_a_folder_gives_one_json_report_a_line_on_stdout_and_nothing_else(run: Run) -> None:
+    code, out, err = run("analyze", "in", "--json", "--source-id", "yard")
+    found = [Report.from_json(line) for line in out.splitlines()]
+    assert code == 0
+    assert err == ""
+    assert [Path(r.source).name for r in found] == ["quiet.wav", "still.png"]
+    assert [r.media.kind for r in found] == ["audio", "image"]
+    assert {r.media.source_id for r in found} == {"yard"}
+    assert found[1].verdict.reasons[0].code == "no_capable_analyzer"
+
+
+def test_one_bad_file_stops_nothing_and_gives_3_and_its_own_report(run: Run) -> None:
+    Path("in/broken.mp4").write_bytes(b"no video at all")
+    code, out, err = run("analyze", "in", "gone.mp4", "--json")
+    found = [Report.from_json(line) for line in out.splitlines()]
+    assert code == 3
+    assert err == ""
+    unread = [r for r in found if any(e.stage == "prepare" for e in r.errors)]
+    assert [r.verdict.outcome for r in unread] == ["undetermined"] * 2
+    assert [Path(r.source).name for r in found] == [
+        "broken.mp4",
+        "quiet.wav",
+        "still.png",
+        "gone.mp4",
+    ]
+
+
+def test_the_table_has_its_header_once(run: Run) -> None:
+    code, out, _ = run("analyze", "in", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert [row["kind"] for row in rows] == ["audio", "image"]
+
+
+def test_text_and_markdown_put_every_report_under_the_banner(run: Run) -> None:
+    text = run("analyze", "in")[1]
+    markdown = run("analyze", "in", "--format", "md")[1]
+    assert text.count("AUTOMATED RESULT, UNCONFIRMED") == 2
+    assert markdown.count("**automated result, unconfirmed**") == 2
+    assert "\x1b" not in text
+
+
+def test_output_goes_to_the_file_and_stdout_stays_empty(run: Run, footage: Path) -> None:
+    code, out, _ = run("analyze", "in", "--json", "-o", "result.jsonl")
+    assert (code, out) == (0, "")
+    assert len(Path("result.jsonl").read_text().splitlines()) == 2
+    assert sorted(p.name for p in footage.iterdir()) == ["config.json", "in", "result.jsonl"]
+
+
+@pytest.mark.parametrize("target", ["in", "nowhere/x.json", "in/still.png"])
+def test_an_output_that_cannot_be_is_2_and_touches_nothing(run: Run, target: str) -> None:
+    before = Path("in/still.png").read_bytes()
+    code, out, err = run("analyze", "in", "-o", target)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert Path("in/still.png").read_bytes() == before
+
+
+def test_a_run_that_ends_in_an_error_leaves_the_old_file_as_it_was(run: Run) -> None:
+    Path("result.txt").write_text("old")
+    assert run("analyze", "in", "-o", "result.txt", "--frame-interval", "0")[0] == 2
+    assert Path("result.txt").read_text() == "old"
+
+
+def test_fail_on_turns_outcomes_into_exit_codes(run: Run) -> None:
+    assert run("analyze", "in/still.png", "--fail-on", "low")[0] == 11
+    assert run("analyze", "in/still.png")[0] == 0
+    assert run("analyze", "in/still.png", "gone.png", "--fail-on", "low")[0] == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--provider", "nobody"],
+        ["--analyzer", "nobody"],
+        ["--config", "gone.json"],
+        ["--recorded-at", "yesterday"],
+        ["--recorded-at", "2026-05-01T12:00:00"],
+        ["--json", "--format", "csv"],
+        ["--fail-on", "terrible"],
+        ["--frame-interval", "nan"],
+    ],
+)
+def test_what_cannot_be_meant_is_2_with_nothing_on_stdout(run: Run, arguments: list[str]) -> None:
+    code, out, err = run("analyze", "in/still.png", *arguments)
+    assert (code, out) == (2, "")
+    assert err
+
+
+def test_offline_refuses_a_url_with_2_and_goes_on(run: Run) -> None:
+    code, out, _ = run("analyze", "https://x.example/a.png", "in/still.png", "--offline", "--json")
+    found = [Report.from_json(line) for line in out.splitlines()]
+    assert code == 2
+    assert found[0].errors[0].type == "EgressError"
+    assert [r.egress for r in found] == [(), ()]
+
+
+def test_nothing_to_analyze_is_3_and_said(run: Run) -> None:
+    code, out, err = run("analyze", "none/*.mp4", "--format", "text")
+    assert (code, out) == (3, "")
+    assert "'none/*.mp4': the pattern matches no file" in err
+
+
+def test_a_hostile_name_steers_no_terminal(run: Run) -> None:
+    name = "in/\x1b]0;owned\x07\u202egnp.png"
+    Path("in/still.png").rename(name)
+    for form in ("text", "md", "csv"):
+        code, out, err = run("analyze", name, "in/\x1b[2Jgone", "--format", form)
+        assert code == 3
+        assert all(c.isprintable() or c in "\n\r" for c in out + err)
+
+
+def test_recorded_at_is_in_the_report(run: Run) -> None:
+    moment = "2026-05-01T12:00:00+02:00"
+    out = run("analyze", "in/still.png", "--json", "--recorded-at", moment)[1]
+    recorded = Report.from_json(out).media.recorded_at
+    assert recorded is not None
+    assert recorded.isoformat() == moment
+
+
+def test_a_reader_that_leaves_early_ends_the_run_quietly(footage: Path) -> None:
+    line = f"{sys.executable} -m mmcrime analyze in in/* ./in/*.png --json | head -c 1"
+    done = subprocess.run(line, shell=True, capture_output=True, check=False)  # noqa: S602  # the pipe is the point
+    assert done.stderr == b""
+
+
+def test_ctrl_c_ends_with_130_and_leaves_no_file(footage: Path) -> None:
+    write_wave(Path("in/long.wav"), seconds=1800)
+    command = [sys.executable, "-m", "mmcrime", "analyze", "in/long.wav", "-o", "result.txt"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not list(footage.glob(".result.txt.*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert sorted(os.listdir()) == ["config.json", "in"]  # noqa: PTH208  # names only
+
+
+def test_what_libraries_write_by_themselves_is_dropped_and_our_words_arrive(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with quiet_libraries():
+        os.write(2, b"noise of a library")
+        remark("our words")
+    os.write(2, b"after")
+    err = capfd.readouterr().err
+    assert "noise" not in err
+    assert "our words\n" in err
+    assert "after" in err
+
+
+def test_a_tiff_that_makes_libtiff_talk_leaves_stderr_to_us(footage: Path) -> None:
+    Image.new("1", (64, 64)).save("in/bad.tiff", compression="group4")
+    data = bytearray(Path("in/bad.tiff").read_bytes())
+    data[8:24] = b"\xff" * 16
+    Path("in/bad.tiff").write_bytes(data)
+    command = [sys.executable, "-m", "mmcrime", "analyze", "in/bad.tiff", "gone", "-o", "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+
+
+@pytest.mark.slow
+def test_the_demo_hears_its_bang_offline_and_says_that_it_is_made_up(run: Run) -> None:
+    code, out, err = run("demo", "-o", "demo")
+    assert code == 0
+    assert out.count("SYNTHETIC SCENE") == 2
+    assert "Nothing left this machine." in out
+    assert "AUTOMATED RESULT, UNCONFIRMED" in out
+    assert f"{clock(BANG)}" in out
+    assert "[possible gunshot or similar bang]" in out
+    assert "demo/street.mp4" in err
+    first = Path("demo/street.mp4").read_bytes()
+    assert write_footage("again.mp4").read_bytes() == first
+    assert len(first) < 2_000_000

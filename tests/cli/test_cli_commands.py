@@ -1,0 +1,148 @@
+"""The commands beside ``analyze``, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from mmcrime import __version__
+from mmcrime.cli.app import main
+
+SECRET = "sk-do-not-show-0123456789"  # noqa: S105  # made up, and the point of these tests
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MMCRIME_CONFIG", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mmcrime", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        assert SECRET not in out + err
+        return int(stopped.value.code or 0), out, err
+
+    return call
+
+
+def test_the_version_is_said(run: Run) -> None:
+    assert run("--version") == (0, f"mmcrime {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "analyze", "doctor", "providers", "config", "config init", "config show", "demo"]
+)
+def test_every_verb_explains_itself(run: Run, verb: str) -> None:
+    for flag in ("-h", "--help"):
+        code, out, _ = run(*verb.split(), flag)
+        assert code == 0
+        assert "Usage: mmcrime" in out
+
+
+def test_an_unknown_option_is_2_without_a_traceback(run: Run) -> None:
+    assert run("analyze", "--nonsense", "x")[0] == 2
+    assert run("analyze")[0] == 2
+    assert run("nonsense")[0] == 2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['mmcrime', '--help']\n"
+        "from mmcrime.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'av', 'cv2', 'PIL', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_config_init_writes_a_file_for_its_owner_only_and_never_over_another(run: Run) -> None:
+    assert run("config", "init")[0] == 0
+    path = Path("config.json")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run("config", "show")[0] == 0
+    path.write_text('{"min_votes": 3}')
+    code, _, err = run("config", "init")
+    assert code == 2
+    assert "exists already" in err
+    assert path.read_text() == '{"min_votes": 3}'
+    assert run("config", "init", "--force")[0] == 0
+    assert json.loads(path.read_text())["min_votes"] == 1
+    assert [p.name for p in Path().iterdir()] == ["config.json"]
+
+
+def test_config_show_masks_secrets_and_says_what_is_not_used(run: Run) -> None:
+    Path("config.json").write_text(
+        json.dumps({"openai": SECRET, "notification": {"password": SECRET}})
+    )
+    code, out, err = run("config", "show")
+    assert code == 0
+    assert json.loads(out)["providers"]["openai"]["api_key"] == "***"
+    assert "From 'config.json'." in err
+    assert "'notification' is not used" in err
+
+
+def test_config_schema_is_a_schema(run: Run) -> None:
+    code, out, _ = run("config", "schema")
+    assert code == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(out))
+
+
+@pytest.mark.parametrize("verb", ["config show", "providers", "analyze x.mp4"])
+def test_a_broken_configuration_is_2_with_one_line_and_what_to_do(run: Run, verb: str) -> None:
+    Path("config.json").write_text('{"openai": "' + SECRET + '", "medja": 1}')
+    code, out, err = run(*verb.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert "next: Did you mean 'media'?" in err
+
+
+def test_doctor_says_what_works_what_is_missing_and_the_pip_line(run: Run) -> None:
+    Path("config.json").write_text('{"openai": "' + SECRET + '", "notification": {}}')
+    code, out, _ = run("doctor")
+    assert code == 0
+    lines = out.splitlines()
+    assert any(line.startswith("ok       av ") for line in lines)
+    assert any(line.startswith("ok       analyzer motion") for line in lines)
+    assert any(line.startswith("ok       transcriber sphinx") for line in lines)
+    mark = next(line.split()[0] for line in lines if "transcriber whisper" in line)
+    told = 'pip install "mmcrime[whisper]"' in " ".join(out.split())
+    assert (mark, told) in {("ok", False), ("missing", True)}
+    assert "unused   notification" in out
+    assert "unused   providers               openai: not enabled" in out
+    assert max(map(len, lines)) <= 80
+
+
+def test_doctor_shows_a_broken_configuration_and_exits_with_2(run: Run) -> None:
+    Path("config.json").write_text('{"openai": "' + SECRET + '", "medja": 1}')
+    code, out, _ = run("doctor")
+    assert code == 2
+    assert "broken   configuration" in out
+    assert "ok       av " in out
+
+
+def test_providers_lists_what_is_configured_and_whether_a_key_is_there(run: Run) -> None:
+    Path("config.json").write_text(
+        json.dumps({"openai": SECRET, "providers": {"acme": {"api_key": "env:NOT_SET_ANYWHERE"}}})
+    )
+    for verb in (["providers"], ["providers", "list"]):
+        code, out, _ = run(*verb)
+        words = " ".join(out.split())
+        assert code == 0
+        assert "missing openai no plug-in of that name is installed" in words
+        assert "not enabled, key present" in words
+        assert "no key: 'NOT_SET_ANYWHERE' is not set" in words
