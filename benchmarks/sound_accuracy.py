@@ -19,7 +19,9 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from mmcrime.errors import UnsupportedMediaError
 from mmcrime.evidence import SAMPLE_RATE, AudioWindow
 from mmcrime.media.handle import open_media
 from mmcrime.perceive.sound_events import SoundEventDetector
@@ -86,9 +88,15 @@ def score(heard: list[Heard], sound: str) -> dict[str, float | int | None]:
     }
 
 
-def measure(shared: Path) -> dict[str, object]:
+def measure(shared: Path) -> dict[str, Any]:
     """Listen to the whole folder and return all figures as plain data."""
-    heard = [listen(path, label) for path, label in recordings(shared)]
+    heard: list[Heard] = []
+    unread: list[str] = []
+    for path, label in recordings(shared):
+        try:
+            heard.append(listen(path, label))
+        except UnsupportedMediaError:  # AIFF, say: no part of what the library reads
+            unread.append(path.name)
     wrong = {
         h.file: {"label": h.label, "found": sorted(h.found)}
         for h in heard
@@ -97,6 +105,7 @@ def measure(shared: Path) -> dict[str, object]:
     quiet = [h for h in heard if not h.found]
     return {
         "files": len(heard),
+        "unsupported_files": unread,
         "classes": {sound: score(heard, sound) for sound in TRUTH.values()},
         "quiet_files": len(quiet),
         "quiet_files_with_a_class": sum(h.label in TRUTH for h in quiet),

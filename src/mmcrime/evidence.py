@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "NO_STREAM",
     "SAMPLE_RATE",
+    "SILENT",
     "AudioWindow",
     "Coverage",
     "EncodedFrame",
@@ -46,6 +48,8 @@ SAMPLE_RATE = 16_000
 MediaKind = Literal["image", "audio", "video"]
 Reliability = Literal["low", "medium", "high"]
 SoundLabel = Literal["siren", "impulsive", "scream"]
+NO_STREAM, SILENT = "no_stream", "silent"
+"""Reasons of gaps in which there is nothing to examine: no such stream, or digital silence."""
 Interval = tuple[float, float]
 """Half-open ``[start, end)`` in media seconds."""
 
@@ -181,7 +185,7 @@ class Gap:
         start: Media seconds.
         end: Media seconds; equal to ``start`` for a picture or an unknown length.
         reason: One of a few fixed words (``damaged``, ``not_requested``,
-            ``over_limit``, ``speech_limit``, ``no_stream``, ``deadline`` …),
+            ``over_limit``, ``speech_limit``, ``no_stream``, ``silent``, ``deadline`` …),
             then optionally ``": "`` and a detail.
     """
 

@@ -36,7 +36,12 @@ def model_file(folder: Path, **changes: Any) -> Path:
 
 def always(folder: Path, logit: float) -> MotionAnalyzer:
     """An analyzer whose model says the same of every window."""
-    changes = {"coefficients": [0.0] * len(FEATURES), "intercept": logit, "slope": 1.0}
+    changes = {
+        "coefficients": [0.0] * len(FEATURES),
+        "intercept": logit,
+        "slope": 1.0,
+        "familiar": 1e6,
+    }
     return MotionAnalyzer(model=model_file(folder, **changes, offset=0.0))
 
 
@@ -185,6 +190,18 @@ def test_far_out_features_cannot_make_the_score_explode() -> None:
         assert abs(logit) <= model.slope * most + abs(model.offset)
 
 
+def test_a_window_unlike_the_training_clips_never_gets_more_than_even_odds() -> None:
+    model = load_model()
+    usual = np.array(model.mean)
+    towards = np.sign(model.coefficients) * np.array(model.scale)
+    near = model.logit(usual + 0.9 * towards)
+    strange = model.logit(usual + 5.0 * towards)
+    assert near is not None
+    assert near > 1.0
+    assert strange is not None
+    assert strange <= 0.0
+
+
 def test_too_few_frames_are_a_failed_vote_with_a_reason() -> None:
     for reader in (drawn(still, 0.3), drawn(still, 20.0, fps=1.0), drawn(still, 0.0)):
         said = run(reader)
@@ -260,6 +277,8 @@ def test_a_missing_model_refuses_to_start(tmp_path: Path) -> None:
         {"scale": [0.0] * len(FEATURES)},
         {"features": list(FEATURES[::-1])},
         {"slope": -1.0},
+        {"detected": 0.4},
+        {"familiar": 0.0},
         {"detected": 0.2, "not_detected": 0.3},
         {"card": {}},
         {"surprise": 1},

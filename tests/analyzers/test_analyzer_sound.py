@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -62,7 +63,10 @@ def test_a_strong_bang_or_scream_is_detected(label: SoundLabel, crime_type: str)
 
 @pytest.mark.parametrize("label", ["impulsive", "scream"])
 def test_a_weak_event_is_undetermined_and_less_likely(label: SoundLabel) -> None:
-    weak, strong = judge(event(label, STRONG - 0.01)), judge(event(label, STRONG))
+    weak, strong = (
+        judge(event(label, STRONG[label] - 0.01)),
+        judge(event(label, STRONG[label])),
+    )
     assert weak.outcome == "undetermined"
     assert weak.probability is not None
     assert strong.probability is not None
@@ -130,6 +134,11 @@ def test_without_sound_it_does_not_vote(has_audio: bool, status: str) -> None:
     assert answer.error is not None
     assert answer.error.stage == "analyze:sound"
     assert answer.error.next_step
+
+
+def test_it_can_be_reached_through_its_entry_point() -> None:
+    (point,) = entry_points(group="mmcrime.analyzers", name="sound")
+    assert point.load() is SoundAnalyzer
 
 
 def test_the_card_says_how_it_was_measured_and_what_it_cannot_do() -> None:

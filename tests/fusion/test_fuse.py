@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DURATION, answered, dead, panels
-from mmcrime.evidence import Coverage
+from mmcrime.evidence import Coverage, Gap
 from mmcrime.fusion import Fused, fuse
 from mmcrime.results import SEVERITIES, Segment
 
@@ -106,6 +106,16 @@ def test_half_examined_media_cannot_be_called_clear() -> None:
         coverage=Coverage(examined=((0.0, DURATION / 2),), frames=5),
     )
     assert codes(fused(half)) == {"low_coverage"}
+
+
+def test_where_there_is_no_stream_nothing_was_missed() -> None:
+    short_track = Coverage(
+        examined=((0.0, 10.0),), gaps=(Gap(start=10.0, end=DURATION, reason="no_stream"),)
+    )
+    clear = answered(
+        "sound", kind="sound", outcome="not_detected", probability=0.05, coverage=short_track
+    )
+    assert fused(clear, kind="audio").verdict.outcome == "not_detected"
 
 
 def test_a_video_nobody_looked_at_cannot_be_called_clear() -> None:

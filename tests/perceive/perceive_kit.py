@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmcrime.evidence import SAMPLE_RATE, AudioWindow, Frame, Interval, Media
+from mmcrime.evidence import (
+    SAMPLE_RATE,
+    AudioWindow,
+    Coverage,
+    Frame,
+    Interval,
+    Media,
+    MotionCurve,
+)
+from mmcrime.media.motion import MotionScan
 
 
 def load(path: Path) -> NDArray[np.float32]:
@@ -32,6 +42,8 @@ class ArrayReader:
         frames: Number of pictures, one a second.
         audio_fails_at: Media second at which decoding the sound raises.
         frames_fail_at: Media second from which decoding pictures raises.
+        motion_fails: What measuring the motion raises.
+        seconds_a_step: How long each frame and window takes to decode.
     """
 
     def __init__(
@@ -41,11 +53,16 @@ class ArrayReader:
         frames: int = 0,
         audio_fails_at: float | None = None,
         frames_fail_at: float | None = None,
+        motion_fails: Exception | None = None,
+        seconds_a_step: float = 0.0,
     ) -> None:
         self.samples = samples
         self.count = frames
         self.audio_fails_at = audio_fails_at
         self.frames_fail_at = frames_fail_at
+        self.motion_fails = motion_fails
+        self.pause = seconds_a_step
+        self.steps = 0
         self.asked: list[Interval] = []
         length = max(len(samples) / SAMPLE_RATE, float(frames))
         self.media = Media(
@@ -67,9 +84,18 @@ class ArrayReader:
     def video_span(self) -> Interval | None:
         return (0.0, float(self.count)) if self.count else None
 
+    def motion(self) -> MotionScan:
+        if self.motion_fails is not None:
+            raise self.motion_fails
+        times = tuple(frame.time for frame in self.clip(0.0, float(self.count), grey=True))
+        return MotionScan(
+            curve=MotionCurve(times=times, scores=tuple(0.0 for _ in times), method="none"),
+            coverage=Coverage.from_times(times, reach=1.0, whole=(0.0, float(self.count))),
+        )
+
     def frames(self, at: Sequence[float], *, max_side: int | None = None) -> Iterator[Frame]:
-        for time in at:
-            yield self._frame(time)
+        for one in at:
+            yield self._frame(one)
 
     def clip(
         self,
@@ -89,6 +115,7 @@ class ArrayReader:
         step = round(seconds * SAMPLE_RATE)
         stop = self.audio_fails_at
         for at in range(first, min(last, len(self.samples)), step):
+            self._step()
             if stop is not None and at / SAMPLE_RATE >= stop:
                 raise OSError("the disk went away")
             cut = min(at + step, last)
@@ -98,9 +125,25 @@ class ArrayReader:
             if stop is not None and cut < min(at + step, last):
                 raise OSError("the disk went away")
 
-    def _frame(self, time: float, *, grey: bool = False) -> Frame:
-        if self.frames_fail_at is not None and time >= self.frames_fail_at:
+    def _frame(self, at: float, *, grey: bool = False) -> Frame:
+        if self.frames_fail_at is not None and at >= self.frames_fail_at:
             raise OSError("the disk went away")
-        shown = float(min(max(int(time), 0), self.count - 1))
+        self._step()
+        shown = float(min(max(int(at), 0), self.count - 1))
         shape = (24, 32) if grey else (24, 32, 3)
         return Frame(time=shown, pixels=np.full(shape, int(shown) * 16 % 256, np.uint8))
+
+    def _step(self) -> None:
+        self.steps += 1
+        time.sleep(self.pause)
+
+
+def assert_partition(coverage: Coverage, whole: Interval) -> None:
+    """Fail unless examined stretches and gaps cover ``whole`` and never overlap."""
+    gaps = [(gap.start, gap.end) for gap in coverage.gaps]
+    at = whole[0]
+    for start, end in sorted([*coverage.examined, *gaps]):
+        assert abs(start - at) < 2e-3, coverage
+        assert end > start, coverage
+        at = end
+    assert abs(at - whole[1]) < 2e-3, coverage

@@ -134,6 +134,12 @@ def test_what_only_resembles_an_incident_is_no_event(kind: str) -> None:
     assert detect(QUIETENED[kind]()) == []
 
 
+@pytest.mark.parametrize(("pause", "count"), [(0.3, 1), (1.0, 2)])
+def test_screams_between_breaths_are_one_event(pause: float, count: int) -> None:
+    events = detect(scream(start=1.0, end=2.0) + scream(start=2.0 + pause, end=3.0 + pause))
+    assert labels(events) == ["scream"] * count
+
+
 def test_a_scream_of_a_fifth_of_a_second_is_too_short() -> None:
     assert detect(scream(start=2.0, end=2.2)) == []
 
@@ -219,6 +225,15 @@ def test_samples_that_are_no_numbers_do_not_hide_a_bang(value: float) -> None:
     sound[100:110] = value
     (event,) = detect(sound, gain=None)
     assert event.start == pytest.approx(3.0, abs=0.05)
+
+
+def test_samples_that_are_no_numbers_are_silence() -> None:
+    detector = SoundEventDetector()
+    broken = np.where(np.arange(SAMPLE_RATE) % 2, np.nan, -np.inf).astype(np.float32)
+    broken[::3] = 0.0
+    assert detector.feed(AudioWindow(start=0.0, samples=broken)) == []
+    assert detector.finish() == []
+    assert not detector.audible
 
 
 def test_absurdly_loud_samples_give_finite_numbers() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from perceive_kit import ArrayReader, load
+from perceive_kit import ArrayReader, assert_partition, load
 
 from mmcrime.egress import Gate
 from mmcrime.evidence import (
@@ -103,17 +103,6 @@ def transcribe(
         )
 
     return asyncio.run(run())
-
-
-def assert_partition(coverage: Coverage, whole: Interval) -> None:
-    """Examined stretches and gaps cover ``whole`` and never overlap."""
-    gaps = [(gap.start, gap.end) for gap in coverage.gaps]
-    at = whole[0]
-    for start, end in sorted([*coverage.examined, *gaps]):
-        assert start == pytest.approx(at, abs=2e-3)
-        assert end > start
-        at = end
-    assert at == pytest.approx(whole[1], abs=2e-3)
 
 
 def test_only_speech_is_transcribed_and_silence_counts_as_listened_to() -> None:

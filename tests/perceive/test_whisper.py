@@ -2,17 +2,83 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("faster_whisper", reason="the extra 'whisper' is not installed")
 
+import tokenizers
+from ctranslate2.specs.common_spec import Conv1DSpec, LayerNormSpec, LinearSpec
+from ctranslate2.specs.whisper_spec import WhisperSpec
 from faster_whisper.transcribe import Segment
 
-from mmcrime.errors import ModelNotFoundError
+from mmcrime.errors import ConfigError, ModelNotFoundError
+from mmcrime.evidence import SAMPLE_RATE, AudioWindow
 from mmcrime.perceive.whisper import WhisperTranscriber, to_segments
 from mmcrime.registry import load_transcriber
+
+WIDTH = 16
+
+
+def norm(layer: LayerNormSpec) -> None:
+    layer.gamma, layer.beta = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+
+
+def build_model(folder: Path) -> None:
+    """Write a one-layer Whisper with random weights: it runs, and babbles."""
+    draw = np.random.default_rng(0)
+
+    def weights(*shape: int) -> np.ndarray:
+        return draw.normal(0, 0.1, shape).astype(np.float32)
+
+    def fill(layer: LinearSpec | Conv1DSpec, *shape: int) -> None:
+        layer.weight, layer.bias = weights(*shape), np.zeros(shape[0], np.float32)
+
+    tasks = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
+    tokens = [f"w{k}" for k in range(500)]
+    tokens += ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", *(f"<|{t}|>" for t in tasks)]
+    tokens += [f"<|{k * 0.02:.2f}|>" for k in range(1501)]
+    spec = WhisperSpec(1, 2, 1, 2)
+    fill(spec.encoder.conv1, WIDTH, 80, 3)
+    fill(spec.encoder.conv2, WIDTH, WIDTH, 3)
+    spec.encoder.position_encodings.encodings = weights(1500, WIDTH)
+    spec.decoder.position_encodings.encodings = weights(448, WIDTH)
+    spec.decoder.embeddings.weight = spec.decoder.projection.weight = weights(len(tokens), WIDTH)
+    for half in (spec.encoder, spec.decoder):
+        norm(half.layer_norm)
+        (layer,) = half.layer
+        attentions = [layer.self_attention, *([layer.attention] if half is spec.decoder else [])]
+        for attention in attentions:
+            norm(attention.layer_norm)
+            sizes = (3, 1) if attention is layer.self_attention else (1, 2, 1)
+            for linear, size in zip(attention.linear, sizes, strict=True):
+                fill(linear, size * WIDTH, WIDTH)
+        norm(layer.ffn.layer_norm)
+        fill(layer.ffn.linear_0, 4 * WIDTH, WIDTH)
+        fill(layer.ffn.linear_1, WIDTH, 4 * WIDTH)
+    spec.register_vocabulary(tokens)
+    spec.config.suppress_ids = spec.config.suppress_ids_begin = []
+    spec.config.lang_ids = [tokens.index("<|en|>")]
+    spec.config.alignment_heads = [(0, 0)]
+    spec.validate()
+    spec.save(str(folder))
+    words = tokenizers.models.WordLevel({t: i for i, t in enumerate(tokens)}, unk_token="w0")  # noqa: S106 - a word, no password
+    tokenizers.Tokenizer(words).save(str(folder / "tokenizer.json"))
+
+
+def test_a_local_model_listens_and_a_language_it_lacks_is_refused(tmp_path: Path) -> None:
+    build_model(tmp_path)
+    engine = WhisperTranscriber(**WhisperTranscriber.Options(model=str(tmp_path)).model_dump())
+    noise = np.random.default_rng(1).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+    window = AudioWindow(start=60.0, samples=noise)
+    said = asyncio.run(engine.transcribe(window, language="en-GB"))
+    assert said
+    assert all(s.start >= 60.0 and s.text and s.reliability == "medium" for s in said)
+    with pytest.raises(ConfigError, match="'de'"):
+        asyncio.run(engine.transcribe(window, language="de"))
 
 
 def heard(start: float, end: float, text: str) -> Segment:

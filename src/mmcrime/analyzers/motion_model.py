@@ -31,6 +31,8 @@ LARGEST_MODEL = 200_000
 """Bytes; a model file above this is not one of ours."""
 FAR = 4.0
 """Standard deviations at which a feature is cut off: further out the model knows nothing."""
+_FURTHEST = 1e6
+"""Standard deviations that stand for any larger number, so that no square overflows."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
@@ -49,6 +51,8 @@ class MotionModel(BaseModel):
         intercept: Added to the weighted sum.
         slope: Platt calibration of the sum, fitted out of fold; above 0.
         offset: Platt calibration of the sum, fitted out of fold.
+        familiar: Mean squared deviation of the features up to which a window is like those
+            of the training clips.
         detected: Probability from which a clip is called a fight.
         not_detected: Probability below which it is called none.
         card: On what it was trained, under which licence, how measured, how well.
@@ -65,7 +69,8 @@ class MotionModel(BaseModel):
     intercept: Finite
     slope: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     offset: Finite
-    detected: Share
+    familiar: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    detected: Annotated[float, Field(ge=0.5, lt=1.0, allow_inf_nan=False)]
     not_detected: Share
     card: dict[str, str] = Field(min_length=1)
 
@@ -87,20 +92,26 @@ class MotionModel(BaseModel):
     def logit(self, features: NDArray[np.float64]) -> float | None:
         """Return the calibrated log-odds of a fight in one window.
 
+        A window unlike those of the training clips (a test pattern, a hand-held camera
+        close to people) never gets more than even odds: the model cannot know.
+
         Args:
             features: Shape ``(len(FEATURES),)``.
 
         Returns:
             Log-odds, or None when a feature is not finite: then nothing can be said.
         """
-        total = self.intercept
+        total, strange = self.intercept, 0.0
         for value, mean, scale, weight in zip(
             features.tolist(), self.mean, self.scale, self.coefficients, strict=True
         ):
             if not math.isfinite(value):
                 return None
-            total += weight * max(-FAR, min(FAR, (value - mean) / scale))
-        return self.slope * total + self.offset
+            deviation = max(-_FURTHEST, min(_FURTHEST, (value - mean) / scale))
+            strange += deviation * deviation
+            total += weight * max(-FAR, min(FAR, deviation))
+        logit = self.slope * total + self.offset
+        return logit if strange <= self.familiar * len(FEATURES) else min(logit, 0.0)
 
 
 def clip_logit(logits: Sequence[float]) -> float:

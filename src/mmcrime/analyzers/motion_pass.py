@@ -21,7 +21,7 @@ from mmcrime.analyzers.motion_features import (
     windows,
 )
 from mmcrime.errors import CorruptMediaError
-from mmcrime.evidence import Coverage, Evidence, Gap, Interval
+from mmcrime.evidence import NO_STREAM, Coverage, Evidence, Gap, Interval
 
 __all__ = ["Examined", "Scored", "coverage", "examine"]
 
@@ -145,6 +145,7 @@ def _reason(gap: Gap, found: Examined, evidence: Evidence) -> str:
     if found.stopped and (found.last is None or gap.end > found.last):
         return found.stopped
     for known in evidence.video.gaps:
-        if known.reason.startswith("over_limit") and known.start < gap.end <= known.end:
+        told = known.reason.startswith(("over_limit", NO_STREAM))
+        if told and known.start < gap.end <= known.end:
             return known.reason
     return gap.reason

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmcrime.evidence import MediaKind, merge_intervals
+from mmcrime.evidence import NO_STREAM, MediaKind, subtract_intervals
 from mmcrime.fusion import timeline, votes
 from mmcrime.results import (
     SEVERITIES,
@@ -141,8 +141,17 @@ def _uncovered(opinion: votes.Opinion, *, kind: MediaKind, duration: float | Non
         return "" if looked else f"No picture was examined by kind {opinion.kind!r}."
     if not duration:
         return "The length of the media is unknown, so nobody can say that all was examined."
-    examined = merge_intervals(i for v in opinion.votes for i in v.coverage.examined)
-    share = sum(min(e, duration) - max(s, 0.0) for s, e in examined if s < duration) / duration
+    examined = [i for v in opinion.votes for i in v.coverage.examined]
+    # Where there is no such stream there was nothing to miss.
+    absent = [
+        (g.start, g.end)
+        for v in opinion.votes
+        for g in v.coverage.gaps
+        if g.reason.startswith(NO_STREAM)
+    ]
+    missed = sum(e - s for s, e in subtract_intervals((0.0, duration), [*examined, *absent]))
+    there = sum(e - s for s, e in subtract_intervals((0.0, duration), absent))
+    share = 1.0 - missed / there if there > 0 else 0.0
     if share >= MIN_COVERAGE:
         return ""
     return (

@@ -22,7 +22,7 @@ import av.error
 from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
 from mmcrime.evidence import Interval
-from mmcrime.media.streams import READ_ERRORS, reason_of, select
+from mmcrime.media.streams import READ_ERRORS, decoder_pixels, reason_of, select
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -225,7 +225,7 @@ def _open_raw(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str) 
             mode="r",
             format=sniffed.demuxer,
             # Stream options reach the decoders that FFmpeg opens while it probes.
-            options={"max_pixels": str(limits.max_pixels), "threads": "1"},
+            options={"max_pixels": str(decoder_pixels(limits)), "threads": "1"},
             container_options=_CONTAINER_OPTIONS | _DEMUXER_OPTIONS.get(sniffed.demuxer, {}),
             metadata_errors="replace",  # tags in odd encodings must not fail the file
             io_open=_refuse,

@@ -165,7 +165,7 @@ class _Download:
                 next_step="Download the file yourself and give its path.",
             )
         length = headers.get(b"content-length", "")
-        if length.isdecimal() and int(length[:20]) > self._cap:
+        if length.isdecimal() and int(length) > self._cap:
             raise self._too_large(shown)
 
     def _save(self, chunks: Iterable[bytes], shown: str) -> int:
@@ -230,7 +230,7 @@ def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
             source=source,
             next_step="Use an http or https URL, or a path.",
         )
-    if not url.host or not 0 < (url.port or 80) < 65_536:
+    if not url.host or (url.port is not None and not 0 < url.port < 65_536):
         raise MediaError(
             "the URL names no host and port.", source=source, next_step="Check the URL."
         )

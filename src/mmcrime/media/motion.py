@@ -38,7 +38,7 @@ _SIDE = 160  # pixels; a person who fills 1/20 of the picture's height still cov
 _BLOCK = 8
 _STEP = 0.25  # seconds between compared pictures: a walk covers about 0.3 m in it
 _MOST_SKIPPED = 16  # pictures in a row that no other one needs: the longest run of B-frames
-_FULL_SCALE = 64.0  # brightness levels of 255 in one block that count as full motion
+_FULL_SCALE = 128.0  # brightness levels of 255 in one block that count as full motion
 _METHOD = "largest block change of grey pictures 0.25 s apart, median-compensated"
 
 
@@ -88,7 +88,8 @@ def motion_scan(recording: Recording) -> MotionScan:
             _extend(examined, at, now)
         before, at = picture, now
     if frames:  # the last picture stays on screen, to the end if no more were to come
-        _extend(examined, at, span.end if _connected(span, at, span.end) else at + span.spacing)
+        end = min(span.end, recording.limits.max_duration)
+        _extend(examined, at, end if _connected(span, at, end) else at + span.spacing)
     times = tuple(sorted(scores))
     curve = MotionCurve(
         times=tuple(float(t) for t in times), scores=tuple(scores[t] for t in times), method=_METHOD

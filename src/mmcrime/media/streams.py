@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["READ_ERRORS", "Selected", "reason_of", "select"]
+__all__ = ["READ_ERRORS", "Selected", "decoder_pixels", "reason_of", "select"]
 
 READ_ERRORS = (av.error.FFmpegError, OSError)
 """What PyAV raises for content that cannot be read or decoded (OSError: the file itself)."""
@@ -102,6 +102,15 @@ def _by_default(stream: Stream) -> tuple[bool, int]:
     return (not stream.disposition & av.stream.Disposition.default, stream.index)
 
 
+def decoder_pixels(limits: Limits) -> int:
+    """Return the pixel limit for decoders, which count the padding of coded pictures too.
+
+    A net against pictures that cost much more than allowed; whoever takes a decoded
+    picture checks its exact size.
+    """
+    return 2 * limits.max_pixels
+
+
 def _open_video(
     stream: VideoStream, limits: Limits, source: str, *, frame_threads: bool
 ) -> str | None:
@@ -119,7 +128,7 @@ def _open_video(
             next_step="Raise media.limits.max_pixels if you trust this file.",
         )
     # Later pictures may be larger than the header says: the decoder checks each one.
-    context.options = {"max_pixels": str(limits.max_pixels)}
+    context.options = {"max_pixels": str(decoder_pixels(limits))}
     # More threads would cost memory for little: inputs are decoded side by side already.
     context.thread_count = 2
     context.thread_type = "FRAME" if frame_threads else "SLICE"

@@ -12,11 +12,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from mmcrime.config import Settings
 from mmcrime.errors import ConfigError, CorruptMediaError, MediaError
 from mmcrime.evidence import (
+    NO_STREAM,
+    SILENT,
     Coverage,
     EncodedFrame,
     Evidence,
@@ -26,11 +28,13 @@ from mmcrime.evidence import (
     MotionCurve,
     SoundEvent,
     Transcript,
+    subtract_intervals,
 )
 from mmcrime.perceive.listen import Ear, listen
 from mmcrime.perceive.look import look, sample_times
 from mmcrime.perceive.sound_events import SoundEventDetector
-from mmcrime.perceive.spans import Halt, partition, record
+from mmcrime.perceive.spans import partition
+from mmcrime.perceive.stages import GRACE, Stages
 from mmcrime.perceive.transcribe import STAGE as TRANSCRIBE
 from mmcrime.perceive.transcribe import transcribe_speech
 from mmcrime.perceive.voice import VoiceActivity
@@ -42,9 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathered", "OpenMedia", "gather"]
 
-_T = TypeVar("_T")
-_STAGES = 4  # frames, motion, sounds, transcribe
-_GRACE = 2.0  # seconds past the deadline in which a pass that was told to stop hands in its part
+_LONGEST_PADDING = 0.1  # seconds; a frame or two of MP3, AAC or Vorbis
 
 
 class OpenMedia(MediaReader, Protocol):
@@ -113,13 +115,13 @@ async def gather(
             f"The frame interval must be a positive number of seconds, not {interval!r}.",
             next_step="Give seconds, such as 5.",
         )
-    left = None if deadline is None else deadline - asyncio.get_running_loop().time()
-    work = _Work(handle, settings, gate, deadline, Halt(left), progress)
+    stages = Stages(count=4, deadline=deadline, progress=progress)
+    work = _Work(handle, settings, gate, stages)
     try:
         seen, heard = await asyncio.gather(work.see(interval), work.hear(transcriber))
     finally:
-        expired = work.halt.due
-        work.halt.call()  # a cancelled call must not leave decoding behind
+        expired = stages.halt.due
+        stages.halt.call()  # a cancelled call must not leave decoding behind
     if not (seen.stills or seen.coverage.examined or heard.decoded or expired):
         work.refuse()
     progress(1.0)
@@ -130,15 +132,25 @@ async def gather(
         transcript=heard.transcript,
         sounds=heard.sounds,
         motion=seen.motion,
-        video=seen.coverage,
-        sound=heard.coverage,
+        video=_over_all(seen.coverage, handle.video_span, handle.media.duration),
+        sound=_over_all(heard.coverage, handle.audio_span, handle.media.duration),
     )
     return Gathered(
         evidence=evidence,
-        errors=tuple(work.errors),
+        errors=tuple(stages.errors),
         frame_interval=seen.interval,
-        timings=work.timings,
+        timings=stages.timings,
     )
+
+
+def _over_all(coverage: Coverage, span: Interval | None, duration: float | None) -> Coverage:
+    """State that a stream which is shorter than the media leaves nothing to examine."""
+    if span is None or duration is None:
+        return coverage
+    beside = subtract_intervals((0.0, duration), (span,))
+    absent = (Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > _SLIVER)
+    gaps = sorted((*coverage.gaps, *absent), key=lambda gap: gap.start)
+    return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,17 +175,12 @@ class _Heard:
 
 @dataclass(slots=True)
 class _Work:
-    """One Media on its way: runs the stages and keeps the accounts."""
+    """One Media on its way to Evidence."""
 
     handle: OpenMedia
     settings: Settings
     gate: EgressGate
-    deadline: float | None
-    halt: Halt
-    progress: Callable[[float], None]
-    errors: list[ErrorRecord] = field(default_factory=list)
-    causes: list[Exception] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
+    stages: Stages
 
     async def see(self, interval: float) -> _Seen:
         """Sample frames, then measure motion."""
@@ -186,7 +193,7 @@ class _Work:
             return _Seen(coverage=self._no_stream())
         times, interval = sample_times(self._within_limit(span), interval, most)
         stills = await self._stills(times)
-        scan, reason = await self._stage("motion", self.handle.motion)
+        scan, reason = await self.stages.run("motion", self.handle.motion)
         if scan is not None:
             return _Seen(
                 stills=stills, motion=scan.curve, coverage=scan.coverage, interval=interval
@@ -204,47 +211,53 @@ class _Work:
         if span is None:
             nothing = self._no_stream()
             return _Heard(coverage=nothing, transcript=Transcript(coverage=nothing))
-        sounds = Ear[SoundEvent]("sounds", SoundEventDetector())
+        detector = SoundEventDetector()
+        sounds = Ear[SoundEvent]("sounds", detector)
         voices = Ear[Interval](TRANSCRIBE, VoiceActivity())
         ears: list[Ear[Any]] = [sounds, voices] if transcriber else [sounds]
         within = self._within_limit(span)
-        outcome, reason = await self._stage(
-            "sounds", lambda: listen(self.handle, within, ears, self.halt), grace=_GRACE
+        outcome, reason = await self.stages.run(
+            "sounds", lambda: listen(self.handle, within, ears, self.stages.halt), grace=GRACE
         )
         decoded, failure = outcome or ((), None)
         if failure is not None:
-            self._failed("prepare", failure)
-        elif self.halt.due:
+            self.stages.note("prepare", failure)
+        elif self.stages.halt.due:
             reason = "deadline"
-        missing = (*self._over_limit(span), Gap(start=span[0], end=span[1], reason=reason))
-        self.errors += sounds.errors
+        rest = Gap(start=span[0], end=span[1], reason=reason or "damaged")
+        missing = (*self._over_limit(span), *_padding(span, decoded), rest)
+        self.stages.errors += sounds.errors
         transcript = await self._transcript(transcriber, voices, span, missing)
+        examined = sounds.examined
+        if examined and not detector.audible:
+            # A track of digital silence is a microphone that was off: nobody heard a thing.
+            examined, missing = (), (Gap(start=span[0], end=span[1], reason=SILENT), *missing)
         return _Heard(
             decoded=bool(decoded),
             sounds=tuple(sorted(sounds.found, key=lambda event: event.start)),
             transcript=transcript,
-            coverage=partition(span, sounds.examined, (*sounds.missing(span), *missing)),
+            coverage=partition(span, examined, (*sounds.missing(span), *missing)),
         )
 
     def refuse(self) -> NoReturn:
         """Raise the reason why nothing could be decoded."""
-        for cause in self.causes:
+        for cause in self.stages.causes:
             if isinstance(cause, MediaError):
                 raise cause
         raise CorruptMediaError(
             "nothing in it could be decoded.", source=self.handle.media.name
-        ) from next(iter(self.causes), None)
+        ) from next(iter(self.stages.causes), None)
 
     async def _stills(self, times: Sequence[float]) -> tuple[EncodedFrame, ...]:
         side = self.settings.media.max_side
-        outcome, _ = await self._stage(
+        outcome, _ = await self.stages.run(
             "frames",
-            lambda: look(self.handle, times, max_side=side, halt=self.halt),
-            grace=_GRACE,
+            lambda: look(self.handle, times, max_side=side, halt=self.stages.halt),
+            grace=GRACE,
         )
         stills, failure = outcome or ((), None)
         if failure is not None:
-            self._failed("prepare", failure)
+            self.stages.note("prepare", failure)
         return stills
 
     async def _transcript(
@@ -257,7 +270,6 @@ class _Work:
         if transcriber is None:
             unasked = Gap(start=span[0], end=span[1], reason="not_requested")
             return Transcript(coverage=partition(span, (), (unasked,)))
-        self.errors += voices.errors
         limit = self.settings.analyzers.speech.limit_seconds
         began = time.perf_counter()
         transcript, errors = await transcribe_speech(
@@ -269,40 +281,11 @@ class _Work:
             language=self.settings.language.speech,
             limit_seconds=transcriber.limit_seconds if limit is None else limit,
             gate=self.gate,
-            deadline=self.deadline,
+            deadline=self.stages.deadline,
             missing=(*voices.missing(span), *missing),
         )
-        self.errors += errors
-        self._ended(TRANSCRIBE, began)
+        self.stages.ended(TRANSCRIBE, began, (*voices.errors, *errors))
         return transcript
-
-    async def _stage(
-        self, name: str, work: Callable[[], _T], *, grace: float = 0.0
-    ) -> tuple[_T | None, str]:
-        """Run blocking work in a thread; return its result, or None and the gap's reason.
-
-        Work that heeds `halt` gets ``grace`` to hand in what it has at the deadline.
-        """
-        began = time.perf_counter()
-        end = None if self.deadline is None else self.deadline + grace
-        try:
-            async with asyncio.timeout_at(end) as scope:
-                return await asyncio.to_thread(work), "damaged"
-        except Exception as error:  # noqa: BLE001 - border: hostile media; a failing stage costs its own part
-            if isinstance(error, TimeoutError) and scope.expired():
-                return None, "deadline"
-            self._failed(name, error)
-            return None, f"{name}_failed: {type(error).__name__}"
-        finally:
-            self._ended(name, began)
-
-    def _ended(self, name: str, began: float) -> None:
-        self.timings[name] = time.perf_counter() - began
-        self.progress(len(self.timings) / _STAGES)
-
-    def _failed(self, stage: str, error: Exception) -> None:
-        self.causes.append(error)
-        self.errors.append(record(stage, error))
 
     def _within_limit(self, span: Interval) -> Interval:
         longest = self.settings.media.limits.max_duration
@@ -314,4 +297,16 @@ class _Work:
 
     def _no_stream(self) -> Coverage:
         end = self.handle.media.duration or 0.0
-        return Coverage(gaps=(Gap(start=0.0, end=end, reason="no_stream"),))
+        return Coverage(gaps=(Gap(start=0.0, end=end, reason=NO_STREAM),))
+
+
+def _padding(span: Interval, decoded: Sequence[Interval]) -> tuple[Gap, ...]:
+    """Return what sound codecs add at the ends of a stream and take off when decoding."""
+    if not decoded:
+        return ()
+    ends = ((span[0], decoded[0][0]), (decoded[-1][1], span[1]))
+    return tuple(
+        Gap(start=start, end=end, reason="padding")
+        for start, end in ends
+        if 0.0 < end - start <= _LONGEST_PADDING
+    )

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from mmcrime.evidence import AudioWindow, Gap, Interval, MediaReader, merge_intervals
-from mmcrime.perceive.spans import Halt, record
+from mmcrime.perceive.spans import record
+from mmcrime.perceive.stages import Halt
 from mmcrime.results import ErrorRecord
 
 __all__ = ["Ear", "Listener", "listen"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mmcrime.evidence import EncodedFrame, Interval, MediaReader
-from mmcrime.perceive.spans import Halt
+from mmcrime.perceive.stages import Halt
 
 __all__ = ["look", "sample_times"]
 

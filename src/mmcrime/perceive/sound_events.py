@@ -15,7 +15,6 @@ below about 650 Hz (many men's) are missed, since crying babies live there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -168,8 +167,8 @@ class _BangFinder:
         self._free_from = 0  # step from which a new bang may begin
         self._loudest: deque[float] = deque([-120.0], maxlen=_PAST_BLOCKS)
 
-    def block(self, view: Array, left: int) -> Iterator[SoundEvent]:
-        """Yield the bangs whose onset lies in this block.
+    def block(self, view: Array, left: int) -> list[SoundEvent]:
+        """Return the bangs whose onset lies in this block.
 
         Args:
             view: ``1 + HISTORY + BLOCK + AHEAD`` samples.
@@ -180,6 +179,7 @@ class _BangFinder:
         if real < len(levels):  # what follows the end is unknown: it neither decays nor rises
             for row in (levels, loud):
                 row[real:] = row[real - 5 : real].mean()
+        events: list[SoundEvent] = []
         first = self._block * _STEPS
         past = max(self._loudest)
         for k in _jumps(levels, min(_BEFORE + _STEPS, real)):
@@ -192,9 +192,10 @@ class _BangFinder:
             score = _bang_score(levels, loud, peak, heard, view)
             if score >= IMPULSIVE_THRESHOLD:
                 self._free_from = step + _REFRACTORY
-                yield self._event(levels, k, peak, score)
+                events.append(self._event(levels, k, peak, score))
         self._loudest.append(float(loud[_BEFORE : _BEFORE + _STEPS].max()))
         self._block += 1
+        return events
 
     def _event(self, levels: Array, onset: int, peak: int, score: float) -> SoundEvent:
         quiet = np.flatnonzero(levels[peak : peak + 125] < levels[peak] - 20.0)
@@ -221,9 +222,9 @@ def _jumps(levels: Array, stop: int) -> list[int]:
 def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -> float:
     """Return how much a level jump is like a bang, 0 to 1.
 
-    The bounds were set on ten shots and about seventy recordings of speech, crying,
-    thunder, geese, a horn and noise; each has room on both sides. A product of many
-    weak properties, so that one spoilt by the recording does not decide.
+    The bounds were set by eye on ten shots against some seventy recordings of speech,
+    crying, thunder, geese, a horn and noise. Their geometric mean is taken, so that one
+    property that the recording has spoilt does not decide alone.
     """
     level, top = float(levels[k]), float(loud[k : k + 5].max())
     power = 10.0 ** (levels[k - 50 : k - 5] / 10.0)

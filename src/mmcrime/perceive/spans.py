@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import unicodedata
 from collections.abc import Iterable
 
@@ -11,7 +9,7 @@ from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import Coverage, Gap, Interval, merge_intervals, subtract_intervals
 from mmcrime.results import ErrorRecord
 
-__all__ = ["Halt", "clean_text", "partition", "record"]
+__all__ = ["clean_text", "partition", "record"]
 
 _SLIVER = 1e-3  # seconds; rounding of timestamps leaves such slivers, they are not gaps
 _LONGEST_MESSAGE = 500
@@ -85,24 +83,3 @@ def record(stage: str, error: BaseException) -> ErrorRecord:
         message=clean_text(message, longest=_LONGEST_MESSAGE) or type(error).__name__,
         next_step=next_step,
     )
-
-
-class Halt:
-    """Tells work in threads to stop, because of a deadline or a cancelled call.
-
-    Args:
-        seconds: Seconds from now until the deadline; None for none.
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        self._at = None if seconds is None else time.monotonic() + seconds
-        self._called = threading.Event()
-
-    def call(self) -> None:
-        """Ask everybody to stop now."""
-        self._called.set()
-
-    @property
-    def due(self) -> bool:
-        """Whether work must stop."""
-        return self._called.is_set() or (self._at is not None and time.monotonic() >= self._at)

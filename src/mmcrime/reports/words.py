@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmcrime.evidence import Interval, merge_intervals
+from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals
 from mmcrime.taxonomy import crime_types
 
 BANNER = "automated result, unconfirmed"
@@ -25,7 +25,8 @@ _GAP_REASONS = {
     "not_requested": "not asked for",
     "over_limit": "beyond a limit",
     "speech_limit": "beyond what the speech engine listens to",
-    "no_stream": "there is none in this input",
+    NO_STREAM: "there is none in this input",
+    SILENT: "digital silence, nothing to hear",
     "deadline": "no time left",
 }
 _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"

@@ -135,13 +135,13 @@ def _card(data: Folder, found: Figures, args: argparse.Namespace) -> dict[str, s
         f"surveillance clips of {groups} sources ({len(data.left_out)} left out), "
         f"blake3 of table and contents {data.digest}",
         "licence": args.licence,
-        "model": f"{len(FEATURES)} statistics of median-compensated optical flow (Farneback, "
+        "method": f"{len(FEATURES)} statistics of median-compensated optical flow (Farneback, "
         f"80 x 60, {FPS} frames/s), standardised, logistic regression with L2 penalty, Platt "
         "calibration",
         "measured": f"out of fold, {fitting.FOLDS} folds by source x {fitting.SEEDS} seeds; "
-        "penalty and calibration chosen inside the folds; flow method, picture size and frame "
-        "rate were chosen once among about ten variants on the same clips, so that the "
-        "figures flatter the model by a point or two",
+        "penalty, calibration and familiarity from inside the folds; flow method, picture "
+        "size and frame rate were chosen once among about ten variants on the same "
+        "clips, so that the figures flatter the model by a point or two",
         "figures": f"AUC {found.auc:.3f} (95 % by source {found.auc_95[0]:.3f} to "
         f"{found.auc_95[1]:.3f}); TPR {found.tpr_at_10_fpr:.2f} at 10 % FPR; ECE "
         f"{found.ece:.3f}; Brier {found.brier:.3f}",

@@ -1,0 +1,51 @@
+"""On real recordings the sound detector is about as good as its card says."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.shared
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "sound_accuracy.py"
+
+
+@pytest.fixture(scope="module")
+def measured(shared: Path) -> dict[str, Any]:
+    spec = importlib.util.spec_from_file_location("sound_accuracy", BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "sound_accuracy", module)  # for its dataclass
+        spec.loader.exec_module(module)
+        result: dict[str, Any] = module.measure(shared)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("sound", "hits", "alarms"), [("impulsive", 8, 2), ("scream", 11, 1), ("siren", 3, 0)]
+)
+def test_each_class_is_found_with_few_false_alarms(
+    measured: dict[str, Any], sound: str, hits: int, alarms: int
+) -> None:
+    row = measured["classes"][sound]
+    assert row["hits"] >= hits
+    assert row["false_alarms"] <= alarms
+
+
+def test_every_recording_with_a_scream_is_found(measured: dict[str, Any]) -> None:
+    assert measured["classes"]["scream"]["groups_found"] == 4
+
+
+def test_nearly_all_recordings_are_read(measured: dict[str, Any]) -> None:
+    assert measured["files"] >= 93
+    assert measured["unsupported_files"] == ["uberi_french.aiff"]
+
+
+def test_listening_is_far_faster_than_the_sound_plays(measured: dict[str, Any]) -> None:
+    assert measured["times_real_time"] > 50  # about 400 on a machine that does nothing else
