@@ -64,10 +64,14 @@ def pixel(data: bytes) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("format_", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
 def test_each_format_decodes_to_rgb_at_time_zero(format_: str) -> None:
-    exact = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
+    exact: dict[str, dict[str, Any]] = {
+        "WEBP": {"lossless": True},
+        "JPEG": {"quality": 95, "subsampling": 0},
+    }
     data = encoded(scene(), format_, **exact.get(format_, {}))
     (frame,) = read(data)
-    assert (frame.time, frame.pixels.dtype, frame.pixels.shape) == (0.0, np.uint8, (40, 60, 3))
+    assert frame.pixels.dtype == np.uint8
+    assert (frame.time, frame.pixels.shape) == (0.0, (40, 60, 3))
     error = np.abs(frame.pixels.astype(int) - np.asarray(scene()).astype(int)).mean()
     assert error < (2 if format_ == "JPEG" else 0.001)
     info = probe(data)
@@ -257,7 +261,7 @@ def test_the_limit_is_ours_and_not_the_global_of_pillow(monkeypatch: pytest.Monk
 def test_a_gif_frame_that_outgrows_the_first_one_is_refused() -> None:
     data = bytearray(animation("GIF", 2, duration=100))
     second = data.index(b",", data.index(b",") + 1)
-    data[second + 5 : second + 9] = (20_000).to_bytes(2, "little") * 2
+    data[second + 5 : second + 9] = (5_000).to_bytes(2, "little") * 2
     picture = reading(bytes(data), limits=Limits(max_pixels=1_000_000))
     next(picture)
     with pytest.raises(UnsafeMediaError):

@@ -36,12 +36,13 @@ class Limits(Section):
     """What one input may cost before it is refused as unsafe.
 
     Attributes:
-        max_bytes: Largest input, in bytes (also the cap of a download).
+        max_bytes: Largest input, in bytes.
         max_pixels: Most pixels of one picture or video frame.
         max_duration: Longest stretch of media that is decoded, in seconds; the rest
             is stated as a gap.
         max_streams: Most streams in one container.
         max_image_frames: Most frames of an animated picture that are decoded.
+        max_fetch_bytes: Largest download, in bytes; ``max_bytes`` holds for it as well.
         fetch_timeout: Seconds a whole download may take.
         allow_private_addresses: Whether URLs may point into private networks.
     """

@@ -33,7 +33,7 @@ from mmcrime.evidence import (
 from mmcrime.perceive.listen import Ear, listen
 from mmcrime.perceive.look import look, sample_times
 from mmcrime.perceive.sound_events import SoundEventDetector
-from mmcrime.perceive.spans import partition
+from mmcrime.perceive.spans import SLIVER, partition
 from mmcrime.perceive.stages import GRACE, Stages
 from mmcrime.perceive.transcribe import STAGE as TRANSCRIBE
 from mmcrime.perceive.transcribe import transcribe_speech
@@ -148,7 +148,7 @@ def _over_all(coverage: Coverage, span: Interval | None, duration: float | None)
     if span is None or duration is None:
         return coverage
     beside = subtract_intervals((0.0, duration), (span,))
-    absent = (Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > _SLIVER)
+    absent = (Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER)
     gaps = sorted((*coverage.gaps, *absent), key=lambda gap: gap.start)
     return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
 

@@ -9,9 +9,9 @@ from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import Coverage, Gap, Interval, merge_intervals, subtract_intervals
 from mmcrime.results import ErrorRecord
 
-__all__ = ["clean_text", "partition", "record"]
+__all__ = ["SLIVER", "clean_text", "partition", "record"]
 
-_SLIVER = 1e-3  # seconds; rounding of timestamps leaves such slivers, they are not gaps
+SLIVER = 1e-3  # seconds; rounding of timestamps leaves such slivers, they are not gaps
 _LONGEST_MESSAGE = 500
 
 
@@ -31,7 +31,7 @@ def partition(
         The coverage; what nobody accounts for is a gap with the reason ``damaged``.
     """
     cut = ((max(start, whole[0]), min(end, whole[1])) for start, end in examined)
-    seen = merge_intervals(cut, join=_SLIVER)
+    seen = merge_intervals(cut, join=SLIVER)
     left = list(subtract_intervals(whole, seen))
     gaps: list[Gap] = []
     for gap in missing:
@@ -45,7 +45,7 @@ def partition(
             rest += subtract_intervals((start, end), [inside])
         left = rest
     gaps += (Gap(start=s, end=e, reason="damaged") for s, e in left)
-    ordered = sorted((g for g in gaps if g.end - g.start > _SLIVER), key=lambda g: g.start)
+    ordered = sorted((g for g in gaps if g.end - g.start > SLIVER), key=lambda g: g.start)
     return Coverage(examined=seen, frames=frames, gaps=_joined(ordered))
 
 
@@ -54,7 +54,7 @@ def _joined(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
     joined: list[Gap] = []
     for gap in gaps:
         last = joined[-1] if joined else None
-        if last and last.reason == gap.reason and gap.start - last.end <= _SLIVER:
+        if last and last.reason == gap.reason and gap.start - last.end <= SLIVER:
             joined[-1] = Gap(start=last.start, end=gap.end, reason=gap.reason)
         else:
             joined.append(gap)
