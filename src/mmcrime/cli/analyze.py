@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,6 +132,27 @@ def _moment(text: str | None) -> datetime | None:
     return moment
 
 
+@contextmanager
+def _pipeline(settings: Settings) -> Iterator[CrimeDetectionPipeline]:
+    """Give a pipeline that is closed at the end, except after Ctrl-C.
+
+    Closing waits for the threads that decode, which nothing can stop; `main` ends the
+    process instead.
+    """
+    from mmcrime.pipeline import CrimeDetectionPipeline
+
+    pipeline = CrimeDetectionPipeline(settings=settings)
+    interrupted = False
+    try:
+        yield pipeline
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        if not interrupted:
+            pipeline.close()
+
+
 def _generator(
     pipeline: CrimeDetectionPipeline, found: Sources, options: CallArguments
 ) -> Generator[Report]:
@@ -152,12 +173,11 @@ def _run(
     from mmcrime.cli import codes
     from mmcrime.cli.output import Writer, opened
     from mmcrime.cli.terminal import Progress
-    from mmcrime.pipeline import CrimeDetectionPipeline
 
     causes = {codes.MEDIA} if found.empty else set[int]()
     with (
         opened(output, sources=found.items) as out,
-        CrimeDetectionPipeline(settings=settings) as pipeline,
+        _pipeline(settings) as pipeline,
         Progress(len(found.items)) as progress,
         closing(_generator(pipeline, found, options)) as reports,
     ):

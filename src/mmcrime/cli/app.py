@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -13,6 +15,8 @@ from mmcrime.cli import analyze, config, demo, doctor, providers
 from mmcrime.cli.choices import HELP
 from mmcrime.cli.terminal import complain
 from mmcrime.errors import MmcrimeError
+
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT, as shells do
 
 app = typer.Typer(
     name="mmcrime",
@@ -60,6 +64,14 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="mmcrime")
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            # At a normal exit Python waits for threads that decode, maybe for minutes.
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):
+                    stream.flush()
+            os._exit(_INTERRUPTED)
+        raise
     except MmcrimeError as error:
         from mmcrime.cli.codes import code_of
 
