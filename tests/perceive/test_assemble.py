@@ -63,6 +63,7 @@ class FailingDetector:
     """A sound detector that raises at its second window, or at the end."""
 
     at_end: ClassVar[bool] = False
+    audible: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.windows = 0
@@ -179,6 +180,12 @@ def test_a_silent_video_states_that_there_is_no_sound() -> None:
     got = perceive(ArrayReader(np.zeros(0, np.float32), frames=8), transcriber=Quick())
     gap = Gap(start=0.0, end=8.0, reason="no_stream")
     assert got.evidence.sound.gaps == got.evidence.transcript.coverage.gaps == (gap,)
+
+
+def test_a_track_of_digital_silence_is_not_examined_sound() -> None:
+    got = perceive(ArrayReader(np.zeros(8 * SAMPLE_RATE, np.float32), frames=8))
+    assert got.evidence.sound.examined == ()
+    assert got.evidence.sound.gaps == (Gap(start=0.0, end=8.0, reason="silent"),)
 
 
 def test_the_limit_of_the_setting_goes_before_the_engine_s_own() -> None:
@@ -340,7 +347,8 @@ def test_real_media_gives_frames_motion_words_and_covered_sound(shared: Path) ->
         assert len(got.evidence.motion.scores) == 7
         assert got.evidence.transcript.segments
         assert {s.reliability for s in got.evidence.transcript.segments} == {"low"}
-        assert got.evidence.sound.gaps == ()
+        # The sound ends 0.04 s before the pictures do.
+        assert [g.reason for g in got.evidence.sound.gaps] == ["no_stream"]
         assert got.errors == ()
 
 
