@@ -168,6 +168,20 @@ def test_a_url_is_refused_without_a_gate_and_by_an_offline_gate() -> None:
             open_media("https://media.example/clip.mp4", gate=gate)
 
 
+def test_a_file_that_was_cut_off_says_that_something_is_missing() -> None:
+    buffer = io.BytesIO()
+    write_clip(buffer, times=steady(6), options={"g": "25"}, container="matroska")
+    whole = buffer.getvalue()
+    with open_media(whole) as handle:
+        assert handle.missing is None
+    with open_media(whole[: len(whole) * 2 // 3]) as handle:
+        assert handle.media.duration is not None
+        assert 2.0 < handle.media.duration < 5.0
+        assert handle.missing is not None
+        assert handle.missing.reason == "damaged: the header states 6.0 s"
+        assert handle.missing.start == handle.missing.end == handle.media.duration
+
+
 def test_limits_reach_the_decoders(video: Path) -> None:
     with pytest.raises(UnsafeMediaError, match=r"door\.mp4"):
         open_media(video, limits=Limits(max_pixels=1000))

@@ -10,7 +10,7 @@ from typing import Self
 
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
-from mmcrime.evidence import AudioWindow, Frame, Interval, Media
+from mmcrime.evidence import AudioWindow, Frame, Gap, Interval, Media
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.motion import MotionScan, motion_scan
@@ -53,8 +53,24 @@ class MediaHandle:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Streams of the file that are not used, and why, in words."""
+        """What of the file is not used, such as further streams, and why, in words."""
         return self._timeline.skipped if self._timeline else ()
+
+    @property
+    def missing(self) -> Gap | None:
+        """A gap at the end if the headers state clearly more than the file holds.
+
+        A file that was cut off is like that. The gap has no length, because headers lie.
+        """
+        timeline = self._timeline
+        if timeline is None or timeline.claimed is None:
+            return None
+        end = timeline.duration
+        if timeline.claimed <= 1.02 * end + 0.5:  # rounding, and a last frame without duration
+            return None
+        return Gap(
+            start=end, end=end, reason=f"damaged: the header states {timeline.claimed:.1f} s"
+        )
 
     @property
     def _timeline(self) -> Timeline | None:

@@ -86,7 +86,9 @@ class Timeline:
         size: Upright width and height of the first picture.
         fps: Frames a second that the container states, if it does.
         tags: The container's tags.
-        skipped: Streams that are not used, and why, in words.
+        skipped: What of the file is not used, and why, in words.
+        claimed: Seconds that the headers state; they may lie. None where they say
+            nothing or FFmpeg only estimates.
     """
 
     origin: float
@@ -96,6 +98,7 @@ class Timeline:
     fps: float | None
     tags: dict[str, str]
     skipped: tuple[str, ...]
+    claimed: float | None
 
     @property
     def duration(self) -> float:
@@ -169,7 +172,9 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
             raise _nothing_decodes(source, video.packets + audio.packets, encrypted)
         skipped = list(c.skipped)
         rate = c.video.average_rate if c.video is not None else None
-        tags = dict(c.raw.metadata)
+        tags, claimed = dict(c.raw.metadata), _claimed(c)
+    if encrypted:
+        skipped.append(f"{encrypted} encrypted packets")
     starts = []
     if picture is not None:
         starts.append(video.start)
@@ -190,6 +195,7 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         fps=float(rate) if picture is not None and rate else None,
         tags=tags,
         skipped=tuple(skipped),
+        claimed=None if sniffed.demuxer == "mp3" else claimed,  # estimated from the bit rate
     )
 
 
@@ -242,6 +248,16 @@ def _first_sound(container: Container) -> float | None:
         return None
     base = frame.time_base
     return float(frame.pts * base) if frame.pts is not None and base else 0.0
+
+
+def _claimed(container: Container) -> float | None:
+    """Return how long the headers say that the used streams are, in seconds."""
+    used = [stream for stream in (container.video, container.audio) if stream is not None]
+    stated = [float(s.duration * s.time_base) for s in used if s.duration and s.time_base]
+    whole: int | None = container.raw.duration  # in microseconds; the stub denies that None exists
+    if not stated and whole:
+        stated = [whole / 1e6]
+    return max(stated, default=None)
 
 
 def _upright_size(frame: VideoFrame) -> tuple[int, int]:
