@@ -110,8 +110,11 @@ def test_tags_in_an_odd_encoding_do_not_fail_the_file() -> None:
     assert recording_of(odd).timeline.duration == pytest.approx(0.1)
 
 
-def test_an_external_data_reference_is_never_followed(tmp_path: Path, plain: bytes) -> None:
+def test_an_external_data_reference_is_never_followed(
+    tmp_path: Path, plain: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A QuickTime file whose data reference names its sibling reads nothing of it."""
+    monkeypatch.chdir(tmp_path)  # where a nameless file's relative references would lead
     sibling = tmp_path / "sibling.mp4"
     sibling.write_bytes(plain)
     hostile = tmp_path / "hostile.mov"
@@ -201,9 +204,10 @@ def test_the_watch_sees_an_opening(tmp_path: Path) -> None:
 
 
 def test_the_demuxer_that_the_content_asks_for_is_the_only_one_tried(
-    tmp_path: Path, plain: bytes
+    tmp_path: Path, plain: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A playlist is not read even when somebody claims that it is an MP4."""
+    monkeypatch.chdir(tmp_path)
     sibling = tmp_path / "sibling.mp4"
     sibling.write_bytes(plain)
     playlist = tmp_path / "playlist.mp4"

@@ -218,6 +218,41 @@ def test_the_short_ways_take_an_open_handle_and_leave_it_open(video: Path) -> No
         assert len(list(sample_frames(handle))) == 2
 
 
+READ_ALL = """
+import re, sys
+from pathlib import Path
+from mmcrime.media import open_media
+with open_media(sys.argv[1]) as handle:
+    end = handle.media.duration
+    frames = sum(1 for _ in handle.frames([k * 5.0 for k in range(int(end / 5))], max_side=768))
+    heard = sum(len(w.samples) for w in handle.audio(0.0, end))
+    seconds = len(handle.motion().curve.times)
+    clip = sum(1 for _ in handle.clip(0.0, end, fps=2, max_side=160, grey=True))
+# Not ru_maxrss: a child process inherits the peak of its parent in it.
+peak = re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text()).group(1)
+print(frames, heard // 16000, seconds, clip, peak)
+"""
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_the_length_of_the_media(tmp_path: Path) -> None:
+    """Reading 20 minutes takes at most 16 MiB more than reading one."""
+    peaks = []
+    for minutes in (1, 20):
+        path = tmp_path / f"{minutes}.mp4"
+        seconds = 60 * minutes
+        sound = clicks(seconds, range(seconds), 8_000)
+        write_clip(path, times=steady(seconds, 5), sound=sound, sound_rate=8_000)
+        result = subprocess.run(
+            [sys.executable, "-c", READ_ALL, path], capture_output=True, text=True, check=True
+        )
+        frames, heard, moving, clip, kib = (int(n) for n in result.stdout.split())
+        assert (frames, moving, clip) == (12 * minutes, seconds, 2 * seconds)
+        assert heard == pytest.approx(seconds, abs=1)
+        peaks.append(kib / 1024)
+    assert peaks[1] - peaks[0] < 16, peaks
+
+
 @pytest.mark.shared
 def test_the_shared_videos_have_the_stated_length_and_open_anywhere(shared: Path) -> None:
     folder = shared / "media" / "videos"

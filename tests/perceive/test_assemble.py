@@ -276,9 +276,9 @@ def test_a_deadline_that_is_over_gives_empty_evidence_and_no_claim_of_damage() -
 
 
 def test_a_cancelled_call_stops_decoding() -> None:
-    reader = ArrayReader(babble(3600), frames=60, seconds_a_step=0.02)
+    reader = ArrayReader(babble(3600), seconds_a_step=0.1)  # 120 windows
 
-    async def run() -> int:
+    async def run() -> None:
         task = asyncio.create_task(
             gather(
                 reader,
@@ -293,12 +293,9 @@ def test_a_cancelled_call_stops_decoding() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.sleep(0.1)
-        after = reader.steps
-        await asyncio.sleep(0.3)
-        return reader.steps - after
 
-    assert asyncio.run(run()) == 0
+    asyncio.run(run())  # returns when its threads have ended
+    assert reader.steps < 60
 
 
 def test_media_of_which_nothing_decodes_is_refused_by_name() -> None:

@@ -59,8 +59,8 @@ FEWEST_PAIRS = 3
 _SLACK = 0.5 / FPS
 """Seconds (half a frame) by which a window may miss its length."""
 _SIZE = (80, 60)
-"""Width and height at which flow is computed, whatever the shape of the recording. Half
-the size costs a fifth of 160 x 120 and loses one point of AUC (measured out of fold)."""
+"""Width and height at which flow is computed, whatever the shape of the recording. Flow
+costs an eighth of that at 160 x 120 and loses one point of AUC (measured out of fold)."""
 _FARNEBACK = {
     "pyr_scale": 0.5,
     "levels": 3,
@@ -71,7 +71,7 @@ _FARNEBACK = {
     "flags": 0,
 }
 """OpenCV's usual values with a window for small pictures. Farneback gives the same flow for
-any number of threads; DIS at 160 x 120 was neither cheaper nor better (measured)."""
+any number of threads; DIS at 160 x 120 cost about the same and was no better (measured)."""
 _CELL = 10
 """Side, in pixels, of the cells in which motion is called concentrated or coherent."""
 _FAST = 0.3

@@ -21,14 +21,14 @@ HEAD_BYTES = 4096
 """How many of the first bytes `sniff` wants; fewer when the file is shorter."""
 
 SUPPORTED = (
-    "jpg, png, webp, bmp, gif, tiff pictures; mp3, wav, ogg, flac, m4a sound; "
+    "jpg, png, webp, bmp, gif, tiff pictures; mp3, wav, aiff, ogg, flac, m4a sound; "
     "mp4, mov, avi, mkv, webm video"
 )
 """The formats that are read, for messages to people."""
 
 _NEXT_STEP = f"Convert it to one of the supported formats: {SUPPORTED}."
 
-Demuxer = Literal["mov", "matroska", "avi", "wav", "mp3", "ogg", "flac"]
+Demuxer = Literal["mov", "matroska", "avi", "wav", "aiff", "mp3", "ogg", "flac"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +65,14 @@ _STREAMS = (
     (b"\x1aE\xdf\xa3", Sniffed(kind="video", format="matroska", demuxer="matroska")),
 )
 _WAVE = Sniffed(kind="audio", format="wav", demuxer="wav")
-_RIFF_FORMS = {
+_AIFF = Sniffed(kind="audio", format="aiff", demuxer="aiff")
+_CHUNK_FORMS = {
     (b"RIFF", b"WAVE"): _WAVE,
     (b"RIFX", b"WAVE"): _WAVE,  # big endian
     (b"RF64", b"WAVE"): _WAVE,  # over 4 GiB
     (b"BW64", b"WAVE"): _WAVE,  # broadcast, over 4 GiB
+    (b"FORM", b"AIFF"): _AIFF,
+    (b"FORM", b"AIFC"): _AIFF,
     (b"RIFF", b"AVI "): Sniffed(kind="video", format="avi", demuxer="avi"),
     (b"RIFF", b"WEBP"): Sniffed(kind="image", format="webp"),
 }
@@ -100,7 +103,7 @@ _REFUSED = (
     (b"BLP", "a BLP texture"),
     (b"\x00\x00\x01\xba", "an MPEG program stream"),
     (b"\x00\x00\x01\xb3", "an MPEG video stream"),
-    (b"FORM", "an IFF file (such as AIFF)"),
+    (b"FORM", "an IFF file of an unknown form"),
     (b"RIFF", "a RIFF file of an unknown form"),
     (b"caff", "an Apple CAF recording"),
     (b"#!AMR", "an AMR recording"),
@@ -160,8 +163,8 @@ def _stream(head: bytes) -> Sniffed | None:
     for magic, found in _STREAMS:
         if head.startswith(magic):
             return found
-    if (riff := (head[:4], head[8:12])) in _RIFF_FORMS:
-        return _RIFF_FORMS[riff]
+    if (form := (head[:4], head[8:12])) in _CHUNK_FORMS:
+        return _CHUNK_FORMS[form]
     if head[4:8] == b"ftyp":
         return _iso_media(head[8:12])
     if head[4:8] in _QUICKTIME_ATOMS:
