@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 
 from mmcrime.reports import markdown
@@ -23,6 +24,8 @@ def test_hostile_text_changes_no_markup(hostile: str) -> None:
         assert page.count(sign) == calm.count(sign), sign
     assert page.count("|") == calm.count("|")
     assert page.count("#") == calm.count("#")
+    assert "://" not in page
+    assert "www." not in page.lower()
     # Optional paragraphs stand only where there is text.
     assert len(page.splitlines()) - len(calm.splitlines()) in (0, 2)
 
@@ -41,9 +44,21 @@ def test_every_table_row_has_the_cells_of_its_header(hostile: str) -> None:
 def test_links_images_html_mentions_and_pipes_are_shown_as_text() -> None:
     said = markdown.escape("![a](http://x.example) <b> a|b `c` @all www.x.example \\")
     assert said == (
-        "\\!\\[a\\]\\(http\\:\\/\\/x\\.example\\) &lt;b&gt; a\\|b \\`c\\` &#64;&#8203;all "
-        "www\\.x\\.example \\\\"
+        "\\!\\[a\\]\\(http\\://x.example\\) &lt;b&gt; a\\|b \\`c\\` &#64;&#8203;all "
+        "www\\.x.example \\\\"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["- a", "+ a", "7. a", "123456789. a", "1) a", "# a", "===", "> a", "---"]
+)
+def test_no_text_starts_a_list_a_heading_or_a_quotation(text: str) -> None:
+    assert re.match(r"\d*(\\|&gt;)", markdown.escape(text))
+
+
+def test_plain_words_and_times_stay_readable_in_the_source() -> None:
+    said = "Watch 0:13.5-0:14.0, then call 112; it's 50% sure."
+    assert markdown.escape(said) == said
 
 
 def test_the_banner_stands_above_the_verdict() -> None:

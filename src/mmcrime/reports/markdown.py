@@ -7,7 +7,6 @@ image, HTML, a mention or a table cell of its own.
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +23,12 @@ from mmcrime.reports.words import (
     unseen,
 )
 
-_SPECIAL = re.compile(f"[{re.escape(string.punctuation)}]")
+_SPECIAL = re.compile(
+    r"[\\`*_{}\[\]()<>&#!|~$^@]"  # markup, HTML, references, mathematics, mentions
+    r"|^[-+=]"  # lists and headings, at the start of a text
+    r"|(?<!\d):|:(?!\d)|(?<=www)[.]",  # addresses and emoji; not the times 0:13.5
+    re.IGNORECASE,
+)
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;&#8203;"}
 _OUTCOMES = {
     "detected": "Incident detected",
@@ -38,7 +42,8 @@ def escape(text: object) -> str:
 
     An ``@`` is followed by a zero-width space, so that no one is mentioned or mailed.
     """
-    return _SPECIAL.sub(lambda m: _ENTITIES.get(m[0], "\\" + m[0]), clean(text))
+    escaped = _SPECIAL.sub(lambda m: _ENTITIES.get(m[0], "\\" + m[0]), clean(text))
+    return re.sub(r"^(\d+)[.]", r"\1\\.", escaped)  # "7." would start a numbered list
 
 
 def render(report: Mapping[str, Any]) -> str:
