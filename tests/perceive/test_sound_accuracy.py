@@ -42,10 +42,6 @@ def test_every_recording_with_a_scream_is_found(measured: dict[str, Any]) -> Non
     assert measured["classes"]["scream"]["groups_found"] == 4
 
 
-def test_nearly_all_recordings_are_read(measured: dict[str, Any]) -> None:
-    assert measured["files"] >= 93
-    assert measured["unsupported_files"] == ["uberi_french.aiff"]
-
-
-def test_listening_is_far_faster_than_the_sound_plays(measured: dict[str, Any]) -> None:
-    assert measured["times_real_time"] > 50  # about 400 on a machine that does nothing else
+def test_all_recordings_are_read(measured: dict[str, Any]) -> None:
+    assert measured["files"] >= 94
+    assert measured["unsupported_files"] == []
