@@ -27,6 +27,7 @@ _GAP_REASONS = {
     "speech_limit": "beyond what the speech engine listens to",
     NO_STREAM: "there is none in this input",
     SILENT: "digital silence, nothing to hear",
+    "padding": "filling that the codec adds",
     "deadline": "no time left",
 }
 _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
