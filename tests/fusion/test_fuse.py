@@ -58,6 +58,12 @@ def test_the_silence_of_another_kind_does_not_refute_a_detection() -> None:
     assert result.verdict.cross_verification[0].agree is False
 
 
+def test_the_probability_belongs_to_a_voter_that_detected() -> None:
+    unsure = answered("motion", outcome="undetermined", probability=0.76)
+    result = fused(answered("sound", kind="sound", probability=0.6), unsure)
+    assert (result.verdict.outcome, result.verdict.probability) == ("detected", 0.6)
+
+
 def test_contradiction_within_a_kind_is_a_conflict_and_keeps_the_incident_visible() -> None:
     result = fused(
         answered("a", kind="llm"),

@@ -186,7 +186,7 @@ def _verdict(
     kinds: Sequence[votes.Opinion],
     found: Sequence[Incident],
 ) -> Verdict:
-    strongest = _strongest(kinds)
+    strongest = _strongest(kinds, outcome)
     worst = max(found, key=lambda i: (SEVERITIES.index(i.severity), i.probability), default=None)
     return Verdict(
         outcome=outcome,
@@ -213,14 +213,16 @@ def _verdict(
     )
 
 
-def _strongest(kinds: Sequence[votes.Opinion]) -> votes.Opinion | None:
+def _strongest(kinds: Sequence[votes.Opinion], outcome: Outcome) -> votes.Opinion | None:
     """Return the kind whose probability stands for the verdict: the largest.
 
     Kinds complement each other, so the chance that the Media holds an incident is at
-    least that of the kind that is surest of one.
+    least that of the kind that is surest of one. Under ``detected`` it is that of a kind
+    that detected, so that the number belongs to what is said.
     """
     rated = [k for k in kinds if k.probability is not None]
-    return max(rated, key=lambda k: k.probability or 0.0, default=None)
+    said = [k for k in rated if k.outcome == outcome] if outcome == "detected" else rated
+    return max(said, key=lambda k: k.probability or 0.0, default=None)
 
 
 def _confidence(outcome: Outcome, kinds: Sequence[votes.Opinion]) -> Confidence:
