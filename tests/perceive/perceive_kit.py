@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from mmcrime.evidence import (
     AudioWindow,
     Coverage,
     Frame,
+    Gap,
     Interval,
     Media,
     MotionCurve,
 )
 from mmcrime.media.motion import MotionScan
+from mmcrime.media.stills import Stills
 
 
 def load(path: Path) -> NDArray[np.float32]:
@@ -84,13 +86,25 @@ class ArrayReader:
     def video_span(self) -> Interval | None:
         return (0.0, float(self.count)) if self.count else None
 
-    def motion(self) -> MotionScan:
+    @property
+    def missing(self) -> Gap | None:
+        return None
+
+    def stills(self, *, max_side: int | None = None) -> Stills:
+        return Stills.none()
+
+    def motion(self, *, stop: Callable[[], bool] | None = None) -> MotionScan:
         if self.motion_fails is not None:
             raise self.motion_fails
-        times = tuple(frame.time for frame in self.clip(0.0, float(self.count), grey=True))
+        times: list[float] = []
+        for frame in self.clip(0.0, float(self.count), grey=True):
+            if stop is not None and stop():
+                break
+            times.append(frame.time)
+        whole = (0.0, float(self.count))
         return MotionScan(
-            curve=MotionCurve(times=times, scores=tuple(0.0 for _ in times), method="none"),
-            coverage=Coverage.from_times(times, reach=1.0, whole=(0.0, float(self.count))),
+            curve=MotionCurve(times=tuple(times), scores=tuple(0.0 for _ in times), method="none"),
+            coverage=Coverage.from_times(times, reach=1.0, whole=whole, reason="deadline"),
         )
 
     def frames(self, at: Sequence[float], *, max_side: int | None = None) -> Iterator[Frame]:

@@ -265,12 +265,12 @@ def test_at_the_deadline_what_was_decoded_is_used_and_the_rest_is_a_gap() -> Non
     assert {g.reason for g in got.evidence.transcript.coverage.gaps} == {"deadline"}
 
 
-def test_motion_that_takes_too_long_is_left_and_the_sampled_frames_stay() -> None:
+def test_motion_that_takes_too_long_is_stopped_and_what_it_saw_stays() -> None:
     reader = ArrayReader(np.zeros(0, np.float32), frames=30, seconds_a_step=0.05)
     got = perceive(reader, patience=0.8)
     assert len(got.evidence.stills) == 6
-    assert got.evidence.motion.scores == ()
-    assert got.evidence.video.seconds == 6.0
+    assert 0 < len(got.evidence.motion.scores) < 30
+    assert 0 < got.evidence.video.seconds < 30
     assert {g.reason for g in got.evidence.video.gaps} == {"deadline"}
 
 

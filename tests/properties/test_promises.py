@@ -53,11 +53,11 @@ class Faulty(MediaHandle):
     def audio(self, *a: Any, **k: Any) -> Iterator[Any]:
         return self._dying("audio", super().audio(*a, **k))
 
-    def motion(self) -> Any:
+    def motion(self, **k: Any) -> Any:
         if "motion" in self.plan:
             self.struck.add("motion")
             raise self.plan["motion"][1]()
-        return super().motion()
+        return super().motion(**k)
 
 
 class Mute(Transcriber):

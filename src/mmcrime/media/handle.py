@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -105,11 +105,11 @@ class MediaHandle:
             return iter(())
         return sound.windows(self._recording, start, end, seconds=seconds)
 
-    def motion(self) -> MotionScan:
+    def motion(self, *, stop: Callable[[], bool] | None = None) -> MotionScan:
         """Measure the motion of the whole video; see `mmcrime.media.motion`."""
         if self._recording is None:
             return MotionScan.empty()
-        return motion_scan(self._recording)
+        return motion_scan(self._recording, stop=stop)
 
     def stills(self, *, max_side: int | None = None) -> Stills:
         """Decode all pictures of an image file; see `mmcrime.media.stills`."""

@@ -18,7 +18,7 @@ Pictures that no other picture needs are not decoded.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,8 +60,13 @@ class MotionScan:
         return cls(curve=MotionCurve(method=_METHOD), coverage=Coverage())
 
 
-def motion_scan(recording: Recording) -> MotionScan:
+def motion_scan(recording: Recording, *, stop: Callable[[], bool] | None = None) -> MotionScan:
     """Measure the motion of a whole video, up to the duration limit.
+
+    Args:
+        recording: The video.
+        stop: Is asked at every picture; what comes after it said yes is a gap
+            (``deadline``).
 
     Returns:
         The curve, with coverage over the video stream's span; a video of one picture has
@@ -79,7 +84,10 @@ def motion_scan(recording: Recording) -> MotionScan:
     before: NDArray[np.float32] | None = None
     at = 0.0
     damaged: list[Interval] = []
+    stopped = False
     for now, picture in _grey(recording, span, damaged):
+        if stopped := stop is not None and stop():
+            break
         frames += 1
         if before is not None and _connected(span, at, now):
             if before.shape == picture.shape:
@@ -87,14 +95,26 @@ def motion_scan(recording: Recording) -> MotionScan:
                 scores[second] = max(scores.get(second, 0.0), _change(before, picture))
             _extend(examined, at, now)
         before, at = picture, now
-    if frames:  # the last picture stays on screen, to the end if no more were to come
+    if (
+        frames and not stopped
+    ):  # the last picture stays on screen, to the end if no more were to come
         end = min(span.end, recording.limits.max_duration)
         _extend(examined, at, end if _connected(span, at, end) else at + span.spacing)
     times = tuple(sorted(scores))
     curve = MotionCurve(
         times=tuple(float(t) for t in times), scores=tuple(scores[t] for t in times), method=_METHOD
     )
-    return MotionScan(curve=curve, coverage=_coverage(recording, span, examined, damaged, frames))
+    coverage = _coverage(recording, span, examined, damaged, frames)
+    return MotionScan(curve=curve, coverage=_told(coverage, at) if stopped else coverage)
+
+
+def _told(coverage: Coverage, at: float) -> Coverage:
+    """Say of what lies behind ``at`` that there was no time left for it."""
+    gaps = tuple(
+        Gap(start=g.start, end=g.end, reason="deadline" if g.start >= at else g.reason)
+        for g in coverage.gaps
+    )
+    return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=gaps)
 
 
 def _connected(span: StreamSpan, start: float, end: float) -> bool:

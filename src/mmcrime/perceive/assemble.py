@@ -43,6 +43,7 @@ from mmcrime.results import ErrorRecord
 
 if TYPE_CHECKING:
     from mmcrime.media.motion import MotionScan
+    from mmcrime.media.stills import Stills
 
 __all__ = ["Gathered", "OpenMedia", "gather"]
 
@@ -60,8 +61,15 @@ class OpenMedia(MediaReader, Protocol):
     def audio_span(self) -> Interval | None:
         """The stretch of media time that sound fills; None without sound."""
 
-    def motion(self) -> MotionScan:
-        """Measure the motion of the whole video."""
+    @property
+    def missing(self) -> Gap | None:
+        """What the headers state and the file does not hold."""
+
+    def motion(self, *, stop: Callable[[], bool] | None = None) -> MotionScan:
+        """Measure the motion of the whole video, until ``stop`` says yes."""
+
+    def stills(self, *, max_side: int | None = None) -> Stills:
+        """Decode all pictures of an image file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,8 +140,8 @@ async def gather(
         transcript=heard.transcript,
         sounds=heard.sounds,
         motion=seen.motion,
-        video=_over_all(seen.coverage, handle.video_span, handle.media.duration),
-        sound=_over_all(heard.coverage, handle.audio_span, handle.media.duration),
+        video=_over_all(seen.coverage, handle, handle.video_span),
+        sound=_over_all(heard.coverage, handle, handle.audio_span),
     )
     return Gathered(
         evidence=evidence,
@@ -143,13 +151,14 @@ async def gather(
     )
 
 
-def _over_all(coverage: Coverage, span: Interval | None, duration: float | None) -> Coverage:
-    """State that a stream which is shorter than the media leaves nothing to examine."""
-    if span is None or duration is None:
+def _over_all(coverage: Coverage, handle: OpenMedia, span: Interval | None) -> Coverage:
+    """Also state what lies beside a stream that is shorter, and what the file lost."""
+    if span is None or handle.media.duration is None:
         return coverage
-    beside = subtract_intervals((0.0, duration), (span,))
-    absent = (Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER)
-    gaps = sorted((*coverage.gaps, *absent), key=lambda gap: gap.start)
+    beside = subtract_intervals((0.0, handle.media.duration), (span,))
+    absent = [Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER]
+    lost = [handle.missing] if handle.missing else []
+    gaps = sorted((*coverage.gaps, *absent, *lost), key=lambda gap: gap.start)
     return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
 
 
@@ -186,14 +195,16 @@ class _Work:
         """Sample frames, then measure motion."""
         media, span = self.handle.media, self.handle.video_span
         most = self.settings.media.max_frames
-        if media.kind == "image":  # an animated one has frames at some of these times
-            stills = await self._stills([k * interval for k in range(most)])
-            return _Seen(stills=stills, coverage=Coverage(frames=len(stills)))
+        if media.kind == "image":
+            return await self._see_picture()
         if span is None:
             return _Seen(coverage=self._no_stream())
         times, interval = sample_times(self._within_limit(span), interval, most)
         stills = await self._stills(times)
-        scan, reason = await self.stages.run("motion", self.handle.motion)
+        halt = self.stages.halt
+        scan, reason = await self.stages.run(
+            "motion", lambda: self.handle.motion(stop=lambda: halt.due), grace=GRACE
+        )
         if scan is not None:
             return _Seen(
                 stills=stills, motion=scan.curve, coverage=scan.coverage, interval=interval
@@ -204,6 +215,14 @@ class _Work:
         missing = (*self._over_limit(span), Gap(start=span[0], end=span[1], reason=reason))
         coverage = partition(span, looked, missing, frames=len(stills))
         return _Seen(stills=stills, coverage=coverage, interval=interval)
+
+    async def _see_picture(self) -> _Seen:
+        """Decode the picture, or all pictures of an animation up to the limit."""
+        side = self.settings.media.max_side
+        found, reason = await self.stages.run("frames", lambda: self.handle.stills(max_side=side))
+        if found is None:
+            return _Seen(coverage=Coverage(gaps=(Gap(start=0.0, end=0.0, reason=reason),)))
+        return _Seen(stills=found.frames, coverage=found.coverage)
 
     async def hear(self, transcriber: Transcriber | None) -> _Heard:
         """Listen once for sound events and voices, then transcribe the voices."""
