@@ -1,1 +1,1 @@
-"""Room ``analyzers``."""
+"""The embedded analyzers: `motion` and `sound`, reached through the entry-point group."""
