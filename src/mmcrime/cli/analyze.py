@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,7 +29,9 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     provider: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Also ask this service; media is sent to it. Repeatable."
+            metavar="NAME",
+            help="Let analyzers ask this service, which media is then sent to. Repeatable. No "
+            "analyzer that comes with mmcrime asks one.",
         ),
     ] = None,
     analyzer: Annotated[
@@ -134,23 +137,26 @@ def _moment(text: str | None) -> datetime | None:
 
 @contextmanager
 def _pipeline(settings: Settings) -> Iterator[CrimeDetectionPipeline]:
-    """Give a pipeline that is closed at the end, except after Ctrl-C.
+    """Give a pipeline that is closed at the end.
 
-    Closing waits for the threads that decode, which nothing can stop; `main` ends the
-    process instead.
+    Closing waits for the threads that decode, which nothing can stop. After Ctrl-C they get
+    a second to delete their temporary copies; then `main` ends the process.
     """
     from mmcrime.pipeline import CrimeDetectionPipeline
 
     pipeline = CrimeDetectionPipeline(settings=settings)
-    interrupted = False
     try:
         yield pipeline
     except KeyboardInterrupt:
-        interrupted = True
+        closer = Thread(target=pipeline.close, daemon=True)
+        closer.start()
+        closer.join(timeout=1.0)
         raise
-    finally:
-        if not interrupted:
-            pipeline.close()
+    except BaseException:
+        pipeline.close()
+        raise
+    else:
+        pipeline.close()
 
 
 def _generator(
