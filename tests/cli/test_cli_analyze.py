@@ -150,6 +150,12 @@ def test_what_cannot_be_meant_is_2_with_nothing_on_stdout(run: Run, arguments: l
     assert err
 
 
+def test_a_wrong_number_is_quoted(run: Run) -> None:
+    code, _, err = run("analyze", "in", "--frame-interval", "abc")
+    assert code == 2
+    assert "'abc' is no number of seconds" in err
+
+
 def test_offline_refuses_a_url_with_2_and_goes_on(run: Run) -> None:
     code, out, _ = run("analyze", "https://x.example/a.png", "in/still.png", "--offline", "--json")
     found = [Report.from_json(line) for line in out.splitlines()]

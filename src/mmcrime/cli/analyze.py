@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from mmcrime.results import Report
 
 
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number of seconds.") from None
+
+
 def command(  # noqa: PLR0917  # the command line gives all of them by name
     sources: Annotated[
         list[str],
@@ -39,7 +46,8 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
         typer.Option(metavar="NAME", help="Run only this analyzer. Repeatable."),
     ] = None,
     frame_interval: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Seconds between sampled frames.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="Seconds between sampled frames.", parser=_seconds),
     ] = None,
     config: ConfigFile = None,
     form: Annotated[
@@ -140,7 +148,7 @@ def _pipeline(settings: Settings) -> Iterator[CrimeDetectionPipeline]:
     """Give a pipeline that is closed at the end.
 
     Closing waits for the threads that decode, which nothing can stop. After Ctrl-C they get
-    a second to delete their temporary copies; then `main` ends the process.
+    half a second to delete their temporary copies; then `main` ends the process.
     """
     from mmcrime.pipeline import CrimeDetectionPipeline
 
@@ -150,7 +158,7 @@ def _pipeline(settings: Settings) -> Iterator[CrimeDetectionPipeline]:
     except KeyboardInterrupt:
         closer = Thread(target=pipeline.close, daemon=True)
         closer.start()
-        closer.join(timeout=1.0)
+        closer.join(timeout=0.5)
         raise
     except BaseException:
         pipeline.close()

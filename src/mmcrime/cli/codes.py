@@ -3,7 +3,8 @@
 | code | meaning |
 |---|---|
 | 0 | done |
-| 2 | configuration, arguments, or ``offline`` in the way |
+| 1 | ``doctor``: a part that comes with every installation is broken |
+| 2 | configuration, arguments, output that cannot be written, or ``offline`` in the way |
 | 5 | a budget was used up |
 | 4 | providers were asked and none answered (the report is still printed) |
 | 3 | a source could not be read |
