@@ -151,7 +151,7 @@ def run(
         with CrimeDetectionPipeline(Settings(min_votes=min_votes), transcriber=Mute(
             FAULTS[1] if speech_dies else None
         )) as built_in:  # fmt: skip
-            embedded = list(built_in._team.analyzers(None))
+            embedded = [seat.analyzer for seat in built_in._team.analyzers(None)]
         with CrimeDetectionPipeline(
             Settings(min_votes=min_votes),
             analyzers=[*embedded, *analyzers],
