@@ -126,7 +126,7 @@ def _nobody(assessments: Sequence[Assessment], kind: MediaKind) -> Reason:
     dead = [a for a in assessments if a.status in ("failed", "refused")]
     names = ", ".join(sorted({a.analyzer for a in dead}))
     if not dead:
-        why = "; ".join(f"{a.analyzer}: {a.error.message}" for a in assessments if a.error)
+        why = " ".join(f"({a.analyzer}) {a.error.message}" for a in assessments if a.error)
         return _reason(
             "no_capable_analyzer",
             f"No enabled analyzer could judge this {kind}. {why}".rstrip(),
