@@ -11,7 +11,7 @@ import threading
 from datetime import UTC, datetime
 
 from mmcrime.errors import EgressError
-from mmcrime.results import EgressPurpose, EgressRecord
+from mmcrime.results import EgressGate, EgressPurpose, EgressRecord
 
 __all__ = ["Gate"]
 
@@ -21,10 +21,12 @@ class Gate:
 
     Args:
         offline: Refuse everything that wants to leave.
+        outer: A caller's own gate, which is asked and told as well.
     """
 
-    def __init__(self, *, offline: bool) -> None:
-        self._offline = offline
+    def __init__(self, *, offline: bool, outer: EgressGate | None = None) -> None:
+        self._offline = offline or (outer is not None and outer.offline)
+        self._outer = outer
         self._records: list[EgressRecord] = []
         self._lock = threading.Lock()
 
@@ -60,6 +62,8 @@ class Gate:
         """
         if self._offline:
             raise EgressError(f"offline is set, and {what!r} wanted to go to {to!r}.")
+        if self._outer is not None:
+            self._outer.announce(what=what, to=to, purpose=purpose, size_bytes=size_bytes)
         record = EgressRecord(
             what=what, to=to, purpose=purpose, when=datetime.now(UTC), size_bytes=size_bytes
         )

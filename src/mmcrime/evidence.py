@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "CUT_OFF",
     "NO_STREAM",
     "SAMPLE_RATE",
     "SILENT",
@@ -48,6 +49,8 @@ SAMPLE_RATE = 16_000
 MediaKind = Literal["image", "audio", "video"]
 Reliability = Literal["low", "medium", "high"]
 SoundLabel = Literal["siren", "impulsive", "scream"]
+CUT_OFF = "damaged: the header states"
+"""How the reason of a gap begins where a file ends before its headers say so."""
 NO_STREAM, SILENT = "no_stream", "silent"
 """Reasons of gaps in which there is nothing to examine: no such stream, or digital silence."""
 Interval = tuple[float, float]

@@ -11,35 +11,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from mmcrime.evidence import AudioWindow, Evidence, MediaKind, Reliability, TranscriptSegment
-from mmcrime.results import Assessment, AssessmentKind, EgressPurpose, Usage
+from mmcrime.results import Assessment, AssessmentKind, EgressGate, Usage
+
+__all__ = [
+    "Analyzer",
+    "Capabilities",
+    "EgressGate",
+    "Part",
+    "PluginOptions",
+    "Provider",
+    "Request",
+    "Response",
+    "RunContext",
+    "Transcriber",
+]
 
 
 class PluginOptions(BaseModel):
     """Base of a plug-in's own settings: frozen, and no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EgressGate(Protocol):
-    """The one gate for what leaves this machine (promise 8)."""
-
-    @property
-    def offline(self) -> bool:
-        """Whether everything that wants to leave is refused."""
-
-    def announce(
-        self, *, what: str, to: str, purpose: EgressPurpose, size_bytes: int | None = None
-    ) -> None:
-        """Record that something is about to leave.
-
-        Raises:
-            EgressError: If ``offline`` is set; then nothing may be sent.
-        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -111,7 +111,7 @@ def _load(group: Group, name: str, base: type[_P], allow: frozenset[str] | None)
     if not points:
         raise UnknownProviderError(
             f"No {group[:-1]} is called {name!r}.",
-            next_step=f"Installed: {', '.join(available(group)) or 'none'}.",
+            next_step=_instead(group),
         )
     if len(points) > 1:
         owners = " and ".join(sorted(f"{owner!r}" for owner, _ in points))
@@ -138,6 +138,13 @@ def _load(group: Group, name: str, base: type[_P], allow: frozenset[str] | None)
             next_step=f"Install a release of {owner!r} that fits.",
         )
     return loaded
+
+
+def _instead(group: Group) -> str:
+    names = ", ".join(available(group))
+    if names:
+        return f"Installed: {names}."
+    return f"No {group[:-1]} is installed; install a plug-in that brings one, or leave it out."
 
 
 def _import(point: EntryPoint, owner: str) -> object:

@@ -48,6 +48,53 @@ def test_two_kinds_at_the_same_time_confirm_each_other() -> None:
     assert result.verdict.agreement == 1.0
 
 
+def test_kinds_that_say_different_things_at_one_time_confirm_nothing() -> None:
+    bang = (Segment(start=5, end=6, score=0.6, crime_type="gunshot"),)
+    result = fused(answered("motion"), answered("sound", kind="sound", segments=bang))
+    (incident,) = result.incidents
+    assert (incident.crime_type, incident.alternatives) == ("fighting", ("gunshot",))
+    assert incident.verification == "not_verified"
+    assert "agree" not in result.verdict.severity_reasons[0]
+
+
+def test_words_beside_another_voter_raise_no_severity_and_lead_no_type() -> None:
+    words = answered(
+        "speech",
+        kind="speech",
+        segments=(Segment(start=4, end=8, score=0.95, crime_type="shooting"),),
+    )
+    theft = answered(
+        "llm", kind="llm", segments=(Segment(start=4, end=8, score=0.6, crime_type="shoplifting"),)
+    )
+    (incident,) = fused(words, theft).incidents
+    assert (incident.crime_type, incident.severity) == ("shoplifting", "low")
+    assert incident.alternatives == ("shooting",)
+
+
+def test_the_worst_type_that_is_seen_gives_the_severity() -> None:
+    blast = answered(
+        "sound",
+        kind="sound",
+        segments=(Segment(start=5, end=6, score=0.6, crime_type="explosion"),),
+    )
+    result = fused(answered("motion"), blast)
+    assert result.verdict.severity == "critical"
+    assert "explosion is critical" in result.verdict.severity_reasons[0]
+
+
+def test_a_file_that_lost_a_part_cannot_be_called_clear_but_can_be_alarming() -> None:
+    clear = answered(outcome="not_detected", probability=0.05)
+    assert codes(fused(clear, lost="the header states 60 s")) == {"low_coverage"}
+    assert fused(answered(), lost="the header states 60 s").verdict.outcome == "detected"
+
+
+def test_thousands_of_incidents_are_fused_in_no_time_worth_mentioning() -> None:
+    """The work grows with the segments, not with their square."""
+    many = tuple(Segment(start=i * 5, end=i * 5 + 1, score=0.9) for i in range(20_000))
+    found = fuse([answered(segments=many)], kind="video", duration=100_001.0)
+    assert len(found.incidents) == 20_000
+
+
 def test_the_silence_of_another_kind_does_not_refute_a_detection() -> None:
     result = fused(
         answered("sound", kind="sound"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import threading
@@ -300,3 +301,74 @@ def test_two_injected_analyzers_need_two_names(silent_settings: Settings) -> Non
         CrimeDetectionPipeline(
             silent_settings, analyzers=[Scripted(lambda e, c: reply()) for _ in range(2)]
         )
+
+
+def test_work_that_comes_while_closing_is_refused_and_never_hangs(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    class Slow(Scripted):
+        async def aclose(self) -> None:
+            await asyncio.sleep(1.0)
+
+    pipeline = CrimeDetectionPipeline(silent_settings, analyzers=[Slow(lambda e, c: reply())])
+    pipeline.analyze(quiet_wav)
+    with ThreadPoolExecutor(2) as pool:
+        closing = pool.submit(pipeline.close)
+        time.sleep(0.3)
+        late = pool.submit(pipeline.analyze, quiet_wav)
+        with pytest.raises(ConfigError, match="closed"):
+            late.result(timeout=10)
+        closing.result(timeout=10)
+
+
+def test_a_plug_in_that_exits_while_closing_stops_nobody(silent_settings: Settings) -> None:
+    class Quitter(Scripted):
+        async def aclose(self) -> None:
+            raise SystemExit(3)
+
+    provider = EchoProvider()
+    with CrimeDetectionPipeline(
+        silent_settings, analyzers=[Quitter(lambda e, c: reply())], providers={"e": provider}
+    ):
+        pass
+    assert provider.closed == 1
+
+
+def test_a_pipeline_that_nobody_closed_gives_its_threads_back(
+    silent_settings: Settings, picture: bytes
+) -> None:
+    before = threading.active_count()
+    for _ in range(3):
+        CrimeDetectionPipeline(silent_settings).analyze(picture)
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() <= before
+
+
+def test_the_ids_of_a_report_are_unique_and_those_of_the_events(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    analyzers = [Scripted(lambda e, c: reply(), name) for name in ("x-2", "x")]
+
+    async def collect(pipeline: CrimeDetectionPipeline) -> list[Any]:
+        return [event async for event in pipeline.stream(quiet_wav)]
+
+    with CrimeDetectionPipeline(
+        silent_settings, analyzers=analyzers, providers={"x": EchoProvider()}
+    ) as pipeline:
+        events = asyncio.run(collect(pipeline))
+    told = [e.assessment.id for e in events if e.event == "assessed"]
+    report = events[-1].report
+    assert told == [a.id for a in report.assessments] == ["x-2", "x", "provider:x"]
+
+
+def test_a_provider_without_options_of_its_own_can_be_enabled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mmcrime.registry.load_provider", lambda name, **_: EchoProvider)
+    with CrimeDetectionPipeline({"providers": {"acme": {"enabled": True}}}):
+        pass
+    with pytest.raises(ConfigError, match=r"providers\.acme\.model"):
+        CrimeDetectionPipeline({"providers": {"acme": {"enabled": True, "model": "m"}}})

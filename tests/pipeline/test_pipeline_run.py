@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from fakes import EchoProvider, Scripted, Verifier, reply
 from PIL import Image
 
 from mmcrime import CrimeDetectionPipeline, Report, Settings, analyze
+from mmcrime.egress import Gate
 from mmcrime.errors import (
     BudgetExceededError,
     ConfigError,
@@ -27,8 +29,9 @@ from mmcrime.errors import (
     UnknownProviderError,
     UnsupportedMediaError,
 )
+from mmcrime.evidence import Coverage, Gap
 from mmcrime.plugins import Part, Request, RunContext
-from mmcrime.results import Assessment, Segment
+from mmcrime.results import Assessment, ErrorRecord, Segment
 
 
 def with_analyzers(settings: Settings, *analyzers: Any, **more: Any) -> CrimeDetectionPipeline:
@@ -301,16 +304,15 @@ def test_a_provider_call_is_announced_and_offline_refuses_it(
     assert offline.assessments[0].error.type == "EgressError"
 
 
-def test_a_named_provider_that_nobody_asked_is_reported_as_skipped(
+def test_a_named_provider_that_nobody_asked_is_a_missing_part(
     silent_settings: Settings, quiet_wav: bytes
 ) -> None:
     quiet = Scripted(lambda e, c: reply())
     with with_analyzers(silent_settings, quiet, providers={"echo": EchoProvider()}) as pipeline:
         report = pipeline.analyze(quiet_wav)
-    skipped = [a for a in report.assessments if a.status == "skipped"]
-    assert [(a.provider, a.error.type if a.error else "") for a in skipped] == [
-        ("echo", "NotAsked")
-    ]
+    dead = [a for a in report.assessments if a.status == "failed"]
+    assert [(a.provider, a.error.type if a.error else "") for a in dead] == [("echo", "NotAsked")]
+    assert report.verdict.votes_asked == 2
 
 
 def test_settings_reach_analyzers_without_secrets(quiet_wav: bytes) -> None:
@@ -369,3 +371,242 @@ def test_a_truncated_file_is_one_typed_error_that_names_it(
     half.write_bytes(footage.read_bytes()[:500])
     with pytest.raises(CorruptMediaError, match=r"half\.mp4"):
         pipeline.analyze(half)
+
+
+# -- what a hostile reviewer found ---------------------------------------------------
+
+
+def lie(**fields: Any) -> Any:
+    """An answer that no validation has seen."""
+    return lambda e, c: reply("detected", 0.9).model_copy(update=fields)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def raises(error: BaseException) -> Any:
+    def act(_e: Any, _c: Any) -> Assessment:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lie(status="failed"),
+        lie(status="kinda"),
+        lie(outcome="crime"),
+        lie(probability=None),
+        lie(probability=float("nan")),
+        lie(probability=7.0),
+        lie(probability=True),
+        lie(card={"a": object()}),
+        lie(evidence_description="\udce9"),
+        lie(coverage=Coverage(frames="many")),  # type: ignore[arg-type]  # a lie
+        lie(coverage=Coverage(frames=-3)),
+        lie(coverage=Coverage(gaps=(Gap(start=float("nan"), end=1.0, reason="x"),))),
+        raises(Unspeakable()),
+        raises(GeneratorExit()),
+        raises(KeyboardInterrupt()),
+        raises(RuntimeError("\udce9\x1b[31m")),
+    ],
+)
+def test_no_lie_and_no_raise_costs_the_others_their_answer(
+    silent_settings: Settings, quiet_wav: bytes, act: Any
+) -> None:
+    """Promises 1 and 3: whatever one analyzer does, the report is whole and says so."""
+    alive = Scripted(lambda e, c: reply("detected", 0.9), "alive")
+    with with_analyzers(silent_settings, Scripted(act, "liar"), alive) as pipeline:
+        report = pipeline.analyze(quiet_wav)
+        assert pipeline.analyze(quiet_wav).verdict.outcome == "detected"
+    assert {a.analyzer: a.status for a in report.assessments} == {
+        "liar": "failed",
+        "alive": "answered",
+    }
+    assert Report.from_json(report.to_json().encode()) == report
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"stage": "verfy"},
+        {"kind": "psychic"},
+        {"modalities": None},
+        {"modalities": frozenset()},
+        {"modalities": frozenset({"smell"})},
+        {"runs": "moon"},
+        {"family": None},
+        {"name": ""},
+    ],
+)
+def test_an_analyzer_that_says_something_impossible_of_itself_is_refused_at_once(
+    silent_settings: Settings, field: dict[str, Any]
+) -> None:
+    odd = Scripted(lambda e, c: reply())
+    for name, value in field.items():
+        setattr(odd, name, value)
+    with pytest.raises(ConfigError, match=next(iter(field))):
+        with_analyzers(silent_settings, odd)
+
+
+def test_skipping_what_could_be_examined_is_failing(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    error = ErrorRecord(stage="analyze:x", type="Timeout", message="service timed out")
+    shy = Scripted(
+        lambda e, c: reply(
+            status="skipped", outcome="undetermined", probability=None,
+            probability_source=None, error=error,
+        )
+    )  # fmt: skip
+    calm = Scripted(lambda e, c: reply(), "calm")
+    with with_analyzers(silent_settings, shy, calm) as pipeline:
+        report = pipeline.analyze(quiet_wav)
+    assert report.assessments[0].status == "failed"
+    assert [e.message for e in report.errors] == ["service timed out"]
+
+
+def test_where_there_is_no_stream_is_not_for_an_analyzer_to_say(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    """Promise 4: a tenth of a second examined is no "nothing happened"."""
+    sly = Coverage(examined=((0.0, 0.1),), gaps=(Gap(start=0.1, end=2.0, reason="no_stream"),))
+    with with_analyzers(silent_settings, Scripted(lambda e, c: reply(coverage=sly))) as pipeline:
+        report = pipeline.analyze(quiet_wav)
+    assert [r.code for r in report.verdict.reasons] == ["low_coverage"]
+
+
+def test_of_a_picture_no_more_frames_were_seen_than_decoded(
+    silent_settings: Settings, picture: bytes
+) -> None:
+    boast = Coverage(examined=((0.0, 1e9),), frames=99)
+    with with_analyzers(silent_settings, Scripted(lambda e, c: reply(coverage=boast))) as pipeline:
+        (assessment,) = pipeline.analyze(picture).assessments
+    assert (assessment.coverage.frames, assessment.coverage.examined) == (1, ())
+
+
+def test_a_blocking_analyzer_that_answers_late_did_not_answer(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    def block(_e: Any, _c: Any) -> Assessment:
+        time.sleep(2.5)
+        return reply()
+
+    with with_analyzers(silent_settings, Scripted(block)) as pipeline:
+        (assessment,) = pipeline.analyze(quiet_wav, deadline=1.0).assessments
+    assert assessment.status == "failed"
+
+
+def test_an_analyzer_that_ignores_its_cancellation_is_left_behind(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    async def stubborn() -> Any:
+        for _ in range(100):
+            try:
+                await asyncio.sleep(0.2)
+            except asyncio.CancelledError:
+                continue
+
+    pipeline = with_analyzers(silent_settings, Scripted(lambda e, c: stubborn()))
+    (assessment,) = pipeline.analyze(quiet_wav, deadline=1.0).assessments
+    assert assessment.status == "failed"
+    pipeline.close()
+
+
+def test_threads_that_never_end_hold_up_neither_the_next_run_nor_the_closing(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    release = threading.Event()
+    with with_analyzers(
+        silent_settings, Scripted(lambda e, c: asyncio.to_thread(release.wait, 60))
+    ) as pipeline:
+        began = time.monotonic()
+        for _ in range(8):
+            pipeline.analyze(quiet_wav, deadline=0.5)
+    assert time.monotonic() - began < 30
+    release.set()
+
+
+def test_offline_keeps_a_cloud_analyzer_shut_even_if_it_announces_nothing(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    asked: list[int] = []
+    cloud = Scripted(lambda e, c: asked.append(1) or reply())  # type: ignore[func-returns-value]  # noted
+    cloud.runs = "cloud"  # type: ignore[misc]  # one test instance
+    with with_analyzers(silent_settings, cloud) as pipeline:
+        (assessment,) = pipeline.analyze(quiet_wav, offline=True).assessments
+    assert not asked
+    assert assessment.error is not None
+    assert assessment.error.type == "EgressError"
+
+
+def test_a_callers_own_gate_is_honoured_and_told(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    async def call(context: RunContext) -> Assessment:
+        await context.providers["echo"].generate(Request(instructions="look", parts=()))
+        return reply()
+
+    asker, mine = Scripted(lambda e, c: call(c)), Gate(offline=False)
+    with with_analyzers(silent_settings, asker, providers={"echo": EchoProvider()}) as pipeline:
+        pipeline.analyze(quiet_wav, run=RunContext(request_id="a", egress=mine))
+        shut = RunContext(request_id="b", egress=Gate(offline=True))
+        refused = pipeline.analyze(quiet_wav, run=shut)
+    assert [r.to for r in mine.records] == ["echo"]
+    assert refused.egress == ()
+    assert refused.assessments[0].status == "failed"
+
+
+def test_analyzers_see_what_a_provider_can_take(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    seen: list[int | None] = []
+
+    def look(_e: Any, context: RunContext) -> Assessment:
+        seen.append(context.providers["echo"].capabilities.images)
+        return reply()
+
+    with with_analyzers(
+        silent_settings, Scripted(look), providers={"echo": EchoProvider()}
+    ) as pipeline:
+        pipeline.analyze(quiet_wav)
+    assert seen == [1]
+
+
+def test_a_display_that_fails_does_not_cost_the_report(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    def broken(_share: float) -> None:
+        raise ZeroDivisionError
+
+    context = RunContext(request_id="a", egress=Gate(offline=False), progress=broken)
+    with with_analyzers(silent_settings, Scripted(lambda e, c: reply())) as pipeline:
+        assert pipeline.analyze(quiet_wav, run=context).verdict.outcome == "not_detected"
+
+
+def test_what_an_analyzer_writes_into_the_evidence_stays_out_of_the_report(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    def scribble(evidence: Any, _c: Any) -> Assessment:
+        evidence.media.metadata["hacked"] = "1"
+        return reply()
+
+    with with_analyzers(silent_settings, Scripted(scribble)) as pipeline:
+        report = pipeline.analyze(quiet_wav, metadata={"case": "7"})
+    assert report.media.metadata == {"case": "7"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["rtsp://admin:hunter2@10.0.0.5/x", "https:/bob:hunter2@h", " https://h/x?token=hunter2",
+     "s3://b/x?sig=hunter2"],
+)  # fmt: skip
+def test_a_password_in_a_source_is_in_no_report(
+    pipeline: CrimeDetectionPipeline, source: str
+) -> None:
+    (report,) = pipeline.analyze_many([source], offline=True)
+    assert "hunter2" not in report.to_json()
+    assert report.verdict.outcome == "undetermined"

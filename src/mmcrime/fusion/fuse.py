@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmcrime import taxonomy
 from mmcrime.evidence import NO_STREAM, MediaKind, subtract_intervals
 from mmcrime.fusion import timeline, votes
 from mmcrime.results import (
@@ -48,6 +49,7 @@ def fuse(
     kind: MediaKind,
     duration: float | None,
     min_votes: int = 1,
+    lost: str = "",
 ) -> Fused:
     """Fuse the assessments of one Media.
 
@@ -56,6 +58,7 @@ def fuse(
         kind: Kind of the Media.
         duration: Its length in seconds; None for a picture or when unknown.
         min_votes: Answered votes below which the outcome is undetermined.
+        lost: What of the media is known to be missing, in words; empty for nothing.
 
     Returns:
         The verdict and the incidents that detecting voters support. The incidents stay
@@ -64,6 +67,9 @@ def fuse(
     live = votes.live_votes(assessments)
     kinds = votes.opinions(live)
     reasons = _reasons(assessments, live, kinds, kind=kind, duration=duration, min_votes=min_votes)
+    if lost and not reasons and all(k.outcome == "not_detected" for k in kinds):
+        text = f"Part of the media is missing ({lost})."
+        reasons = (_reason("low_coverage", text, "Get the whole file and run it again."),)
     outcome: Outcome = "undetermined"
     if not reasons:
         outcome = "detected" if any(k.outcome == "detected" for k in kinds) else "not_detected"
@@ -120,9 +126,10 @@ def _nobody(assessments: Sequence[Assessment], kind: MediaKind) -> Reason:
     dead = [a for a in assessments if a.status in ("failed", "refused")]
     names = ", ".join(sorted({a.analyzer for a in dead}))
     if not dead:
+        why = " ".join(f"({a.analyzer}) {a.error.message}" for a in assessments if a.error)
         return _reason(
             "no_capable_analyzer",
-            f"No enabled analyzer can judge {'an' if kind != 'video' else 'a'} {kind}.",
+            f"No enabled analyzer could judge this {kind}. {why}".rstrip(),
             "Name an analyzer or a provider that can; `mmcrime doctor` lists what is installed.",
         )
     if all(a.status == "refused" for a in dead):
@@ -244,11 +251,22 @@ def _confidence(outcome: Outcome, kinds: Sequence[votes.Opinion]) -> Confidence:
 
 
 def _severity_reasons(found: Sequence[Incident]) -> tuple[str, ...]:
-    return tuple(
-        f"{i.id}: {i.crime_type} is {i.severity} in the taxonomy; "
-        + ("two kinds of analyzer agree" if i.verification == "confirmed" else "one kind saw it")
-        for i in found
+    return tuple(f"{i.id}: {_because(i)}" for i in found)
+
+
+def _because(incident: Incident) -> str:
+    """Say which crime type gives an incident its severity, and who stands behind it."""
+    types = taxonomy.crime_types()
+    named = [t for t in (incident.crime_type, *incident.alternatives) if t in types]
+    giving = [t for t in named if types[t].severity == incident.severity]
+    cause = (
+        f"{giving[0]} is {incident.severity} in the taxonomy"
+        if giving
+        else f"{incident.severity}, since only words point at it"
     )
+    if incident.verification == "confirmed":
+        return f"{cause}; two kinds of analyzer agree"
+    return f"{cause}; no other kind of analyzer confirms it"
 
 
 def _recommendations(

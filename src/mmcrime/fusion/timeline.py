@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -97,13 +98,49 @@ def incidents(votes: Sequence[Assessment], *, duration: float | None) -> tuple[I
     """
     seers = [v for v in votes if v.outcome == "detected"]
     windows = [_Window(*w) for w in _hysteresis(_spans(seers))]
-    for voter in seers:
-        if not any(_supports(s, w) for s in voter.segments for w in windows):
-            windows.append(_Window(*_whole(voter, duration), voters=(voter.id,)))
+    placed = {v.id for backing in _support(seers, windows) for v, _ in backing}
+    windows += [
+        _Window(*_whole(voter, duration), voters=(voter.id,))
+        for voter in seers
+        if voter.id not in placed
+    ]
+    joined = _join(windows)
     return tuple(
-        _incident(f"incident-{number}", window, seers)
-        for number, window in enumerate(_join(windows), 1)
+        _incident(f"incident-{number}", window, support, seers)
+        for number, (window, support) in enumerate(
+            zip(joined, _support(seers, joined), strict=True), 1
+        )
     )
+
+
+def _support(
+    seers: Sequence[Assessment], windows: Sequence[_Window]
+) -> list[list[tuple[Assessment, Segment]]]:
+    """Return, for each window, the segments that are more than noise and share an instant.
+
+    Args:
+        seers: The voters.
+        windows: Disjoint and in order of time, so that a bisection finds the first one.
+    """
+    ends = [w.end for w in windows]
+    found: list[list[tuple[Assessment, Segment]]] = [[] for _ in windows]
+    for voter in seers:
+        for segment in voter.segments:
+            if segment.score < HOLD_AT:
+                continue
+            for index in range(bisect_left(ends, segment.start), len(windows)):
+                if windows[index].start > segment.end:
+                    break
+                if _shares(segment, windows[index]):
+                    found[index].append((voter, segment))
+    return found
+
+
+def _shares(segment: Segment, window: _Window) -> bool:
+    """Whether segment and window share an instant; a point in time counts as one."""
+    if segment.start == segment.end or window.start == window.end:
+        return segment.start <= window.end and window.start <= segment.end
+    return segment.start < window.end and window.start < segment.end
 
 
 def _whole(voter: Assessment, duration: float | None) -> tuple[float, float]:
@@ -147,50 +184,63 @@ def _join(windows: Sequence[_Window]) -> list[_Window]:
     return joined
 
 
-def _supports(segment: Segment, window: _Window) -> bool:
-    """Whether a segment that is more than noise shares an instant with the window."""
-    if segment.score < HOLD_AT:
-        return False
-    if segment.start == segment.end or window.start == window.end:
-        return segment.start <= window.end and window.start <= segment.end
-    return segment.start < window.end and window.start < segment.end
-
-
-def _incident(identifier: str, window: _Window, seers: Sequence[Assessment]) -> Incident:
-    support = [(v, s) for v in seers for s in v.segments if _supports(s, window)]
-    support.sort(key=lambda pair: (-pair[1].score, pair[1].start, pair[0].id))
-    placed = {v.id for v, _ in support}
-    backing = sorted(
-        (v for v in seers if v.id in placed or v.id in window.voters), key=lambda v: v.id
+def _incident(
+    identifier: str,
+    window: _Window,
+    support: Sequence[tuple[Assessment, Segment]],
+    seers: Sequence[Assessment],
+) -> Incident:
+    # What words say comes last: they may add a type, but not lead or raise a severity.
+    ranked = sorted(
+        support, key=lambda p: (p[0].kind == "speech", -p[1].score, p[1].start, p[0].id)
     )
-    types = [s.crime_type or v.crime_type or UNKNOWN_TYPE for v, s in support]
-    types += [v.crime_type or UNKNOWN_TYPE for v in backing]
-    ordered = list(dict.fromkeys(types))
-    top = support[0][1] if support else None
+    placed = {v.id for v, _ in ranked}
+    backing = sorted(
+        (v for v in seers if v.id in placed or v.id in window.voters),
+        key=lambda v: (v.kind == "speech", v.id),
+    )
+    named = [(v, s.crime_type or v.crime_type or UNKNOWN_TYPE) for v, s in ranked]
+    named += [(v, v.crime_type or UNKNOWN_TYPE) for v in backing if v.id not in placed]
+    types = list(dict.fromkeys(t for _, t in named))
+    top = ranked[0][1] if ranked else None
     middle = (top.start + top.end) / 2 if top else window.start
-    # Only voters that point at this stretch of time can confirm each other.
-    kinds = {v.kind for v in backing if v.id in placed}
     return Incident(
         id=identifier,
         start=window.start,
         end=window.end,
         peak=min(max(middle, window.start), window.end),
-        crime_type=ordered[0],
-        alternatives=tuple(ordered[1:]),
-        severity=incident_severity(ordered[0], backing),
+        crime_type=types[0],
+        alternatives=tuple(types[1:]),
+        severity=_severity(named),
         probability=top.score if top else max(v.probability or 0.0 for v in backing),
-        verification="confirmed" if len(kinds) > 1 else "not_verified",
-        assessment_ids=tuple(v.id for v in backing),
+        verification="confirmed" if _confirmed(named, placed) else "not_verified",
+        assessment_ids=tuple(sorted(v.id for v in backing)),
     )
 
 
-def incident_severity(type_id: str, backing: Sequence[Assessment]) -> Severity:
-    """Return the taxonomy's severity; words alone never lift it above ``low``.
+def _confirmed(named: Sequence[tuple[Assessment, str]], placed: set[str]) -> bool:
+    """Whether two kinds that point at this stretch name crime types of one group.
 
-    Embedded speech recognition is too unreliable to raise a severity by itself.
+    An incident of unknown kind confirms nothing.
     """
-    known = taxonomy.crime_types().get(type_id)
-    default: Severity = known.severity if known else "medium"
-    if all(v.kind == "speech" for v in backing):
-        return min(default, "low", key=SEVERITIES.index)
-    return default
+    types = taxonomy.crime_types()
+    kinds: dict[str, set[str]] = {}
+    for voter, name in named:
+        if voter.id in placed and name in types and name != UNKNOWN_TYPE:
+            kinds.setdefault(types[name].group, set()).add(voter.kind)
+    return any(len(agreeing) > 1 for agreeing in kinds.values())
+
+
+def _severity(named: Sequence[tuple[Assessment, str]]) -> Severity:
+    """Return the highest taxonomy severity of the types that are named.
+
+    Embedded speech recognition is too unreliable to raise a severity: what only words
+    say is at most ``low``.
+    """
+    types = taxonomy.crime_types()
+    sensed = [t for v, t in named if v.kind != "speech"]
+    severities: list[Severity] = [
+        types[t].severity if t in types else "medium" for t in sensed or [t for _, t in named]
+    ]
+    worst = max(severities, key=SEVERITIES.index)
+    return worst if sensed else min(worst, "low", key=SEVERITIES.index)

@@ -4,142 +4,182 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
 
 from mmcrime import taxonomy
 from mmcrime.errors import MmcrimeError
-from mmcrime.evidence import Coverage, Evidence, Gap, merge_intervals, subtract_intervals
+from mmcrime.evidence import (
+    NO_STREAM,
+    SILENT,
+    Coverage,
+    Evidence,
+    Gap,
+    MediaKind,
+    merge_intervals,
+    subtract_intervals,
+)
 from mmcrime.fusion.timeline import UNKNOWN_TYPE
+from mmcrime.perceive.spans import record
 from mmcrime.plugins import Analyzer, RunContext
-from mmcrime.results import LOCAL_COST, Assessment, Cost, ErrorRecord, Segment
+from mmcrime.results import (
+    LOCAL_COST,
+    Assessment,
+    AssessmentKind,
+    Cost,
+    ErrorRecord,
+    Segment,
+)
 
 _log = logging.getLogger("mmcrime.pipeline")
 TOLERANCE = 1.0
 """Seconds by which a time may miss the media: a last frame's length, rounding, hops."""
+LATE = 0.5
+"""Seconds past the deadline after which an answer no longer counts."""
+HEARING: frozenset[AssessmentKind] = frozenset({"sound", "speech"})
+"""Kinds that examine the sound; all others examine the pictures, if there are any."""
 
 
-class _InvalidAnswerError(MmcrimeError):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seat:
+    """An analyzer with what it said of itself when it joined, which it cannot change later.
+
+    Attributes:
+        analyzer: The analyzer.
+        name: The name that its assessments bear.
+        kind: What it looks or listens with.
+        stage: When it is asked.
+        runs: Whether media leaves this machine for it.
+        family: Whose mistakes it shares.
+        modalities: Which kinds of Media it judges.
+    """
+
+    analyzer: Analyzer
+    name: str
+    kind: AssessmentKind
+    stage: str
+    runs: Any
+    family: str
+    modalities: frozenset[MediaKind]
+
+
+class InvalidAnswerError(MmcrimeError):
     """An analyzer returned something that is no valid assessment of this Media."""
 
     default_next_step = "Report this to the analyzer's author."
 
 
+class DeadlineError(MmcrimeError):
+    """The run's deadline passed first."""
+
+    default_next_step = "Allow a longer deadline, or leave this analyzer out."
+
+
 def unanswered(
-    analyzer: Analyzer, error: ErrorRecord, *, skipped: bool = False, latency: float | None = None
+    seat: Seat, error: ErrorRecord, *, skipped: bool = False, latency: float | None = None
 ) -> Assessment:
     """Return the assessment of an analyzer that did not answer."""
     return Assessment(
-        id=analyzer.name,
-        analyzer=analyzer.name,
-        kind=analyzer.kind,
-        runs=analyzer.runs,
-        family=analyzer.family,
+        id=seat.name,
+        analyzer=seat.name,
+        kind=seat.kind,
+        runs=seat.runs,
+        family=seat.family,
         status="skipped" if skipped else "failed",
-        cost=LOCAL_COST if analyzer.runs == "local" else Cost(),
+        cost=LOCAL_COST if seat.runs == "local" else Cost(),
         latency=latency,
         error=error,
     )
 
 
 async def ask(
-    analyzer: Analyzer, evidence: Evidence, context: RunContext, *, request_id: str
+    seat: Seat, evidence: Evidence, context: RunContext, *, request_id: str
 ) -> Assessment:
     """Ask one analyzer; what it raises or garbles becomes a ``failed`` assessment.
 
     Raises:
         asyncio.CancelledError: If the run itself is cancelled.
     """
+    stage = f"analyze:{seat.name}"
     started = time.perf_counter()
     try:
-        answer = await _in_time(analyzer, evidence, context)
-        checked = _checked(answer, analyzer, evidence)
-    except asyncio.CancelledError:
+        answer = await _in_time(seat, evidence, context)
+        checked = _checked(answer, seat, evidence)
+    except BaseException as error:  # no analyzer ends a run, not even by SystemExit
         task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise
-        # Nobody cancelled the run: the analyzer raised this by itself.
-        problem: ErrorRecord = error_record(
-            _stage(analyzer), _InvalidAnswerError(f"{analyzer.name!r} cancelled itself.")
-        )
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # the border that design.md draws: one analyzer never takes a run down
         _log.warning(
-            "analyzer %s failed: %s", analyzer.name, error, extra={"request_id": request_id}
-        )
-        problem = error_record(_stage(analyzer), error)
-    else:
-        return checked.model_copy(update={"latency": time.perf_counter() - started})
-    return unanswered(analyzer, problem, latency=time.perf_counter() - started)
+            "analyzer %s failed: %s", seat.name, type(error).__name__,
+            extra={"request_id": request_id},
+        )  # fmt: skip
+        return unanswered(seat, record(stage, error), latency=time.perf_counter() - started)
+    return checked.model_copy(update={"latency": time.perf_counter() - started})
 
 
-def error_record(stage: str, error: BaseException) -> ErrorRecord:
-    """Describe an error for the report, with its next step where it has one."""
-    message = error.message if isinstance(error, MmcrimeError) else f"{error}" or repr(error)
-    step = error.next_step if isinstance(error, MmcrimeError) else ""
-    return ErrorRecord(
-        stage=stage, type=type(error).__name__.lstrip("_"), message=message[:2000], next_step=step
-    )
-
-
-def numbered(assessments: Sequence[Assessment]) -> tuple[Assessment, ...]:
-    """Give every assessment an id that is unique in the report."""
-    seen: dict[str, int] = {}
-    unique = []
-    for assessment in assessments:
-        seen[assessment.analyzer] = count = seen.get(assessment.analyzer, 0) + 1
-        name = assessment.analyzer if count == 1 else f"{assessment.analyzer}-{count}"
-        unique.append(assessment.model_copy(update={"id": name}))
-    return tuple(unique)
-
-
-def _stage(analyzer: Analyzer) -> str:
-    return f"analyze:{analyzer.name}"
-
-
-async def _in_time(analyzer: Analyzer, evidence: Evidence, context: RunContext) -> Assessment:
+async def _in_time(seat: Seat, evidence: Evidence, context: RunContext) -> object:
+    """Wait for the answer until the deadline, and leave an analyzer that goes on behind."""
+    loop = asyncio.get_running_loop()
+    work = loop.create_task(seat.analyzer.analyze(evidence, context))
+    left = None if context.deadline is None else max(0.0, context.deadline - loop.time())
     try:
-        async with asyncio.timeout_at(context.deadline) as limit:
-            return await analyzer.analyze(evidence, context)
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise _DeadlineError(
-            f"deadline: {analyzer.name!r} had not answered when the time was up.",
-            next_step="Allow a longer deadline, or leave this analyzer out.",
-        ) from error
+        await asyncio.wait({work}, timeout=left)
+    finally:
+        if not work.done():
+            # It may swallow the cancellation; nobody waits for it any longer.
+            work.add_done_callback(_forget)
+            work.cancel()
+    late = context.deadline is not None and loop.time() > context.deadline + LATE
+    if not work.done() or late:
+        if work.done():
+            _forget(work)
+        raise DeadlineError(f"deadline: {seat.name!r} had not answered when the time was up.")
+    return work.result()
 
 
-class _DeadlineError(MmcrimeError):
-    """The run's deadline passed first."""
+def _forget(work: asyncio.Task[Any]) -> None:
+    """Take note of the result, so that asyncio does not warn that nobody did."""
+    if not work.cancelled():
+        work.exception()
 
 
-def _checked(answer: object, analyzer: Analyzer, evidence: Evidence) -> Assessment:
+def _checked(answer: object, seat: Seat, evidence: Evidence) -> Assessment:
     """Return the answer under the analyzer's own name, its claims checked.
 
     Raises:
-        _InvalidAnswerError: If it is no assessment, or its times lie outside the media.
+        InvalidAnswerError: If it is no assessment, or its times lie outside the media.
     """
     if not isinstance(answer, Assessment):
-        raise _InvalidAnswerError(f"{analyzer.name!r} returned {type(answer).__name__!r}.")
-    duration = evidence.media.duration
-    flags = list(answer.flags)
-    coverage = _trimmed(answer.coverage, evidence)
-    if answer.coverage.seconds - coverage.seconds > TOLERANCE:
+        raise InvalidAnswerError(f"{seat.name!r} returned {type(answer).__name__!r}.")
+    valid = _validated(answer, seat)
+    coverage = _trimmed(valid.coverage, seat.kind, evidence)
+    flags = list(valid.flags)
+    if valid.coverage.seconds - coverage.seconds > TOLERANCE:
         flags.append("coverage_trimmed_to_what_was_decoded")
-    segments = tuple(_inside(s, duration, analyzer) for s in answer.segments)
+    segments = tuple(_inside(s, evidence.media.duration, seat) for s in valid.segments)
     unknown = {
-        t
-        for t in (answer.crime_type, *(s.crime_type for s in segments))
-        if t is not None and t not in taxonomy.crime_types()
+        label
+        for label in (valid.crime_type, *(s.crime_type for s in segments))
+        if label is not None and label not in taxonomy.crime_types()
     }
     flags += [f"unmapped_label:{label}"[:200] for label in sorted(unknown)]
-    return answer.model_copy(
+    status = valid.status
+    if status == "skipped" and not _nothing_there(seat.kind, evidence):
+        # There was something to examine: whoever leaves it out is a dead part.
+        status = "failed"
+    return valid.model_copy(
         update={
-            "analyzer": analyzer.name,
-            "kind": analyzer.kind,
-            "runs": analyzer.runs,
-            "family": analyzer.family,
-            "crime_type": _mapped(answer.crime_type, unknown),
+            "id": seat.name,
+            "analyzer": seat.name,
+            "kind": seat.kind,
+            "runs": seat.runs,
+            "family": seat.family,
+            "status": status,
+            "crime_type": _mapped(valid.crime_type, unknown),
             "segments": tuple(
                 s.model_copy(update={"crime_type": _mapped(s.crime_type, unknown)})
                 for s in segments
@@ -150,14 +190,29 @@ def _checked(answer: object, analyzer: Analyzer, evidence: Evidence) -> Assessme
     )
 
 
+def _validated(answer: Assessment, seat: Seat) -> Assessment:
+    """Validate anew: ``model_copy`` and ``model_construct`` check nothing."""
+    try:
+        # Serialised without warnings, since whatever is wrong fails the validation.
+        valid = Assessment.model_validate(answer.model_dump(warnings="none"))
+        valid.model_dump_json()  # half a surrogate pair is text that no document can hold
+    except (ValidationError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidAnswerError(f"{seat.name!r} returned an invalid assessment.") from error
+    times = [t for i in valid.coverage.examined for t in i]
+    times += [t for g in valid.coverage.gaps for t in (g.start, g.end)]
+    if not all(map(math.isfinite, times)) or valid.coverage.frames < 0:
+        raise InvalidAnswerError(f"{seat.name!r} returned an impossible coverage.")
+    return valid
+
+
 def _mapped(label: str | None, unknown: set[str]) -> str | None:
     return UNKNOWN_TYPE if label in unknown else label
 
 
-def _inside(segment: Segment, duration: float | None, analyzer: Analyzer) -> Segment:
+def _inside(segment: Segment, duration: float | None, seat: Seat) -> Segment:
     if segment.start < -TOLERANCE or (duration is not None and segment.end > duration + TOLERANCE):
-        raise _InvalidAnswerError(
-            f"{analyzer.name!r} names {segment.start!r} s to {segment.end!r} s, "
+        raise InvalidAnswerError(
+            f"{seat.name!r} names {segment.start!r} s to {segment.end!r} s, "
             f"outside the media of {duration!r} s."
         )
     end = segment.end if duration is None else min(segment.end, duration)
@@ -165,17 +220,35 @@ def _inside(segment: Segment, duration: float | None, analyzer: Analyzer) -> Seg
     return segment.model_copy(update={"start": start, "end": max(start, end)})
 
 
-def _trimmed(claimed: Coverage, evidence: Evidence) -> Coverage:
+def _decoded(kind: AssessmentKind, evidence: Evidence) -> Coverage:
+    """Return the coverage of the sense that a kind of analyzer uses."""
+    hears = kind in HEARING or evidence.media.kind == "audio"
+    return evidence.sound if hears else evidence.video
+
+
+def _nothing_there(kind: AssessmentKind, evidence: Evidence) -> bool:
+    """Whether the media holds nothing that this kind could examine."""
+    decoded = _decoded(kind, evidence)
+    reasons = {gap.reason for gap in decoded.gaps}
+    return not decoded.examined and not decoded.frames and bool(reasons) and (
+        reasons <= {NO_STREAM, SILENT}
+    )  # fmt: skip
+
+
+def _trimmed(claimed: Coverage, kind: AssessmentKind, evidence: Evidence) -> Coverage:
     """Cut a claimed coverage down to what preprocessing could decode at all.
 
-    Holes shorter than `TOLERANCE` are left to the analyzer, whose frames may lie elsewhere.
+    Holes shorter than `TOLERANCE` are left to the analyzer, whose frames may lie
+    elsewhere. Where there is no stream is known from preprocessing and not from a claim.
     """
-    media = evidence.media
-    if media.kind == "image" or not claimed.examined:
-        return claimed
-    end = claimed.examined[-1][1] if media.duration is None else media.duration
-    decoded = merge_intervals((*evidence.video.examined, *evidence.sound.examined))
-    holes = [h for h in subtract_intervals((0.0, end), decoded) if h[1] - h[0] > TOLERANCE]
+    media, decoded = evidence.media, _decoded(kind, evidence)
+    if media.kind == "image":
+        frames = min(claimed.frames, decoded.frames)
+        return Coverage(frames=frames, gaps=(*decoded.gaps, *_own_gaps(claimed)))
+    end = media.duration
+    if end is None:
+        end = max((i[1] for i in claimed.examined), default=0.0)
+    holes = [h for h in subtract_intervals((0.0, end), decoded.examined) if h[1] - h[0] > TOLERANCE]
     inside = [(max(s, 0.0), min(e, end)) for s, e in claimed.examined]
     examined = merge_intervals(p for i in inside for p in subtract_intervals(i, holes))
     lost = tuple(
@@ -183,4 +256,10 @@ def _trimmed(claimed: Coverage, evidence: Evidence) -> Coverage:
         for interval in merge_intervals(inside)
         for start, until in subtract_intervals(interval, examined)
     )
-    return Coverage(examined=examined, frames=claimed.frames, gaps=(*claimed.gaps, *lost))
+    absent = tuple(g for g in decoded.gaps if g.reason in (NO_STREAM, SILENT))
+    gaps = sorted((*_own_gaps(claimed), *absent, *lost), key=lambda gap: gap.start)
+    return Coverage(examined=examined, frames=claimed.frames, gaps=tuple(gaps))
+
+
+def _own_gaps(claimed: Coverage) -> tuple[Gap, ...]:
+    return tuple(g for g in claimed.gaps if not g.reason.startswith((NO_STREAM, SILENT)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from mmcrime import __version__, taxonomy
 from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import EncodedFrame, Evidence, Media
 from mmcrime.fusion import Fused
-from mmcrime.pipeline.answers import error_record
+from mmcrime.perceive.spans import record as error_record
 from mmcrime.results import (
     SCHEMA_VERSION,
     Assessment,
@@ -35,6 +36,7 @@ from mmcrime.results import (
 
 THUMBNAIL_SIDE = 320
 """Longest side of a thumbnail in pixels: readable in a table, about 10 kB each."""
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*:)/")
 _LIBRARIES = ("av", "numpy", "opencv-python-headless", "pillow", "pocketsphinx", "pydantic")
 
 
@@ -44,6 +46,7 @@ class Facts:
 
     request_id: str
     source: str
+    media: MediaRecord
     evidence: Evidence
     evidence_record: EvidenceRecord
     assessments: tuple[Assessment, ...]
@@ -67,7 +70,7 @@ def compose(facts: Facts) -> Report:
         request_id=facts.request_id,
         timestamp=datetime.now(UTC),
         source=facts.source,
-        media=media_record(evidence.media),
+        media=facts.media,
         verdict=facts.fused.verdict,
         incidents=tuple(_illustrated(i, evidence.stills) for i in facts.fused.incidents),
         assessments=facts.assessments,
@@ -210,8 +213,10 @@ def display_name(source: object) -> str:
     """Return a short name for a source that could not even be opened; never its secrets."""
     if isinstance(source, str | os.PathLike):
         text = os.fsdecode(source)
-        if "://" in text:
-            # Query strings and user parts of URLs hold keys.
-            text = text.partition("?")[0].partition("#")[0].rpartition("@")[2]
+        scheme = _SCHEME.match(text)
+        if scheme:
+            # Query strings and user parts of URLs hold keys, in mistyped ones as well.
+            place = text[scheme.end() :].partition("?")[0].partition("#")[0]
+            text = scheme.group(1) + "//" + place.rpartition("@")[2].lstrip("/")
         return "".join(c if c.isprintable() else "?" for c in text)[-200:] or "(empty name)"
     return type(source).__name__

@@ -7,6 +7,7 @@ import contextlib
 import fnmatch
 import logging
 import os
+import weakref
 from collections import deque
 from collections.abc import (
     AsyncIterator,
@@ -84,6 +85,9 @@ class CrimeDetectionPipeline:
             self.settings, analyzers=analyzers, providers=providers, transcriber=transcriber
         )
         self._loop = LoopThread()
+        # A pipeline that nobody closed must not keep its threads for ever.
+        self._abandoned = weakref.finalize(self, self._loop.stop)
+        self._abandoned.atexit = False
         self._slots: asyncio.Semaphore | None = None
         self._working = 0
         self._idle: asyncio.Event | None = None
@@ -178,13 +182,9 @@ class CrimeDetectionPipeline:
     # -- life cycle ---------------------------------------------------------------
 
     def close(self) -> None:
-        """Wait for the runs under way, close everything. Safe twice."""
-        try:
-            self._loop.run(self._drain())
-        except ConfigError:
-            # Already closed, or in a forked child: what is open belongs to the parent.
-            return
-        self._loop.stop()
+        """Refuse new work, wait for the runs under way, close everything. Safe twice."""
+        self._loop.close(self._drain())
+        self._abandoned.detach()
 
     async def aclose(self) -> None:
         """Like `close`, for callers with a loop of their own."""
@@ -233,13 +233,14 @@ class CrimeDetectionPipeline:
 
     def _job(self, source: Any, options: CallOptions, emit: Emit) -> Job:
         offline = self.settings.offline if options.offline is None else options.offline
+        outer = options.run.egress if options.run else None
         return Job(
             source=source,
             name=compose.display_name(source),
             options=options,
             settings=self.settings,
             team=self._team,
-            gate=Gate(offline=offline),
+            gate=Gate(offline=offline, outer=outer),
             request_id=new_request_id(options),
             emit=emit,
         )

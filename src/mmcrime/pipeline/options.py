@@ -77,9 +77,10 @@ class CallOptions:
                 "notify=True, but this release has no alert channels.",
                 next_step="Leave it out and route on report.verdict yourself.",
             )
-        if self.recorded_at is not None and self.recorded_at.tzinfo is None:
+        when: Any = self.recorded_at
+        if when is not None and (not isinstance(when, datetime) or when.tzinfo is None):
             raise ConfigError(
-                f"recorded_at={self.recorded_at!r} has no time zone.",
+                f"recorded_at={when!r} is no time with a time zone.",
                 next_step="Give an aware datetime, such as datetime(..., tzinfo=UTC).",
             )
         _texts("metadata", self.metadata)

@@ -15,15 +15,15 @@ from typing import Any
 from mmcrime.config import Settings, masked
 from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, UnsupportedMediaError
-from mmcrime.evidence import Evidence
+from mmcrime.evidence import CUT_OFF, Evidence
 from mmcrime.fusion import fuse
 from mmcrime.media.handle import MediaHandle, open_media
 from mmcrime.perceive.assemble import gather
 from mmcrime.pipeline import compose
-from mmcrime.pipeline.answers import ask, numbered, unanswered
 from mmcrime.pipeline.options import CallOptions
+from mmcrime.pipeline.panel import assess, not_asked
 from mmcrime.pipeline.team import Announced, Team
-from mmcrime.plugins import Analyzer, RunContext
+from mmcrime.plugins import RunContext
 from mmcrime.results import (
     Assessed,
     Assessment,
@@ -87,7 +87,7 @@ async def run(job: Job) -> Report:
     started = time.perf_counter()
     deadline = _deadline(job.options)
     # Both raise ConfigError, which must come before anything is opened or fetched.
-    analyzers = job.team.analyzers(job.options.analyzers)
+    seats = job.team.analyzers(job.options.analyzers)
     providers = {
         name: Announced(name, inner, job.gate)
         for name, inner in job.team.providers(job.options.providers).items()
@@ -109,18 +109,26 @@ async def run(job: Job) -> Report:
         media = compose.media_record(handle.media)
         job.emit(Prepared(source=job.name, media=media, evidence=record))
         context = _context(job, deadline, providers)
-        assessments = await _assess(job, analyzers, gathered.evidence, context)
-    assessments = numbered((*assessments, *_idle(providers)))
-    fused = fuse(
+        assessments = await assess(
+            seats, gathered.evidence, context, tell=lambda answer: _tell(job, answer)
+        )
+    for silent in not_asked(providers):
+        _tell(job, silent)
+        assessments = (*assessments, silent)
+    # In a thread: a day of segments takes seconds, in which nobody else may wait.
+    fused = await asyncio.to_thread(
+        fuse,
         assessments,
         kind=handle.media.kind,
         duration=handle.media.duration,
         min_votes=job.settings.min_votes,
+        lost=_lost(gathered.evidence),
     )
     report = compose.compose(
         compose.Facts(
             request_id=job.request_id,
             source=job.name,
+            media=media,
             evidence=gathered.evidence,
             evidence_record=record,
             assessments=assessments,
@@ -137,6 +145,16 @@ async def run(job: Job) -> Report:
     )
     _announce(job, report)
     return report
+
+
+def _tell(job: Job, assessment: Assessment) -> None:
+    job.emit(Assessed(source=job.name, assessment=assessment))
+
+
+def _lost(evidence: Evidence) -> str:
+    """Say what the headers state and the file does not hold; empty when nothing is lost."""
+    gaps = (*evidence.video.gaps, *evidence.sound.gaps)
+    return next((gap.reason for gap in gaps if gap.reason.startswith(CUT_OFF)), "")
 
 
 def _errors(assessments: Sequence[Assessment]) -> Iterator[ErrorRecord]:
@@ -170,8 +188,12 @@ def _deadline(options: CallOptions) -> float | None:
 
 
 def _progress(job: Job, share: float) -> None:
-    if job.options.run:
+    if job.options.run is None:
+        return
+    try:
         job.options.run.progress(share)
+    except Exception:  # noqa: BLE001  # a caller's display must not cost the caller the report
+        _log.exception("progress callback failed", extra={"request_id": job.request_id})
 
 
 @asynccontextmanager
@@ -210,7 +232,7 @@ async def _opened(job: Job, deadline: float | None) -> AsyncIterator[MediaHandle
             )
         yield handle
     finally:
-        await asyncio.to_thread(handle.close)
+        handle.close()  # deletes one file at most, and must not wait for a free thread
 
 
 def _close_late(opening: asyncio.Future[MediaHandle]) -> None:
@@ -228,74 +250,3 @@ def _context(job: Job, deadline: float | None, providers: Mapping[str, Announced
         providers=MappingProxyType(dict(providers)),
         progress=lambda share: _progress(job, 0.5 + 0.5 * share),
     )
-
-
-async def _assess(
-    job: Job, analyzers: tuple[Analyzer, ...], evidence: Evidence, context: RunContext
-) -> tuple[Assessment, ...]:
-    """Ask all observers at once, then the verifiers, who also see the proposals."""
-    observed = await _stage(job, analyzers, evidence, context, stage="observe")
-    proposals = tuple(a for a in observed if a.status == "answered")
-    verifying = RunContext(
-        request_id=context.request_id,
-        egress=context.egress,
-        tenant=context.tenant,
-        deadline=context.deadline,
-        settings=context.settings,
-        providers=context.providers,
-        proposals=proposals,
-        progress=context.progress,
-    )
-    return (*observed, *await _stage(job, analyzers, evidence, verifying, stage="verify"))
-
-
-async def _stage(
-    job: Job,
-    analyzers: tuple[Analyzer, ...],
-    evidence: Evidence,
-    context: RunContext,
-    *,
-    stage: str,
-) -> list[Assessment]:
-    async def one(analyzer: Analyzer) -> Assessment:
-        kind = evidence.media.kind
-        if kind in analyzer.modalities:
-            answer = await ask(analyzer, evidence, context, request_id=job.request_id)
-        else:
-            error = ErrorRecord(
-                stage=f"analyze:{analyzer.name}",
-                type="NotCapable",
-                message=f"It judges {' and '.join(sorted(analyzer.modalities))}, not {kind}.",
-                next_step="Name an analyzer or a provider that can judge it.",
-            )
-            answer = unanswered(analyzer, error, skipped=True)
-        job.emit(Assessed(source=job.name, assessment=answer))
-        return answer
-
-    members = [a for a in analyzers if a.stage == stage]
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(a)) for a in members]
-    return [t.result() for t in tasks]
-
-
-def _idle(providers: Mapping[str, Announced]) -> list[Assessment]:
-    """Return a skipped assessment for every provider that was named but never called."""
-    return [
-        Assessment(
-            id=name,
-            analyzer=name,
-            kind="llm",
-            runs="cloud",
-            family=name,
-            provider=name,
-            status="skipped",
-            error=ErrorRecord(
-                stage=f"provider:{name}",
-                type="NotAsked",
-                message=f"No enabled analyzer put a question to the provider {name!r}.",
-                next_step="Enable an analyzer that uses providers.",
-            ),
-        )
-        for name, provider in providers.items()
-        if not provider.calls
-    ]

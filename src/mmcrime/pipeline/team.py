@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from mmcrime import registry
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError, UnknownProviderError
+from mmcrime.evidence import MediaKind
+from mmcrime.pipeline.answers import Seat
 from mmcrime.plugins import (
     Analyzer,
     EgressGate,
@@ -19,8 +22,18 @@ from mmcrime.plugins import (
     Response,
     Transcriber,
 )
+from mmcrime.results import AssessmentKind
 
 _log = logging.getLogger("mmcrime.pipeline")
+_SAID: Mapping[str, tuple[str, ...]] = {
+    "name": (),
+    "family": (),
+    "kind": get_args(AssessmentKind),
+    "stage": ("observe", "verify"),
+    "runs": ("local", "cloud"),
+    "modalities": get_args(MediaKind),
+}
+"""What an analyzer says of itself, and the words it may use; none means any text."""
 _P = TypeVar("_P", Analyzer, Provider, Transcriber)
 
 
@@ -36,11 +49,14 @@ class Announced(Provider):
     def __init__(self, name: str, inner: Provider, gate: EgressGate) -> None:
         self.name = name
         self.calls = 0
+        # What an analyzer may send is decided by what the service takes.
+        self.capabilities = inner.capabilities  # type: ignore[misc]  # of this instance
         self._inner = inner
         self._gate = gate
 
     async def generate(self, request: Request) -> Response:
         """Announce the request, then pass it on."""
+        self.calls += 1
         size = sum(len(p.data) + len(p.text.encode()) for p in request.parts)
         kinds = sorted({p.media_type.partition("/")[0] or "text" for p in request.parts})
         self._gate.announce(
@@ -49,7 +65,6 @@ class Announced(Provider):
             purpose="provider",
             size_bytes=size + len(request.instructions.encode()),
         )
-        self.calls += 1
         return await self._inner.generate(request)
 
 
@@ -77,9 +92,10 @@ class Team:
         self._settings = settings
         allowed = settings.plugins.allow
         self._allow = None if allowed is None else frozenset({*allowed, "mmcrime"})
-        _no_twins(analyzers or ())
-        self._injected = None if analyzers is None else {a.name: a for a in analyzers}
-        self._analyzers: dict[str, Analyzer] = dict(self._injected or {})
+        seats = [seated(a) for a in analyzers or ()]
+        _no_twins(seats)
+        self._injected = None if analyzers is None else {seat.name: seat for seat in seats}
+        self._analyzers: dict[str, Seat] = dict(self._injected or {})
         self._given = dict(providers or {})
         self._providers: dict[str, Provider] = dict(self._given)
         self.transcriber = transcriber or self._configured_transcriber()
@@ -87,7 +103,7 @@ class Team:
         self.analyzers(None)
         self.providers(None)
 
-    def analyzers(self, names: Sequence[str] | None) -> tuple[Analyzer, ...]:
+    def analyzers(self, names: Sequence[str] | None) -> tuple[Seat, ...]:
         """Return the analyzers of these names, or the enabled ones.
 
         Raises:
@@ -112,14 +128,15 @@ class Team:
 
     async def aclose(self) -> None:
         """Close everybody; one that fails to close stops nobody else."""
-        members = [*self._analyzers.values(), *self._providers.values()]
-        for member in [*members, *([self.transcriber] if self.transcriber else [])]:
+        analyzers = [seat.analyzer for seat in self._analyzers.values()]
+        transcribers = [self.transcriber] if self.transcriber else []
+        for member in (*analyzers, *self._providers.values(), *transcribers):
             try:
                 await member.aclose()
-            except Exception:  # noqa: BLE001  # closing is a border: the others must be closed too
+            except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001  # closing is a border: the others must be closed too
                 _log.exception("closing %s failed", type(member).__name__)
 
-    def _analyzer(self, name: str) -> Analyzer:
+    def _analyzer(self, name: str) -> Seat:
         if name not in self._analyzers:
             if self._injected is not None and name not in registry.available("analyzers"):
                 raise UnknownProviderError(
@@ -128,16 +145,17 @@ class Team:
                 )
             cls = registry.load_analyzer(name, allow=self._allow)
             options = self._settings.analyzers.options_of(name)
-            self._analyzers[name] = _build(cls, f"analyzers.{name}", options)
+            self._analyzers[name] = replace(
+                seated(_build(cls, f"analyzers.{name}", options)), name=name
+            )
         return self._analyzers[name]
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:
             cls = registry.load_provider(name, allow=self._allow)
             section = self._settings.providers.get(name, ProviderSettings())
-            self._providers[name] = _build(
-                cls, f"providers.{name}", _provider_options(name, section)
-            )
+            options = _provider_options(name, section, cls)
+            self._providers[name] = _build(cls, f"providers.{name}", options)
         return self._providers[name]
 
     def _configured_transcriber(self) -> Transcriber | None:
@@ -148,8 +166,32 @@ class Team:
         return _build(cls, "analyzers.speech.options", speech.options)
 
 
-def _no_twins(analyzers: Sequence[Analyzer]) -> None:
-    names = [a.name for a in analyzers]
+def seated(analyzer: Analyzer) -> Seat:
+    """Take down what an analyzer says of itself.
+
+    Raises:
+        ConfigError: If it is no analyzer, or says something that cannot be.
+    """
+    if not isinstance(analyzer, Analyzer):
+        raise ConfigError(
+            f"{type(analyzer).__name__!r} is no Analyzer.",
+            next_step="Derive it from mmcrime.Analyzer.",
+        )
+    said: dict[str, Any] = {name: getattr(analyzer, name, None) for name in _SAID}
+    for name, allowed in _SAID.items():
+        value = said[name]
+        values = value if name == "modalities" and isinstance(value, frozenset) else (value,)
+        good = all(isinstance(v, str) and v and (not allowed or v in allowed) for v in values)
+        if not good or not values:
+            raise ConfigError(
+                f"The analyzer {said['name']!r} has {name}={value!r}.",
+                next_step=f"Use {' or '.join(map(repr, allowed)) or 'a text'}.",
+            )
+    return Seat(analyzer=analyzer, **said)
+
+
+def _no_twins(seats: Sequence[Seat]) -> None:
+    names = [seat.name for seat in seats]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(
@@ -158,7 +200,12 @@ def _no_twins(analyzers: Sequence[Analyzer]) -> None:
             )
 
 
-def _provider_options(name: str, section: ProviderSettings) -> dict[str, Any]:
+def _provider_options(name: str, section: ProviderSettings, cls: type[Provider]) -> dict[str, Any]:
+    """Return the provider's own options, and of the shared keys those that it declares.
+
+    Raises:
+        ConfigError: If the user gave a shared key that this provider has no use for.
+    """
     key = section.require_key(name)
     shared = {
         "api_key": key.get_secret_value() if key else None,
@@ -166,7 +213,16 @@ def _provider_options(name: str, section: ProviderSettings) -> dict[str, Any]:
         "base_url": section.base_url,
         "timeout": section.timeout,
     }
-    return {k: v for k, v in shared.items() if v is not None} | section.options
+    declared = cls.Options.model_fields
+    given = {k: v for k, v in shared.items() if v is not None}
+    # The timeout has a default, so that nobody need have written it.
+    unused = [k for k in given if k not in declared and k != "timeout"]
+    if unused:
+        raise ConfigError(
+            f"providers.{name}.{unused[0]}: this provider has no such option.",
+            next_step=f"Known options: {', '.join(declared) or 'none'}.",
+        )
+    return {k: v for k, v in given.items() if k in declared} | section.options
 
 
 def _build(cls: type[_P], where: str, options: Mapping[str, Any]) -> _P:

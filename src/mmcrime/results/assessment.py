@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from mmcrime.evidence import Coverage
 from mmcrime.results.words import (
+    Amount,
     AssessmentKind,
+    Count,
+    Flag,
     Outcome,
     Probability,
     ProbabilitySource,
@@ -48,9 +51,9 @@ class Segment(Record):
 class Usage(Record):
     """What one analyzer consumed. None means unknown, never zero."""
 
-    calls: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    calls: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
 
 
 class Cost(Record):
@@ -62,7 +65,7 @@ class Cost(Record):
             ``price_table``, ``reported``, ``user`` or ``unknown``.
     """
 
-    usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    usd: Amount | None = None
     source: Literal["local", "price_table", "reported", "user", "unknown"] = "unknown"
 
 
@@ -127,7 +130,7 @@ class Assessment(Record):
     provider: str | None = None
     model: str | None = None
     status: Status
-    cached: bool = False
+    cached: Flag = False
     outcome: Outcome = "undetermined"
     crime_type: str | None = None
     probability: Probability | None = None
@@ -139,7 +142,7 @@ class Assessment(Record):
     coverage: Coverage = Field(default_factory=Coverage)
     usage: Usage = Field(default_factory=Usage)
     cost: Cost = Field(default_factory=Cost)
-    latency: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    latency: Amount | None = None
     fallbacks: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     error: ErrorRecord | None = None

@@ -12,15 +12,23 @@ from mmcrime.evidence import Coverage, MediaKind, MotionCurve, SoundEvent, Trans
 from mmcrime.reports import csv_table, flat, markdown, text
 from mmcrime.results.assessment import Assessment, Cost, ErrorRecord
 from mmcrime.results.verdict import Incident, Verdict
-from mmcrime.results.words import SCHEMA_VERSION, EgressPurpose, Record, Seconds
+from mmcrime.results.words import (
+    SCHEMA_VERSION,
+    Amount,
+    Count,
+    EgressPurpose,
+    Flag,
+    Record,
+    Seconds,
+)
 
 
 class FrameRecord(Record):
     """One sampled frame. ``thumbnail`` (JPEG) is in the JSON only when asked for."""
 
     time: Seconds
-    width: int
-    height: int
+    width: Count
+    height: Count
     thumbnail: Base64Bytes | None = None
 
 
@@ -32,7 +40,7 @@ class EvidenceRecord(Record):
     sounds: tuple[SoundEvent, ...] = ()
     motion: MotionCurve = Field(default_factory=MotionCurve)
     frames: tuple[FrameRecord, ...] = ()
-    frame_interval: float | None = None
+    frame_interval: Amount | None = None
 
 
 class CoverageRecord(Record):
@@ -46,7 +54,7 @@ class CoverageRecord(Record):
         analyzers: For each analyzer name, what it examined.
     """
 
-    duration: float | None = None
+    duration: Amount | None = None
     video: Coverage = Field(default_factory=Coverage)
     sound: Coverage = Field(default_factory=Coverage)
     speech: Coverage = Field(default_factory=Coverage)
@@ -60,7 +68,7 @@ class EgressRecord(Record):
     to: str
     purpose: EgressPurpose
     when: AwareDatetime
-    size_bytes: int | None = None
+    size_bytes: Count | None = None
 
 
 class MediaRecord(Record):
@@ -70,12 +78,12 @@ class MediaRecord(Record):
     name: str
     content_id: str | None = None
     format: str | None = None
-    size_bytes: int | None = None
-    duration: float | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
-    has_audio: bool | None = None
+    size_bytes: Count | None = None
+    duration: Amount | None = None
+    width: Count | None = None
+    height: Count | None = None
+    fps: Amount | None = None
+    has_audio: Flag | None = None
     source_id: str | None = None
     recorded_at: AwareDatetime | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -98,7 +106,7 @@ class Report(Record):
     coverage: CoverageRecord = Field(default_factory=CoverageRecord)
     egress: tuple[EgressRecord, ...] = ()
     cost: Cost = Field(default_factory=Cost)
-    timings: dict[str, float] = Field(default_factory=dict)
+    timings: dict[str, Amount] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     errors: tuple[ErrorRecord, ...] = ()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
 from mmcrime.results.words import (
+    Amount,
     Confidence,
+    Count,
+    Flag,
     Outcome,
     Probability,
     ProbabilitySource,
@@ -24,8 +27,8 @@ class Incident(Record):
     id: str
     start: Seconds
     end: Seconds
-    start_uncertainty: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
-    end_uncertainty: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    start_uncertainty: Amount | None = None
+    end_uncertainty: Amount | None = None
     peak: Seconds
     crime_type: str
     alternatives: tuple[str, ...] = ()
@@ -49,7 +52,7 @@ class CrossVerification(Record):
 
     first: str
     second: str
-    agree: bool
+    agree: Flag
     text: str = ""
 
 
@@ -80,10 +83,10 @@ class Verdict(Record):
     evidence_description: str = ""
     alternative_interpretations: tuple[str, ...] = ()
     recommendations: tuple[str, ...] = ()
-    votes_asked: int = 0
-    votes_answered: int = 0
+    votes_asked: Count = 0
+    votes_answered: Count = 0
     agreement: Probability | None = None
-    effective_votes: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    effective_votes: Amount = 0.0
     cross_verification: tuple[CrossVerification, ...] = ()
     timeline: Timeline = Field(default_factory=Timeline)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION: Literal["1"] = "1"
 """Version of the report JSON. Readers accept this one and, later, the one before."""
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(allow_inf_nan=False)]
+# Strict: True is no probability and "0.5" is no number (promise 3).
+Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Amount = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
+"""A duration, an uncertainty or a sum of money."""
+Count = Annotated[int, Field(strict=True, ge=0)]
+Flag = Annotated[bool, Field(strict=True)]
 Outcome = Literal["detected", "not_detected", "undetermined"]
 Status = Literal["answered", "refused", "failed", "skipped"]
 Severity = Literal["none", "low", "medium", "high", "critical"]
@@ -29,6 +34,23 @@ ReasonCode = Literal[
 EgressPurpose = Literal["provider", "speech", "fetch", "model", "notification", "telemetry"]
 SEVERITIES: tuple[Severity, ...] = ("none", "low", "medium", "high", "critical")
 """Severities from least to most."""
+
+
+class EgressGate(Protocol):
+    """The one gate for what leaves this machine (promise 8)."""
+
+    @property
+    def offline(self) -> bool:
+        """Whether everything that wants to leave is refused."""
+
+    def announce(
+        self, *, what: str, to: str, purpose: EgressPurpose, size_bytes: int | None = None
+    ) -> None:
+        """Record that something is about to leave.
+
+        Raises:
+            EgressError: If ``offline`` is set; then nothing may be sent.
+        """
 
 
 class Record(BaseModel):
