@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import wave
@@ -111,6 +112,39 @@ def test_tidying_up_that_hangs_ends_too() -> None:
             finally:
                 threading.Event().wait()
     """) == (130, "", "")
+
+
+def test_temporary_copies_go_with_an_interrupted_process(tmp_path: Path) -> None:
+    """A thread that downloads cannot be waited for."""
+    code, out, err = end_of(f"""
+        import os, signal, tempfile
+        os.environ["TMPDIR"] = {str(tmp_path)!r}
+        from mmcrime.cli.interrupt import interruptible, leave, own_temporary_folder
+
+        with interruptible():
+            try:
+                with own_temporary_folder():
+                    copies = tempfile.mkdtemp()
+                    open(copies + "/copy", "x").close()
+                    print(os.path.relpath(copies, {str(tmp_path)!r}).count("/"))
+                    try:
+                        signal.raise_signal(signal.SIGINT)
+                    except KeyboardInterrupt:
+                        leave()
+            finally:
+                print("never here")
+    """)
+    assert (code, out, err) == (130, "1\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_go_at_a_normal_end_too_and_the_folder_is_as_before() -> None:
+    before = tempfile.gettempdir()
+    with interrupt.own_temporary_folder():
+        room = Path(tempfile.mkdtemp()).parent
+        assert room.stat().st_mode & 0o777 == 0o700
+    assert not room.exists()
+    assert tempfile.gettempdir() == before
 
 
 def test_afterwards_interrupts_are_handled_as_before() -> None:

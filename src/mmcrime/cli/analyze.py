@@ -185,11 +185,13 @@ def _run(
 ) -> int:
     """Analyze everything, write every report as it comes, return the exit code."""
     from mmcrime.cli import codes
+    from mmcrime.cli.interrupt import own_temporary_folder
     from mmcrime.cli.output import Writer, opened
     from mmcrime.cli.terminal import Progress
 
     causes = {codes.MEDIA} if found.empty else set[int]()
     with (
+        own_temporary_folder(),
         opened(output, sources=found.items) as out,
         _pipeline(settings) as pipeline,
         Progress(len(found.items)) as progress,

@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -33,7 +36,7 @@ _TIDYING = 3.0  # seconds that tidying up may take
 _AGAIN = 0.05  # seconds between two attempts to wake the main thread
 
 unfinished: set[Path] = set()
-"""Files that must not outlive an interrupted process."""
+"""Files and folders that must not outlive an interrupted process."""
 
 
 def leave() -> NoReturn:
@@ -47,10 +50,34 @@ def leave() -> NoReturn:
 
 def _end() -> NoReturn:
     for path in tuple(unfinished):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
     # At a normal exit Python waits for the threads that decode, maybe for minutes.
     os._exit(INTERRUPTED)
+
+
+@contextmanager
+def own_temporary_folder() -> Iterator[None]:
+    """Keep the temporary files of this process in one folder that goes away with it.
+
+    Copies of URLs are made by threads, which an interrupted process cannot wait for.
+    """
+    before = tempfile.tempdir
+    room = Path(tempfile.gettempdir(), f"mmcrime-{secrets.token_hex(8)}")
+    unfinished.add(room)
+    try:
+        # Where no folder can be made, only what needs one fails, and says so.
+        with contextlib.suppress(OSError):
+            room.mkdir(mode=0o700)
+            tempfile.tempdir = str(room)
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(room, ignore_errors=True)
+        unfinished.discard(room)
 
 
 @contextmanager
