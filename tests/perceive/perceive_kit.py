@@ -87,6 +87,18 @@ class ArrayReader:
         return (0.0, float(self.count)) if self.count else None
 
     @property
+    def lost_video(self) -> str | None:
+        return None
+
+    @property
+    def lost_audio(self) -> str | None:
+        return None
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def missing(self) -> Gap | None:
         return None
 
