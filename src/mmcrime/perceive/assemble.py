@@ -145,7 +145,7 @@ async def gather(
         stages.halt.call()  # a cancelled call must not leave decoding behind
     if not (seen.stills or seen.coverage.examined or heard.decoded or expired):
         work.refuse()
-    progress(1.0)
+    stages.report(1.0)
     evidence = Evidence(
         media=handle.media,
         reader=handle,
