@@ -18,11 +18,21 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["READ_ERRORS", "Lost", "Selected", "decoder_pixels", "name_of", "reason_of", "select"]
+__all__ = [
+    "READ_ERRORS",
+    "Lost",
+    "Selected",
+    "decoder_pixels",
+    "is_audible",
+    "name_of",
+    "reason_of",
+    "select",
+]
 
 READ_ERRORS = (av.error.FFmpegError, OSError)
 """What PyAV raises for content that cannot be read or decoded (OSError: the file itself)."""
 
+_RATES = (1_000, 768_000)  # samples a second; 8,000 is a telephone, 768,000 the fastest recorder
 _NO_DECODER = "no decoder for"
 
 StreamT = TypeVar("StreamT", "VideoStream", "AudioStream")
@@ -181,7 +191,17 @@ def _open_audio(stream: AudioStream) -> str | None:
     context: Any = stream.codec_context
     if context is None:
         return f"{_NO_DECODER} {name_of(stream)}"
+    if context.sample_rate and not is_audible(context.sample_rate):
+        return f"{name_of(stream)} states {context.sample_rate} samples a second"
     return _open_decoder(context, stream)
+
+
+def is_audible(rate: int) -> bool:
+    """Whether sound has a sample rate that a microphone can have.
+
+    At one sample a second a file of a few kilobytes would become gigabytes.
+    """
+    return _RATES[0] <= rate <= _RATES[1]
 
 
 def _open_decoder(context: Any, stream: Stream) -> str | None:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import numpy as np
 
 from mmcrime.config import Limits
-from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
+from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
 from mmcrime.evidence import Interval
+from mmcrime.media.boxes import check_boxes
 from mmcrime.media.container import Container, FrameClock, open_container
 from mmcrime.media.streams import Lost, name_of
+from mmcrime.media.tags import check_tags
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Recording", "StreamSpan", "Timeline", "measure"]
 
 _MOST_PACKETS = 8_000_000  # 24 hours at 90 packets a second; 64 MiB of time stamps
+_FREE_PACKETS = 200_000
+_PACKETS_A_SECOND = 2_000  # ten times what any sensible file has; each costs 5 to 10 us
 _LONGEST_PRIMING = 0.2  # seconds of encoder priming that a sound decoder drops at the start
 
 
@@ -157,11 +161,16 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
 
     Raises:
         MediaError: As `open_container`; CorruptMediaError also if nothing decodes, and
-            UnsupportedMediaError if what does not decode is encrypted.
+            UnsupportedMediaError if what does not decode is encrypted, UnsafeMediaError for
+            an index, tags or packets that no honest file has.
     """
+    with spool.open() as file:
+        check_tags(file, source=source)
+        if sniffed.demuxer == "mov":
+            check_boxes(file, source=source)
     with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
         video, audio = _Tally(c.video, c.lost_video), _Tally(c.audio, c.lost_audio)
-        _count(c, video, audio)
+        _count(c, video, audio, source=source)
         encrypted = c.encrypted
     with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
         picture = next(c.video_frames(), None) if video.packets else None
@@ -197,14 +206,20 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
     )
 
 
-def _count(container: Container, video: _Tally, audio: _Tally) -> None:
-    """Read all packets of the streams that matter, up to the limit."""
+def _count(container: Container, video: _Tally, audio: _Tally, *, source: str) -> None:
+    """Read all packets of the streams that matter; more than media needs are refused."""
     tallies = {tally.stream.index: tally for tally in (video, audio) if tally.stream is not None}
     streams = [tally.stream for tally in tallies.values() if tally.stream is not None]
     for packet in container.packets(*streams):
         tallies[packet.stream_index].add(packet)
-        if video.packets + audio.packets >= _MOST_PACKETS:
-            break
+        packets = video.packets + audio.packets
+        seconds = max(video.seconds, audio.seconds)
+        if packets > min(_MOST_PACKETS, _FREE_PACKETS + _PACKETS_A_SECOND * seconds):
+            raise UnsafeMediaError(
+                f"it has over {packets - 1} packets in its first {seconds:.0f} s.",
+                source=source,
+                next_step="Convert it to H.264 or AAC in MP4, in parts of at most a day.",
+            )
 
 
 class _Tally:
@@ -244,6 +259,11 @@ class _Tally:
             self._times.append(time)
             if packet.is_keyframe:
                 self._keys.append(time)
+
+    @property
+    def seconds(self) -> float:
+        """How much media time the packets so far fill."""
+        return max(self._end - self.start, 0.0) if self.packets else 0.0
 
     def loss(self, *, encrypted: int) -> str | None:
         """Return why nothing of the stream decodes; None if there is nothing in it to lose.
