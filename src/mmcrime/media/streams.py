@@ -27,12 +27,14 @@ __all__ = [
     "name_of",
     "reason_of",
     "select",
+    "video_pixels",
 ]
 
 READ_ERRORS = (av.error.FFmpegError, OSError)
 """What PyAV raises for content that cannot be read or decoded (OSError: the file itself)."""
 
 _RATES = (1_000, 768_000)  # samples a second; 8,000 is a telephone, 768,000 the fastest recorder
+_THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or two
 _NO_DECODER = "no decoder for"
 
 StreamT = TypeVar("StreamT", "VideoStream", "AudioStream")
@@ -161,7 +163,13 @@ def decoder_pixels(limits: Limits) -> int:
     A net against pictures that cost much more than allowed; whoever takes a decoded
     picture checks its exact size.
     """
-    return 2 * limits.max_pixels
+    most = video_pixels(limits)
+    return most + most // 4 + 65_536  # a small picture grows most by padding
+
+
+def video_pixels(limits: Limits) -> int:
+    """Return how many pixels a picture of a video may have."""
+    return min(limits.max_pixels, limits.max_video_pixels)
 
 
 def _open_video(
@@ -171,18 +179,19 @@ def _open_video(
     context: Any = stream.codec_context  # None without a decoder, which the type stub denies
     if context is None:
         return f"{_NO_DECODER} {name_of(stream)}"
-    if context.width * context.height > limits.max_pixels:
+    pixels = context.width * context.height
+    if pixels > video_pixels(limits):
         raise UnsafeMediaError(
             f"its pictures have {context.width} x {context.height} pixels; "
-            f"the limit is {limits.max_pixels} pixels.",
+            f"the limit is {video_pixels(limits)} pixels.",
             source=source,
-            next_step="Raise media.limits.max_pixels if you trust this file.",
+            next_step="Raise media.limits.max_video_pixels if you trust this file.",
         )
     # Later pictures may be larger than the header says: the decoder checks each one.
     context.options = {"max_pixels": str(decoder_pixels(limits))}
     # More threads would cost memory for little: inputs are decoded side by side already.
     context.thread_count = 2
-    context.thread_type = "FRAME" if frame_threads else "SLICE"
+    context.thread_type = "FRAME" if frame_threads and pixels <= _THREADED_PIXELS else "SLICE"
     return _open_decoder(context, stream)
 
 
