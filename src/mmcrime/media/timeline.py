@@ -235,7 +235,7 @@ class _Tally:
         self._reason = lost.reason if lost is not None else ""
         # What the closed container's stream says is not asked later.
         self._name = "" if stream is None else name_of(stream)
-        self._states_length = stream is not None and bool(stream.duration)
+        self._states_packets = stream is not None and stream.frames > 0
         self.packets = 0
         self.start = 0.0
         self._visual = stream is not None and stream.type == "video"
@@ -271,7 +271,7 @@ class _Tally:
         Args:
             encrypted: Packets of the file that were left out, of whichever stream.
         """
-        if not (self.packets or self._states_length or encrypted):
+        if not (self.packets or self._states_packets or encrypted):
             return None  # some cameras declare a track that they never fill
         return self._reason or (self._name and f"nothing of {self._name} decodes") or None
 

@@ -150,7 +150,7 @@ async def gather(
         media=handle.media,
         reader=handle,
         stills=seen.stills,
-        transcript=heard.transcript,
+        transcript=_speech_over_all(heard.transcript, handle),
         sounds=heard.sounds,
         motion=seen.motion,
         video=_over_all(seen.coverage, handle, handle.video_span),
@@ -180,8 +180,20 @@ def _over_all(coverage: Coverage, handle: OpenMedia, span: Interval | None) -> C
     if span is not None and handle.media.duration is not None:
         beside = subtract_intervals((0.0, handle.media.duration), (span,))
         absent = [Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER]
-    cut_off = [handle.missing] if handle.missing else []
-    gaps = sorted((*coverage.gaps, *absent, *cut_off), key=lambda gap: gap.start)
+    return _with_gaps(coverage, (*absent, *_cut_off(handle)))
+
+
+def _speech_over_all(transcript: Transcript, handle: OpenMedia) -> Transcript:
+    coverage = _with_gaps(transcript.coverage, _cut_off(handle))
+    return Transcript(segments=transcript.segments, coverage=coverage)
+
+
+def _cut_off(handle: OpenMedia) -> tuple[Gap, ...]:
+    return (handle.missing,) if handle.missing else ()
+
+
+def _with_gaps(coverage: Coverage, more: Sequence[Gap]) -> Coverage:
+    gaps = sorted((*coverage.gaps, *more), key=lambda gap: gap.start)
     return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
 
 
