@@ -49,7 +49,7 @@ HOSTILE = [
     StopIteration(),
     Unspeakable(),
     Headless(),
-    type("Own\ud800", (BaseException,), {})("a\ud800b\x1b[2J"),
+    type("Own\x1b", (BaseException,), {})("a\ud800b\x1b[2J"),
     GeneratorExit(),
 ]
 
