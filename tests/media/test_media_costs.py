@@ -20,6 +20,7 @@ from mmcrime.media.boxes import check_boxes
 from mmcrime.media.frames import Scaler
 from mmcrime.media.gif import MOST_BLOCKS
 from mmcrime.media.intake import name_of
+from mmcrime.media.pictures import _translated
 from mmcrime.media.tags import check_tags
 
 
@@ -218,3 +219,8 @@ def test_a_file_whose_first_read_fails_is_a_media_error() -> None:
 )
 def test_the_name_of_a_source_shows_no_secret(source: str, name: str) -> None:
     assert name_of(source) == name
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_too_large_and_not_corrupt() -> None:
+    with pytest.raises(UnsafeMediaError, match="memory"), _translated("x"):
+        raise MemoryError

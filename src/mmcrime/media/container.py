@@ -20,7 +20,7 @@ import av
 import av.error
 
 from mmcrime.config import Limits
-from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
+from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
 from mmcrime.evidence import Interval
 from mmcrime.media.streams import READ_ERRORS, Lost, decoder_pixels, reason_of, select
 
@@ -241,7 +241,11 @@ def _open_raw(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str) 
             metadata_errors="replace",  # tags in odd encodings must not fail the file
             io_open=_refuse,
         )
-    except (*READ_ERRORS, ValueError) as error:  # ValueError: PyAV on impossible headers
+    except (*READ_ERRORS, ValueError, MemoryError) as error:  # ValueError: impossible headers
+        if isinstance(error, MemoryError):
+            raise UnsafeMediaError(
+                f"the {sniffed.format} container does not fit into memory.", source=source
+            ) from error
         raise CorruptMediaError(
             f"the {sniffed.format} container cannot be opened ({reason_of(error)}).",
             source=source,

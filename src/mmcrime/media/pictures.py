@@ -216,6 +216,12 @@ def _translated(source: str) -> Iterator[None]:
             raise UnsafeMediaError(
                 "Pillow takes the picture for a decompression bomb.", source=source
             ) from error
+        if isinstance(error, MemoryError):
+            raise UnsafeMediaError(
+                "the picture does not fit into memory.",
+                source=source,
+                next_step="Make it smaller, or lower media.limits.max_pixels.",
+            ) from error
         raise CorruptMediaError(
             f"the picture does not decode ({type(error).__name__}: {str(error)[:200]}).",
             source=source,
