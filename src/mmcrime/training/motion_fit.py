@@ -3,11 +3,12 @@
 Everything that is chosen is chosen inside the training part of a fold: the strength of
 the penalty and the calibration by an inner split, both by source group, so that the
 figures hold for scenes the model has not seen. Clips are scored by the code that runs in
-production (`MotionModel.logit`, `clip_logit`).
+production (`MotionModel.judge`, `clip_logit`).
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmcrime.analyzers.motion_features import FEATURES
-from mmcrime.analyzers.motion_model import FAR, MotionModel, clip_logit, sigmoid
+from mmcrime.analyzers.motion_features import FEATURES, fastest
+from mmcrime.analyzers.motion_model import FAR, RUN, Bar, MotionModel, Score, clip_logit, sigmoid
 from mmcrime.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Folds = Sequence[Sequence[Sequence[Score]]]
 
 try:
     from sklearn.linear_model import LogisticRegression
@@ -32,7 +34,16 @@ except ImportError as error:
         "Training the motion model needs scikit-learn.", pip='pip install "mmcrime[train]"'
     ) from error
 
-__all__ = ["Clip", "Figures", "figures", "fit", "out_of_fold", "with_thresholds"]
+__all__ = [
+    "Clip",
+    "Figures",
+    "figures",
+    "fit",
+    "judged_logits",
+    "out_of_fold",
+    "ranks",
+    "with_thresholds",
+]
 
 FOLDS = 5
 SEEDS = 10
@@ -44,10 +55,16 @@ FALSE_ALARMS = 0.05
 MISSES = 0.10
 """Share of fights that may fall below the lower threshold, out of fold."""
 FAMILIAR = 0.975
-"""Share of the training windows that count as familiar; stranger ones are never a fight."""
+"""Share of the training windows that count as familiar; of stranger ones that move nothing
+is said."""
+STILL_MARGIN = 0.75
+"""What is slower than this share of the slowest training window of a fight is still. At 1.0
+one in a hundred windows of fights in unseen scenes would be called still, at 0.75 none was."""
 RESAMPLES = 2000
 """Bootstrap resamples, of whole groups, for the interval of the AUC."""
 _BINS = 10
+_NEVER = 1e-9
+"""A speed nothing stays below: calibration is fitted on what the coefficients say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -70,7 +87,8 @@ class Figures:
     """How well a model does on scenes it has not seen.
 
     Attributes:
-        auc: Area under the ROC curve, mean over the seeds.
+        auc: Area under the ROC curve, mean over the seeds. All clips are ranked, those that
+            are not judged by their clamped scores.
         auc_std: Its standard deviation over the seeds.
         auc_95: Interval of the AUC from resampling groups.
         tpr_at_10_fpr: Share of fights found at 10 % false alarms.
@@ -80,7 +98,8 @@ class Figures:
         not_detected: Lower threshold: at most `MISSES` of the fights fall below it.
         detected_tpr: Share of fights that reach the upper threshold.
         not_detected_tnr: Share of ordinary clips that fall below the lower one.
-        undetermined: Share of all clips between the two.
+        undetermined: Share of all clips between the two, or not judged.
+        not_judged: Share of all clips of which no window is judged.
     """
 
     auc: float
@@ -94,6 +113,7 @@ class Figures:
     detected_tpr: float
     not_detected_tnr: float
     undetermined: float
+    not_judged: float
 
 
 def fit(clips: Sequence[Clip], *, seed: int = 0) -> MotionModel:
@@ -116,30 +136,62 @@ def fit(clips: Sequence[Clip], *, seed: int = 0) -> MotionModel:
     model = _linear(clips, best_penalty)
     # Labels without any signal give a slope around 0; calibration must never turn scores over.
     slope = max(float(platt.coef_[0, 0]), 1e-3)
-    return model.model_copy(update={"slope": slope, "offset": float(platt.intercept_[0])})
+    fights = (clip.windows for clip in clips if clip.fight)
+    still = STILL_MARGIN * min(fastest(window) for windows in fights for window in windows)
+    update = {"slope": slope, "offset": float(platt.intercept_[0]), "still": still}
+    return model.model_copy(update=update)
 
 
-def out_of_fold(clips: Sequence[Clip], *, seeds: int = SEEDS) -> Floats:
-    """Return each clip's probability from models that did not see its group.
+def out_of_fold(clips: Sequence[Clip], *, seeds: int = SEEDS) -> list[list[tuple[Score, ...]]]:
+    """Return the scores of each clip's windows from models that did not see its group.
 
     Returns:
-        Shape ``(seeds, len(clips))``.
+        ``[seed][clip]``.
     """
-    found = np.zeros((seeds, len(clips)))
+    found: list[list[tuple[Score, ...]]] = [[()] * len(clips) for _ in range(seeds)]
     for seed in range(seeds):
         for train, test in _splits(clips, seed):
             model = fit([clips[i] for i in train], seed=seed)
-            found[seed, test] = [sigmoid(_logit(model, clips[i])) for i in test]
+            for i in test:
+                found[seed][i] = _scores(model, clips[i])
     return found
 
 
-def figures(clips: Sequence[Clip], probabilities: Floats) -> Figures:
-    """Return the figures that belong to out-of-fold probabilities ``(seeds, clips)``."""
+def ranks(folds: Folds) -> Floats:
+    """Return a probability for every clip, the clamped one where none is judged."""
+    return np.array(
+        [[sigmoid(clip_logit([s.logit for s in clip])) for clip in row] for row in folds]
+    )
+
+
+def judged_logits(folds: Folds) -> list[list[Floats]]:
+    """Return the log-odds of the windows of which something can be said, ``[seed][clip]``."""
+    return [
+        [np.array([score.logit for score in clip if score.judged]) for clip in row] for row in folds
+    ]
+
+
+def _said(folds: Folds) -> Floats:
+    """Return what production says of every clip: its probability, NaN if it is not judged."""
+    return np.array(
+        [
+            [sigmoid(clip_logit(logits.tolist())) if len(logits) else np.nan for logits in row]
+            for row in judged_logits(folds)
+        ]
+    )
+
+
+def figures(clips: Sequence[Clip], folds: Folds) -> Figures:
+    """Return the figures that belong to out-of-fold scores."""
     labels = _labels(clips)
+    probabilities, said = ranks(folds), _said(folds)
     aucs = [_auc(labels, row) for row in probabilities]
     no, yes = probabilities[:, labels == 0], probabilities[:, labels == 1]
     high = float(np.clip(_above(no, FALSE_ALARMS), 0.5, 0.99))
     low = float(np.clip(np.quantile(yes, MISSES, method="lower"), 0.005, high - 0.005))
+    # Comparisons with NaN are false: what is not judged is neither.
+    detected, cleared = said >= high, np.fmax(said, probabilities) < low
+    cleared &= ~np.isnan(said)
     return Figures(
         auc=float(np.mean(aucs)),
         auc_std=float(np.std(aucs)),
@@ -153,16 +205,19 @@ def figures(clips: Sequence[Clip], probabilities: Floats) -> Figures:
         brier=float(((probabilities - labels) ** 2).mean()),
         detected=high,
         not_detected=low,
-        detected_tpr=float((yes >= high).mean()),
-        not_detected_tnr=float((no < low).mean()),
-        undetermined=float(((probabilities >= low) & (probabilities < high)).mean()),
+        detected_tpr=float(detected[:, labels == 1].mean()),
+        not_detected_tnr=float(cleared[:, labels == 0].mean()),
+        undetermined=float((~detected & ~cleared).mean()),
+        not_judged=float(np.isnan(said).mean()),
     )
 
 
-def with_thresholds(model: MotionModel, found: Figures, card: dict[str, str]) -> MotionModel:
+def with_thresholds(
+    model: MotionModel, found: Figures, bars: Sequence[Bar], card: dict[str, str]
+) -> MotionModel:
     """Return the model with the thresholds of its figures and its card, checked again."""
-    data = model.model_dump()
-    data |= {"detected": found.detected, "not_detected": found.not_detected, "card": card}
+    data = model.model_dump() | {"bars": [bar.model_dump() for bar in bars], "card": card}
+    data |= {"detected": found.detected, "not_detected": found.not_detected}
     return MotionModel.model_validate(data)
 
 
@@ -205,7 +260,7 @@ def _linear(clips: Sequence[Clip], penalty: float) -> MotionModel:
         )
     return MotionModel(
         id="mmcrime-motion",
-        version="1",
+        version="2",
         features=list(FEATURES),
         mean=mean.tolist(),
         scale=scale.tolist(),
@@ -214,15 +269,21 @@ def _linear(clips: Sequence[Clip], penalty: float) -> MotionModel:
         slope=1.0,
         offset=0.0,
         familiar=float(np.quantile((deviations**2).mean(axis=1), FAMILIAR)),
+        still=_NEVER,
         detected=0.75,
         not_detected=0.25,
+        bars=[Bar(windows=RUN, logit=math.log(3.0), alarms_per_hour=0.0)],
         card={"state": "provisional"},
     )
 
 
+def _scores(model: MotionModel, clip: Clip) -> tuple[Score, ...]:
+    scores = (model.judge(window) for window in clip.windows)
+    return tuple(score for score in scores if score is not None)
+
+
 def _logit(model: MotionModel, clip: Clip) -> float:
-    judged = [model.logit(window) for window in clip.windows]
-    return clip_logit([z for z in judged if z is not None])
+    return clip_logit([score.logit for score in _scores(model, clip)])
 
 
 def _auc(labels: NDArray[np.int64], scores: Floats) -> float:
