@@ -131,9 +131,10 @@ class MotionAnalyzer(Analyzer):
         bar = self._model.bar(len(scored))
         outcome = self._outcome(logit, bar, found, seen)
         detected = outcome == "detected"
-        # Calibration was measured on clips of a few seconds; over longer videos the highest
-        # score has more chances to be high, and stillness was never calibrated.
-        calibrated = len(scored) <= RUN and all(w.basis == "model" for w in scored)
+        # Calibration was measured on clips of a few seconds that the model could judge; over
+        # longer videos the highest score has more chances to be high.
+        known = all(window.basis == "model" for window in found.windows)
+        calibrated = known and len(found.windows) <= RUN
         return Assessment(
             id=f"motion-{uuid4().hex[:12]}",
             analyzer=self.name,
@@ -160,13 +161,13 @@ class MotionAnalyzer(Analyzer):
     def _outcome(self, logit: float, bar: Bar | None, found: Examined, seen: Coverage) -> Outcome:
         """Decide. "Not detected" is said only of a video that was looked at almost whole.
 
-        And only if it would be said with the strange windows too, at even odds where the
-        model is for a fight: wild motion that nobody can judge must not vanish in a gap.
+        And only if it would be said with the strange windows at even odds too: wild motion
+        that nobody can judge must not vanish in a gap.
         """
         if bar is not None and logit >= bar.logit:
             return "detected"
-        doubt = max(logit, clip_logit([window.logit for window in found.windows]))
-        low = sigmoid(doubt) < self._model.not_detected
+        doubt = clip_logit([0.0 if w.basis == "strange" else w.logit for w in found.windows])
+        low = sigmoid(max(logit, doubt)) < self._model.not_detected
         if low and seen.seconds >= _LEAST_EXAMINED * pictured(seen):
             return "not_detected"
         return "undetermined"

@@ -81,8 +81,7 @@ _FAST = 0.3
 of a fight, and limbs cross their own body in about a second or less."""
 _STILL = 1e-3
 """Widths a second (0.08 pixels) below which motion is sensor noise and has no direction."""
-_COMPRESSION = 10.0
-"""Rates of a tenth (widths a second) and more are compressed by `_log`."""
+_COMPRESSION = 10.0  # rates of a tenth and more are compressed by `_log`
 _FLOOR = 0.02
 """Added before a logarithm, so that a still picture has one."""
 
@@ -224,10 +223,7 @@ def _log(value: float) -> float:
 
 
 def fastest(features: Array) -> float:
-    """Return the highest speed of a window in picture widths a second.
-
-    It is what a hundredth of the picture reached or exceeded in its liveliest pair of frames.
-    """
+    """Return the widths a second that a hundredth of the picture reached at the most."""
     logarithm = min(
         float(features[FEATURES.index("p99.max")]), 100.0
     )  # far beyond any speed, and no overflow

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mmcrime.analyzers.motion_features import Window
-    from mmcrime.training.motion_fit import Clip, Figures
+    from mmcrime.training.motion_figures import Figures
+    from mmcrime.training.motion_fit import Clip
     from mmcrime.training.motion_long import LongVideo
 
     Floats = NDArray[np.float64]
@@ -129,6 +130,7 @@ def _card(
     data: Folder, found: Figures, long: LongVideo, args: argparse.Namespace
 ) -> dict[str, str]:
     """Return the facts about the model that every report shows beside its vote."""
+    from mmcrime.training import motion_figures as measuring
     from mmcrime.training import motion_fit as fitting
 
     fights = sum(clip.fight for clip in data.clips)
@@ -150,8 +152,8 @@ def _card(
         f"{found.auc_95[1]:.3f}); TPR {found.tpr_at_10_fpr:.2f} at 10 % FPR; ECE "
         f"{found.ece:.3f}; Brier {found.brier:.3f}",
         "thresholds": f"detected from {found.detected:.3f} ({found.detected_tpr:.0%} of fights, "
-        f"{fitting.FALSE_ALARMS:.0%} of others); not detected below {found.not_detected:.3f} "
-        f"({found.not_detected_tnr:.0%} of others, {fitting.MISSES:.0%} of fights); "
+        f"{measuring.FALSE_ALARMS:.0%} of others); not detected below {found.not_detected:.3f} "
+        f"({found.not_detected_tnr:.0%} of others, {measuring.MISSES:.0%} of fights); "
         f"{found.undetermined:.0%} of all clips stay undetermined, {found.not_judged:.1%} of them "
         "because they are unlike the training clips",
         "limits": "judges motion like that of physical fights only; calibrated on clips of two "
@@ -206,14 +208,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from mmcrime.training import motion_figures as measuring
     from mmcrime.training import motion_fit as fitting
     from mmcrime.training.motion_long import simulate
 
     data = read_folder(args.folder)
     seeds = fitting.SEEDS if args.seeds is None else args.seeds
     folds = fitting.out_of_fold(data.clips, seeds=seeds)
-    found = fitting.figures(data.clips, folds)
-    long = simulate(data.clips, fitting.judged_logits(folds), detected=found.detected, seed=_SEED)
+    found = measuring.figures(data.clips, folds)
+    long = simulate(data.clips, measuring.judged_logits(folds), detected=found.detected, seed=_SEED)
     if args.out is not None:
         model = fitting.fit(data.clips, seed=_SEED)
         model = fitting.with_thresholds(model, found, long.bars, _card(data, found, long, args))

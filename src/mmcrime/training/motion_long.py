@@ -120,7 +120,7 @@ def simulate(
         _fight_peaks(ordinary, fights, whole=whole, rng=rng) for whole in (False, True)
     )
     rates = [{way: _alarms(rows, bar) for way, (_, rows) in hours.items()} for bar in bars]
-    fixed = {way: _alarms(rows, first) for way, (_, rows) in hours.items()}
+    fixed: dict[str, float] = {way: _alarms(rows, first) for way, (_, rows) in hours.items()}
     lengths = tuple(
         Length(
             seconds=LENGTHS[i],
