@@ -124,6 +124,8 @@ def main() -> None:
     parser.add_argument("shared", nargs="?", type=Path, default=Path(default))
     parser.add_argument("--json", action="store_true", help="print JSON only")
     arguments = parser.parse_args()
+    if not (arguments.shared / "media" / "sounds" / "labels.csv").is_file():
+        parser.error(f"{str(arguments.shared)!r} holds no media/sounds/labels.csv.")
     result = measure(arguments.shared)
     if not arguments.json:
         print("class      files hits alarms  prec. recall groups")

@@ -137,7 +137,9 @@ def test_the_mapping_of_the_caller_is_left_as_it_is() -> None:
         ({"media": {"frame_intervall": 2}}, "unknown key 'media.frame_intervall'. Did you mean"),
         ({"media": {"limits": {"zzz": 2}}}, "unknown key 'media.limits.zzz'. Known keys: allow_pr"),
         ({"media": {"frame_interval": 0}}, "'media.frame_interval': input should be greater"),
-        ({"media": {"frame_interval": "soon"}}, "not 'soon'"),
+        ({"media": {"frame_interval": "soon"}}, "not the text that is there"),
+        ({"min_votes": 0}, "not 0"),
+        ({"providers": {"acme": "k"}}, 'Write "acme": {"api_key": "..."}.'),
         ({"offline": "flase"}, "'offline': input should be a valid boolean"),
         ({"media": []}, "'media': input should be a valid dictionary"),
         ({"mode": "panel", "cache": None}, "Not supported by this release: 'cache', 'mode'."),
@@ -155,12 +157,31 @@ def test_a_wrong_key_or_value_is_named_with_what_to_do(config: Any, said: str) -
     [
         ("MMCRIME_OFLINE", "Did you mean 'MMCRIME_OFFLINE'?"),
         ("MMCRIME_MEDJA__FRAME_INTERVAL", "is no setting of mmcrime"),
-        ("MMCRIME_MEDIA__FRAME_INTERVALL", "unknown key 'media.frame_intervall'"),
+        (
+            "MMCRIME_MEDIA__FRAME_INTERVALL",
+            "'media.frame_intervall' (set by 'MMCRIME_MEDIA__FRAME_INTERVALL'). Did you mean",
+        ),
+        ("MMCRIME_MEDIA", "In the environment: 'media' (set by 'MMCRIME_MEDIA')"),
         ("MMCRIME_BUDGET__USD_PER_RUN", "Not supported by this release: 'budget'"),
     ],
 )
 def test_a_mistyped_variable_is_not_ignored(name: str, said: str) -> None:
     assert said in refused({}, {name: "1"})
+
+
+def test_a_file_is_not_blamed_for_a_variable_nor_a_variable_for_a_file() -> None:
+    path = write({"offline": True})
+    assert "config.json" not in refused(path, {"MMCRIME_MIN_VOTES": "0"})
+    path = write({"min_votes": 0})
+    assert "In 'config.json': 'min_votes':" in refused(path, {"MMCRIME_OFFLINE": "1"})
+
+
+@pytest.mark.parametrize(
+    "config", [{"max_concurrent": True}, {"min_votes": "2"}, {"offline": 1}, {"offline": "true"}]
+)
+def test_a_file_writes_numbers_and_booleans_as_such(config: Any) -> None:
+    assert "should be a valid" in refused(write(config))
+    assert load(write({"media": {"frame_interval": 2}, "plugins": {"allow": ["acme"]}}))
 
 
 def test_variables_that_contradict_each_other_are_refused() -> None:
@@ -264,6 +285,8 @@ def test_a_missing_variable_matters_only_to_a_provider_that_is_used() -> None:
         {"openai": SECRET, "providers": {"openai": {}}},
         {"acme": SECRET},
         {"acme_api_key": SECRET},
+        {"min_votes": SECRET},
+        {"analyzers": {"speech": {"enabled": SECRET}}},
         {"analyzers": {"x": {"enabled": {"api_key": SECRET}}}},
         '{"openai": "' + SECRET + '", }',
         '{"openai": "' + SECRET + '", "a": NaN}',
@@ -292,8 +315,49 @@ def test_what_is_shown_of_the_settings_holds_no_secret() -> None:
     shown = masked(found)
     assert SECRET not in json.dumps(shown)
     assert shown["providers"]["acme"]["api_key"] == "***"
-    assert shown["providers"]["acme"]["base_url"] == "https://***@host/v1"
-    assert shown["notification"]["username"] == "me"
+    assert shown["providers"]["acme"]["base_url"] == "https://***@host/***"
+
+
+def test_what_mmcrime_does_not_know_is_masked_but_for_numbers_and_harmless_keys() -> None:
+    options = {
+        "headers": {"X-Anything": SECRET, "n": 1},
+        "extra": [f"Bearer {SECRET}"],
+        "pat": SECRET,
+        "pin": 1234,
+        "endpoint": f"https://host/{SECRET}",
+        "model": "m-1",
+        "retries": 3,
+        "fast": True,
+    }
+    found = load(
+        {
+            "providers": {
+                "acme": {"base_url": f"https://host:8/v1?sig={SECRET}", **options},
+                "odd": {"base_url": f"https:/user:{SECRET}@host"},
+            },
+            "analyzers": {
+                "mine": options,
+                "motion": options,
+                "speech": {"options": {"model": "folder", "where": SECRET}},
+            },
+            "notification": {"webhook": f"https://h/{SECRET}", "smtp_server": f"u:{SECRET}@h"},
+        }
+    )
+    shown = masked(found)
+    assert SECRET not in json.dumps(shown)
+    assert "1234" not in json.dumps(shown)
+    for section in (shown["providers"]["acme"], shown["analyzers"]["mine"]):
+        assert (section["model"], section["retries"], section["fast"]) == ("m-1", 3, True)
+    assert shown["providers"]["acme"]["base_url"] == "https://host:8/***"
+    assert shown["analyzers"]["motion"]["enabled"] is True
+    assert shown["analyzers"]["speech"]["options"]["model"] == "folder"
+
+
+def test_plain_settings_are_shown_as_they_are() -> None:
+    assert masked(Settings()) == Settings().model_dump(mode="json")
+    plain = load({"context": "deliveries at 6", "providers": {"acme": {"base_url": "http://h:1/"}}})
+    assert masked(plain)["context"] == "deliveries at 6"
+    assert masked(plain)["providers"]["acme"]["base_url"] == "http://h:1/"
 
 
 @settings(deadline=None, max_examples=60)

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS = ("mmcrime.providers", "mmcrime.analyzers", "mmcrime.transcribers")
 MODULES = sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("providers/**/*.py")])
+TESTS = sorted(ROOT.glob("tests/**/*.py"))
 HEAVY = {
     *("numpy", "PIL", "torch", "cv2", "av", "transformers", "scipy", "sklearn", "onnxruntime"),
     *("pocketsphinx", "speech_recognition", "pydub", "faster_whisper", "httpx2", "rich", "typer"),
@@ -56,6 +57,16 @@ def test_every_entry_point_names_a_class_that_can_be_imported_or_says_what_it_ne
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_module_is_longer_than_400_lines(module: Path) -> None:
     assert len(module.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_module_is_longer_than_450_lines(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 450
+
+
+def test_the_command_is_the_module_that_can_be_interrupted_while_it_loads() -> None:
+    """`mmcrime` and ``python -m mmcrime`` are the same program."""
+    assert PROJECT["project"]["scripts"] == {"mmcrime": "mmcrime.__main__:main"}
 
 
 def test_every_public_name_is_listed_once_in_order_and_resolves() -> None:

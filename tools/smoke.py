@@ -59,6 +59,8 @@ def main() -> int:
         check(json.loads(line)["verdict"]["outcome"] == report.verdict.outcome, "one outcome")
         doctor = subprocess.run([program, "doctor"], capture_output=True, text=True, check=False)
         check(doctor.returncode == 0, f"doctor is content:\n{doctor.stdout}{doctor.stderr}")
+        check("\nbroken " not in doctor.stdout, f"nothing is broken:\n{doctor.stdout}")
+        check('pip install "mmcrime[whisper]"' in " ".join(doctor.stdout.split()), "a pip line")
     print(f"smoke: mmcrime {mmcrime.__version__} on Python {sys.version.split()[0]}: ok")
     return 0
 

@@ -6,10 +6,8 @@ import csv
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +150,12 @@ def test_what_cannot_be_meant_is_2_with_nothing_on_stdout(run: Run, arguments: l
     assert err
 
 
+def test_a_wrong_number_is_quoted(run: Run) -> None:
+    code, _, err = run("analyze", "in", "--frame-interval", "abc")
+    assert code == 2
+    assert "'abc' is no number of seconds" in err
+
+
 def test_offline_refuses_a_url_with_2_and_goes_on(run: Run) -> None:
     code, out, _ = run("analyze", "https://x.example/a.png", "in/still.png", "--offline", "--json")
     found = [Report.from_json(line) for line in out.splitlines()]
@@ -189,20 +193,59 @@ def test_a_reader_that_leaves_early_ends_the_run_quietly(footage: Path) -> None:
     assert done.stderr == b""
 
 
-def test_ctrl_c_ends_at_once_with_130_and_leaves_no_file(footage: Path) -> None:
-    write_wave(Path("in/long.wav"), seconds=3600)
-    command = [sys.executable, "-m", "mmcrime", "analyze", "in/long.wav", "-o", "result.txt"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 30
-        while not list(footage.glob(".result.txt.*")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        asked = time.monotonic()
-        _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (130, "")
-    assert time.monotonic() - asked < 5
-    assert sorted(p.name for p in Path().iterdir()) == ["config.json", "in"]
+def test_a_result_file_keeps_its_mode_and_a_link_stays_a_link(run: Run) -> None:
+    Path("real.txt").write_text("old")
+    Path("real.txt").chmod(0o600)
+    Path("link.txt").symlink_to("real.txt")
+    assert run("analyze", "in/still.png", "-o", "link.txt")[0] == 0
+    assert Path("link.txt").is_symlink()
+    assert "UNCONFIRMED" in Path("real.txt").read_text()
+    assert Path("real.txt").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_to_a_source_is_never_written_over(run: Run) -> None:
+    Path("link.txt").symlink_to("in/still.png")
+    before = Path("in/still.png").read_bytes()
+    assert run("analyze", "in/still.png", "-o", "link.txt")[0] == 2
+    assert Path("in/still.png").read_bytes() == before
+
+
+def test_a_path_that_cannot_be_looked_up_gets_a_report_and_3(run: Run) -> None:
+    code, out, err = run("analyze", "a" * 300, "in/still.png", "--json")
+    found = [Report.from_json(line) for line in out.splitlines()]
+    assert (code, err) == (3, "")
+    assert [r.media.kind for r in found] == [None, "image"]
+    assert run("analyze", "in/still.png", "-o", "a" * 300)[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [[""], ["in", ""], ["in", "-o", ""], ["in", "--config", ""]])
+def test_an_empty_argument_is_2(run: Run, arguments: list[str]) -> None:
+    code, out, err = run("analyze", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+
+
+def shell(line: str) -> tuple[int, str]:
+    """Run a line with ``$M`` for the command: (exit code, stderr)."""
+    environment = {**os.environ, "M": f"{sys.executable} -m mmcrime"}
+    done = subprocess.run(line, shell=True, capture_output=True, env=environment, check=False)  # noqa: S602  # redirections are the point
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", ["analyze in/still.png", "config schema", "--version"])
+def test_a_full_disk_is_2_with_one_error(footage: Path, arguments: str) -> None:
+    code, err = shell(f"$M {arguments} > /dev/full")
+    assert code == 2
+    assert err.splitlines()[0].startswith("error: Reading or writing failed: No space left")
+    assert len(err.splitlines()) == 2
+
+
+def test_a_closed_standard_output_is_2_with_one_error(footage: Path) -> None:
+    code, err = shell("$M analyze in/still.png >&-")
+    assert code == 2
+    assert err.startswith("error: Standard output is closed.")
+    assert "Traceback" not in err
 
 
 def test_what_libraries_write_by_themselves_is_dropped_and_our_words_arrive(
@@ -243,3 +286,14 @@ def test_the_demo_hears_its_bang_offline_and_says_that_it_is_made_up(run: Run) -
     first = Path("demo/street.mp4").read_bytes()
     assert write_footage("again.mp4").read_bytes() == first
     assert len(first) < 2_000_000
+    assert run("demo", "-o", "demo")[0] == 0
+    assert [p.name for p in Path("demo").iterdir()] == ["street.mp4"]
+
+
+@pytest.mark.slow
+def test_the_demo_replaces_no_file_that_is_not_its_own(run: Run) -> None:
+    Path("street.mp4").write_bytes(b"mine")
+    code, out, err = run("demo", "-o", ".")
+    assert (code, out) == (2, "")
+    assert "is not the scene" in err
+    assert Path("street.mp4").read_bytes() == b"mine"

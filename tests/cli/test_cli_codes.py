@@ -46,6 +46,14 @@ def test_providers_that_were_asked_and_did_not_answer_are_4_even_beside_embedded
     assert set(codes.causes(report(assessments=(answered(), dead())))) == set()
 
 
+def test_a_service_that_was_skipped_was_not_asked_and_gives_no_code() -> None:
+    """An analyzer of pictures beside a video is skipped; that is no failure of a service."""
+    skipped = dead("eyes", status="skipped", runs="cloud", kind="llm")
+    assert set(codes.causes(report(assessments=(answered(), skipped)))) == set()
+    failed = dead("provider:acme", status="failed", runs="cloud", kind="llm", provider="acme")
+    assert set(codes.causes(report(assessments=(answered(), skipped, failed)))) == {4}
+
+
 def test_a_budget_that_stopped_an_analyzer_is_5() -> None:
     error = ErrorRecord(stage="analyze:x", type="BudgetExceededError", message="m")
     assert 5 in set(codes.causes(report(assessments=(answered(), dead("x", error=error)))))

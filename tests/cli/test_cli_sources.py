@@ -85,6 +85,38 @@ def test_arguments_that_stand_for_nothing_are_named(folder: Path) -> None:
     assert "'*.nothing': the pattern matches no file" in found.empty[1]
 
 
+def test_an_empty_argument_is_not_the_whole_working_folder(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="empty text"):
+        expand(["in", ""])
+
+
+def test_a_path_that_cannot_even_be_looked_up_stays_for_its_report(folder: Path) -> None:
+    long = "a" * 300
+    assert names(long, f"in/{long}") == [long, f"in/{long}"]
+    assert names(f"{long}/*.mp4") == [f"{long}/*.mp4"]
+    assert names("in/\0x") == ["in/\0x"]
+
+
+def test_what_lies_below_a_folder_that_may_not_be_entered_stays_for_its_report(
+    folder: Path,
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "a.wav").touch()
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # nobody; root may enter everything
+    else:
+        closed.chmod(0)
+    try:
+        path = str(closed / "a.wav")
+        assert names(path) == [path]
+        assert names(str(closed / "*.wav")) == [str(closed / "*.wav")]
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o700)
+
+
 def test_standard_input_is_refused_with_a_way_out(folder: Path) -> None:
     with pytest.raises(ConfigError, match="standard input"):
         expand(["-"])

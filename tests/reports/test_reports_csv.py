@@ -25,6 +25,16 @@ def test_no_cell_starts_a_formula_or_breaks_the_row(hostile: str) -> None:
         assert cell.isprintable()
 
 
+def test_a_formula_behind_a_semicolon_is_harmless_where_that_separates_cells() -> None:
+    for name in ("a;=HYPERLINK(1);.wav", "a; =1", "a;+1;-1;@x"):
+        table = csv_table.line(report(source=name).to_dict())
+        assert table.startswith('"')
+        for cell in table.split(";"):
+            assert not cell.strip().lstrip('"').startswith(("=", "+", "-", "@"))
+    plain = csv_table.row(report(source="cam;1.mp4").to_dict())
+    assert plain["source"] == "cam;1.mp4"
+
+
 def test_the_row_holds_the_answer_under_stable_names() -> None:
     assert csv_table.COLUMNS[:9] == (
         "source",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 
-from builders import dead
-from mmcrime.reports import text, words
+from builders import answered, dead
+from mmcrime.reports import csv_table, text, words
+from mmcrime.results import MediaRecord
 from report_samples import HOSTILE, calm, hostile_text, report, undetermined
 
 _SGR = re.compile(r"\x1b\[(0|1|2|31|32|33|1\x1b\[3[123])m")
@@ -113,23 +115,62 @@ def test_times_are_minutes_seconds_and_tenths(seconds: float, said: str) -> None
 def test_the_same_gaps_of_several_observers_are_one_entry() -> None:
     gap = {"start": 1.0, "end": 2.0, "reason": "damaged"}
     next_gap = {"start": 2.0, "end": 3.0, "reason": "damaged"}
-    found = words.unseen(
-        {
-            "video": {"gaps": [gap, next_gap]},
-            "sound": {"gaps": [{"start": 1.0, "end": 3.0, "reason": "damaged"}]},
-            "analyzers": {"motion": {"gaps": [gap]}},
-        }
-    )
+    coverage = {
+        "video": {"gaps": [gap, next_gap]},
+        "sound": {"gaps": [{"start": 1.0, "end": 3.0, "reason": "damaged"}]},
+        "analyzers": {"motion": {"gaps": [gap]}},
+    }
+    found = words.unseen({"coverage": coverage})
     assert [(g.who, g.where()) for g in found] == [
         (("video", "sound"), "0:01.0-0:03.0"),
         (("motion",), "0:01.0-0:02.0"),
     ]
 
 
+def test_an_input_that_could_not_be_read_was_not_looked_at_at_all() -> None:
+    unread = undetermined(media=MediaRecord(kind=None, name="x")).to_dict()
+    assert "the input: all of it (unreadable)" in text.render(unread, colour=False)
+    assert "all of it" in undetermined(media=MediaRecord(kind=None, name="x")).to_markdown()
+    assert csv_table.row(unread)["not_looked_at"] == "the input: all of it (unreadable)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "has_audio", "answers", "missed"),
+    [
+        ("image", None, [], ["pictures"]),
+        ("image", None, ["llm"], []),
+        ("audio", True, [], ["sound"]),
+        ("audio", True, ["sound"], []),
+        ("video", True, [], ["pictures", "sound"]),
+        ("video", True, ["motion"], ["sound"]),
+        ("video", False, ["motion"], []),
+    ],
+)
+def test_a_sense_that_no_analyzer_judged_is_named(
+    kind: Any, has_audio: bool | None, answers: list[Any], missed: list[str]
+) -> None:
+    found = undetermined(
+        media=MediaRecord(kind=kind, name="x", has_audio=has_audio),
+        assessments=(*(answered(k, kind=k) for k in answers), dead("late", kind="sound")),
+    )
+    unjudged = [g for g in words.unseen(found.to_dict()) if g.reason == "no analyzer judged this"]
+    assert [g.who for g in unjudged] == [(sense,) for sense in missed]
+    assert all(g.where() == "all of it" for g in unjudged)
+
+
+def test_the_severity_of_an_undetermined_verdict_is_not_called_none_in_any_form() -> None:
+    found = undetermined()
+    assert "severity" not in text.render(found.to_dict(), colour=False)
+    assert "severity" not in found.to_markdown()
+    assert found.to_csv_row()["severity"] == ""
+    assert report().to_csv_row()["severity"] == "high"
+    assert "severity high" in report().to_markdown()
+
+
 def test_many_gaps_are_counted_and_a_gap_without_time_is_all_of_it() -> None:
     many = [{"start": float(i), "end": i + 0.5, "reason": "damaged"} for i in range(9)]
     still = [{"start": 0.0, "end": 0.0, "reason": "no_stream"}]
-    found = words.unseen({"video": {"gaps": many}, "sound": {"gaps": still}})
+    found = words.unseen({"coverage": {"video": {"gaps": many}, "sound": {"gaps": still}}})
     assert "and 6 more stretches (4.5 s in all)" in found[0].where()
     assert found[1].where() == "all of it"
 

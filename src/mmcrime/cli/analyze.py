@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from mmcrime.results import Report
 
 
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number of seconds.") from None
+
+
 def command(  # noqa: PLR0917  # the command line gives all of them by name
     sources: Annotated[
         list[str],
@@ -28,7 +36,9 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     provider: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Also ask this service; media is sent to it. Repeatable."
+            metavar="NAME",
+            help="Let analyzers ask this service, which media is then sent to. Repeatable. No "
+            "analyzer that comes with mmcrime asks one.",
         ),
     ] = None,
     analyzer: Annotated[
@@ -36,7 +46,8 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
         typer.Option(metavar="NAME", help="Run only this analyzer. Repeatable."),
     ] = None,
     frame_interval: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Seconds between sampled frames.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="Seconds between sampled frames.", parser=_seconds),
     ] = None,
     config: ConfigFile = None,
     form: Annotated[
@@ -134,23 +145,26 @@ def _moment(text: str | None) -> datetime | None:
 
 @contextmanager
 def _pipeline(settings: Settings) -> Iterator[CrimeDetectionPipeline]:
-    """Give a pipeline that is closed at the end, except after Ctrl-C.
+    """Give a pipeline that is closed at the end.
 
-    Closing waits for the threads that decode, which nothing can stop; `main` ends the
-    process instead.
+    Closing waits for the threads that decode, which nothing can stop. After Ctrl-C they get
+    half a second to delete their temporary copies; then `main` ends the process.
     """
     from mmcrime.pipeline import CrimeDetectionPipeline
 
     pipeline = CrimeDetectionPipeline(settings=settings)
-    interrupted = False
     try:
         yield pipeline
     except KeyboardInterrupt:
-        interrupted = True
+        closer = Thread(target=pipeline.close, daemon=True)
+        closer.start()
+        closer.join(timeout=0.5)
         raise
-    finally:
-        if not interrupted:
-            pipeline.close()
+    except BaseException:
+        pipeline.close()
+        raise
+    else:
+        pipeline.close()
 
 
 def _generator(

@@ -13,10 +13,11 @@ import typer
 from mmcrime import __version__
 from mmcrime.cli import analyze, config, demo, doctor, providers
 from mmcrime.cli.choices import HELP
+from mmcrime.cli.interrupt import INTERRUPTED, interruptible, leave
 from mmcrime.cli.terminal import complain
-from mmcrime.errors import MmcrimeError
+from mmcrime.errors import ConfigError, MmcrimeError
 
-_INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT, as shells do
+_CONFIG = 2  # the code of a ConfigError; `codes` is not loaded for --help
 
 app = typer.Typer(
     name="mmcrime",
@@ -62,18 +63,41 @@ def main() -> None:
         # A name that the terminal's encoding lacks must not end a run with a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    with interruptible():
+        try:
+            _run()
+        except KeyboardInterrupt:
+            leave()
+        except SystemExit as stop:
+            if stop.code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
+                leave()
+            raise
+
+
+def _run() -> None:
+    """Run the command line; an error becomes words on stderr and an exit code."""
     try:
+        if sys.stdout is None:
+            raise ConfigError(
+                "Standard output is closed.", next_step="Send it to /dev/null, or to a file."
+            )
         app(prog_name="mmcrime")
-    except SystemExit as stop:
-        if stop.code == _INTERRUPTED:
-            # At a normal exit Python waits for threads that decode, maybe for minutes.
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError):
-                    stream.flush()
-            os._exit(_INTERRUPTED)
-        raise
     except MmcrimeError as error:
         from mmcrime.cli.codes import code_of
 
         complain(error)
         sys.exit(code_of(type(error).__name__) or 1)
+    except OSError as error:
+        # Output that cannot be written, such as on a full disk. What is still buffered goes
+        # nowhere, or Python would try and complain once more at its end.
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+        complain(
+            ConfigError(
+                f"Reading or writing failed: {error.strerror or error}.",
+                next_step="See whether the disk is full and the output can be written.",
+            )
+        )
+        sys.exit(_CONFIG)

@@ -3,7 +3,8 @@
 | code | meaning |
 |---|---|
 | 0 | done |
-| 2 | configuration, arguments, or ``offline`` in the way |
+| 1 | ``doctor``: a part that comes with every installation is broken |
+| 2 | configuration, arguments, output that cannot be written, or ``offline`` in the way |
 | 5 | a budget was used up |
 | 4 | providers were asked and none answered (the report is still printed) |
 | 3 | a source could not be read |
@@ -61,7 +62,11 @@ def causes(report: Report, *, fail_on: Severity | None = None) -> Iterator[int]:
         if record.stage == "prepare":
             # Whatever the reason is called, nothing of the source was read.
             yield code_of(record.type) or MEDIA
-    asked = [a for a in report.assessments if a.runs == "cloud" or a.provider not in _NO_SERVICE]
+    asked = [
+        a
+        for a in report.assessments
+        if a.status != "skipped" and (a.runs == "cloud" or a.provider not in _NO_SERVICE)
+    ]
     if asked and not any(a.status == "answered" for a in asked):
         yield PROVIDERS
     if any(a.error and code_of(a.error.type) == BUDGET for a in report.assessments):

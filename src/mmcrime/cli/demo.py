@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +25,7 @@ def command(
     Example: `mmcrime demo -o /tmp/demo`
     """
     from mmcrime.cli import terminal
-    from mmcrime.cli.output import Writer
+    from mmcrime.cli.output import Writer, unfinished
     from mmcrime.config import Settings
     from mmcrime.errors import ConfigError
     from mmcrime.pipeline import CrimeDetectionPipeline
@@ -32,7 +33,15 @@ def command(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        clip = write_footage(folder / "street.mp4")
+        clip = folder / "street.mp4"
+        with unfinished(clip) as scene:
+            write_footage(scene)
+            if os.path.lexists(clip) and not _same(scene, clip):
+                raise ConfigError(
+                    f"{str(clip)!r} is there already and is not the scene.",
+                    next_step="Name another folder with -o.",
+                )
+            scene.replace(clip)
     except OSError as error:
         raise ConfigError(
             f"{str(folder)!r} cannot be written: {error.strerror or error}.",
@@ -50,3 +59,10 @@ def command(
     Writer(sys.stdout, Format.text).write(report)
     typer.echo("\nSYNTHETIC SCENE: nobody was in it. Try it on your own footage:")
     typer.echo("  mmcrime analyze YOUR_FILE")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Tell whether two files hold the same bytes; nothing but a regular file does."""
+    if other.is_symlink() or not other.is_file() or other.stat().st_size != one.stat().st_size:
+        return False
+    return one.read_bytes() == other.read_bytes()

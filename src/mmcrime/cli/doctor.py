@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 import typer
@@ -42,7 +43,8 @@ _BASE = (
 def command(config: ConfigFile = None) -> None:
     """Say in one line per part what works, what is missing and what brings it.
 
-    Exits with 2 when the configuration is broken, else with 0.
+    Exits with 2 when the configuration is broken, with 1 when a part that comes with every
+    installation is, else with 0.
 
     Example: `mmcrime doctor`
     """
@@ -51,21 +53,39 @@ def command(config: ConfigFile = None) -> None:
     from mmcrime.config import Settings, find_config, load_settings
     from mmcrime.errors import ConfigError
 
+    system = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
+    base = list(_base())
+    whole = all(line.mark == "ok" for line in base)
     broken: ConfigError | None = None
     settings = Settings()
     try:
         settings = load_settings(config)
+        if whole:  # else this would only say once more what is broken
+            _build(settings)
     except ConfigError as error:
         broken = error
-    system = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
     for line in (
         Line("ok", f"mmcrime {__version__}", system),
-        *_base(),
+        *base,
         *_plugins(settings),
+        _train(),
         *_configuration(settings, broken, find_config(config)),
     ):
         table_line(*line)
-    raise typer.Exit(2 if broken else 0)
+    if broken:
+        raise typer.Exit(2)
+    raise typer.Exit(0 if whole else 1)
+
+
+def _build(settings: Settings) -> None:
+    """Build everything that the settings name, as the start of every analysis does.
+
+    Raises:
+        ConfigError: If that is not possible.
+    """
+    from mmcrime.pipeline.team import Team
+
+    Team(settings)
 
 
 def _base() -> Iterator[Line]:
@@ -88,15 +108,38 @@ def _plugins(settings: Settings) -> Iterator[Line]:
         found = statuses(group, settings)
         for status in found:
             label = f"{group[:-1]} {status.name}"
-            if not status.problem:
+            needed = [] if status.problem else _needed(group, status.name, settings)
+            if needed:
+                yield Line("unset", label, f"works once {' and '.join(needed)} is set")
+            elif not status.problem:
                 origin = "" if status.distribution == "mmcrime" else f"from {status.distribution}"
                 yield Line("ok", label, origin)
-                continue
-            # A package that is not installed is a choice; all else is a defect.
-            mark = "missing" if status.next_step.startswith("Run: pip") else "broken"
-            yield Line(mark, label, f"{status.problem} {status.next_step}")
+            else:
+                # A package that is not installed is a choice; all else is a defect.
+                mark = "missing" if status.next_step.startswith("Run: pip") else "broken"
+                yield Line(mark, label, f"{status.problem} {status.next_step}")
         if not found:
             yield Line("none", group, "no plug-in is installed; nothing is sent to any service")
+
+
+def _needed(group: Group, name: str, settings: Settings) -> list[str]:
+    """Return the settings that a transcriber cannot do without and that are not there."""
+    if group != "transcribers":
+        return []
+    from mmcrime import registry
+
+    speech = settings.analyzers.speech
+    given = speech.options if speech.engine == name else {}
+    options = registry.load_transcriber(name, allow=None).Options.model_fields
+    required = [key for key, field in options.items() if field.is_required()]
+    return [f"'analyzers.speech.options.{key}'" for key in required if key not in given]
+
+
+def _train() -> Line:
+    use = "fits and measures the coefficients of motion"
+    if find_spec("sklearn") is None:
+        return Line("missing", "extra train", f"{use}. Run: pip install 'mmcrime[train]'")
+    return Line("ok", "extra train", use)
 
 
 def _configuration(

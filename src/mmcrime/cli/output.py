@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mmcrime.cli import terminal
+from mmcrime.cli import interrupt, terminal
 from mmcrime.cli.choices import Format
 from mmcrime.errors import ConfigError
 from mmcrime.reports import csv_table, markdown, text
@@ -66,7 +66,7 @@ def opened(path: Path | None, *, sources: Sequence[Path | str] = ()) -> Iterator
         yield sys.stdout
         return
     for source in sources:
-        if isinstance(source, Path) and source.exists() and path.exists() and source.samefile(path):
+        if isinstance(source, Path) and _same(source, path):
             raise ConfigError(
                 f"-o {str(path)!r} is one of the sources.", next_step="Name another file."
             )
@@ -74,40 +74,63 @@ def opened(path: Path | None, *, sources: Sequence[Path | str] = ()) -> Iterator
         yield out
 
 
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there, or may not be looked at
+        return False
+
+
 @contextmanager
 def written(path: Path, *, mode: int | None = None) -> Iterator[TextIO]:
     """Give a file that replaces ``path`` when it is complete; an error leaves ``path`` alone.
 
+    A symbolic link stays one; the file it leads to is replaced.
+
     Args:
         path: The file. A device such as ``/dev/null`` is written to directly.
-        mode: Permissions; None for the usual ones of a new file.
+        mode: Permissions; None for those of the file that is there, else the usual ones.
 
     Raises:
         ConfigError: If it cannot be written.
     """
-    if path.is_dir():
-        raise ConfigError(f"{str(path)!r} is a folder.", next_step="Name a file.")
     try:
+        if path.is_dir():
+            raise ConfigError(f"{str(path)!r} is a folder.", next_step="Name a file.")
         if path.exists() and not path.is_file():
             with path.open("w", encoding="utf-8", errors="backslashreplace") as out:
                 yield out
             return
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
-        temporary = Path(name)
-        try:
+        # A link stays a link: what it leads to is replaced.
+        path = path.resolve()
+        if mode is None:
+            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        with unfinished(path) as temporary:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(
                 handle, "w", encoding="utf-8", errors="backslashreplace", newline=""
             ) as out:
                 yield out
-            temporary.chmod(0o666 & ~_umask() if mode is None else mode)
+            temporary.chmod(mode)
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {error.strerror or error}.",
             next_step="Name a file in a folder that exists and that you may write to.",
         ) from error
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Give a name beside ``path`` for a file that is gone afterwards, whatever happens."""
+    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(8)}")
+    # Known before it is there: an interrupt may come at any moment.
+    interrupt.unfinished.add(temporary)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        interrupt.unfinished.discard(temporary)
 
 
 def _umask() -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmcrime.errors import ConfigError
+from mmcrime.media.walk import files_below
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SHOWN = 5  # remarks about one folder that are spelt out
@@ -38,12 +39,17 @@ def expand(arguments: Sequence[str]) -> Sources:
     hidden entries, symbolic links and special files in them are left out.
 
     Raises:
-        ConfigError: If an argument is ``-`` or a glob that cannot be read.
+        ConfigError: If an argument is empty, ``-`` or a glob that cannot be read.
     """
     items: dict[Path | str, None] = {}
     skipped: list[str] = []
     empty: list[str] = []
     for argument in dict.fromkeys(arguments):
+        if not argument:
+            raise ConfigError(
+                "A source is the empty text ''.",
+                next_step="Name a source; '.' is this folder. Is a variable of a script unset?",
+            )
         if argument == "-":
             raise ConfigError(
                 "Reading from standard input ('-') is not supported.",
@@ -51,7 +57,7 @@ def expand(arguments: Sequence[str]) -> Sources:
             )
         found = list(_expand_one(argument, skipped))
         if not found:
-            kind = "folder holds no file" if Path(argument).is_dir() else "pattern matches no file"
+            kind = "folder holds no file" if _is_folder(argument) else "pattern matches no file"
             empty.append(f"{argument!r}: the {kind} to analyze.")
         items.update(dict.fromkeys(found))
     return Sources(items=tuple(items), skipped=tuple(dict.fromkeys(skipped)), empty=tuple(empty))
@@ -61,16 +67,22 @@ def _expand_one(argument: str, skipped: list[str]) -> Iterator[Path | str]:
     path = Path(argument)
     if _URL.match(argument):
         yield argument
-    elif path.is_dir():
+    elif _is_folder(path):
         yield from _below(path, skipped)
     elif os.path.lexists(path) or not glob.has_magic(argument):
         yield path
     else:
         for match in _matches(path):
-            if match.is_dir():
+            if _is_folder(match):
                 yield from _below(match, skipped)
             else:
                 yield match
+
+
+def _is_folder(path: Path | str) -> bool:
+    # Path.is_dir raises for a name that is too long and below a folder that may not be
+    # entered. Such a path is kept, and its report says why.
+    return os.path.isdir(path)  # noqa: PTH112  # see above
 
 
 def _matches(pattern: Path) -> list[Path]:
@@ -83,6 +95,8 @@ def _matches(pattern: Path) -> list[Path]:
     base, rest = Path(*parts[:first]), parts[first:]
     try:
         found = sorted(base.glob("/".join(rest)))
+    except OSError:
+        return [pattern]  # it cannot be worked out; like any path, its report says why
     except ValueError as error:
         raise ConfigError(
             f"The pattern {str(pattern)!r} is wrong: {error}.",
@@ -95,38 +109,9 @@ def _matches(pattern: Path) -> list[Path]:
 
 def _below(folder: Path, skipped: list[str]) -> Iterator[Path]:
     left_out: list[str] = []
-
-    def closed(error: OSError) -> None:
-        left_out.append(f"{str(error.filename)!r} (cannot be read: {error.strerror})")
-
-    for where, folders, names in os.walk(folder, onerror=closed, followlinks=False):
-        for name in sorted(folders):
-            reason = _folder_reason(Path(where, name))
-            if reason:
-                folders.remove(name)
-                left_out.append(f"{str(Path(where, name))!r} ({reason})")
-        folders.sort()
-        for name in sorted(names):
-            reason = _reason(Path(where, name))
-            if reason:
-                left_out.append(f"{str(Path(where, name))!r} ({reason})")
-            else:
-                yield Path(where, name)
+    yield from files_below(
+        folder, left_out=lambda path, why, _failed: left_out.append(f"{str(path)!r} ({why})")
+    )
     skipped += [f"left out: {text}" for text in left_out[:_SHOWN]]
     if len(left_out) > _SHOWN:
         skipped.append(f"left out: {len(left_out) - _SHOWN} more below {str(folder)!r}")
-
-
-def _folder_reason(path: Path) -> str:
-    """Return why a folder inside a folder is left out; empty when it is not."""
-    if path.name.startswith("."):
-        return "hidden"
-    return "symbolic link" if path.is_symlink() else ""
-
-
-def _reason(path: Path) -> str:
-    """Return why a file inside a folder is left out; empty when it is not."""
-    common = _folder_reason(path)
-    if common:
-        return common
-    return "" if path.is_file() else "no regular file"

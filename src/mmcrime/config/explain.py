@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +13,6 @@ from mmcrime.config.show import is_secret_key
 from mmcrime.errors import ConfigError
 
 _SHOWN = 3  # problems named in one message
-_SECRET_SECTIONS = frozenset({"providers", "notification"})
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -22,47 +21,60 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]!r}?" if close else ""
 
 
-def explain(error: ValidationError, name: str) -> ConfigError:
+def explain(
+    error: ValidationError, name: str, variables: Mapping[tuple[str, ...], str]
+) -> ConfigError:
     """Return the error to raise for settings that pydantic refused.
 
     Args:
         error: What pydantic says.
         name: The configuration, as it is quoted in a message.
+        variables: The environment variables that set something, by the key they set.
     """
     found = error.errors(include_url=False, include_context=False)
-    texts, steps = [], []
+    texts, steps, blamed = [], [], []
     for problem in found[:_SHOWN]:
         location = problem["loc"]
         path = ".".join(str(part) for part in location) or "the whole"
+        variable = _variable(location, variables)
+        blamed.append(variable)
+        origin = f" (set by {variable!r})" if variable else ""
         if problem["type"] == "extra_forbidden":
             known = _known_keys(location[:-1])
-            texts.append(f"unknown key {path!r}")
+            texts.append(f"unknown key {path!r}{origin}")
             steps.append(
                 nearest(str(location[-1]), known) or f"Known keys: {', '.join(sorted(known))}."
             )
         else:
             message = problem["msg"][:1].lower() + problem["msg"][1:]
-            texts.append(f"{path!r}: {message}, not {_quoted(location, problem['input'])}")
+            texts.append(f"{path!r}{origin}: {message}, not {_quoted(location, problem['input'])}")
+            if location[:1] == ("providers",) and len(location) == 2:
+                steps.append(f'Write "{location[1]}": {{"api_key": "..."}}.')
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ConfigError(
-        f"In {name}: {'; '.join(texts)}{more}.",
+        f"In {'the environment' if all(blamed) else name}: {'; '.join(texts)}{more}.",
         next_step=steps[0] if steps else "Correct the value.",
     )
 
 
+def _variable(
+    location: tuple[int | str, ...], variables: Mapping[tuple[str, ...], str]
+) -> str | None:
+    """Return the environment variable that set this key, or a section around it."""
+    parts = tuple(str(part) for part in location)
+    lengths = range(len(parts), 0, -1)
+    return next((variables[parts[:n]] for n in lengths if parts[:n] in variables), None)
+
+
 def _quoted(location: tuple[int | str, ...], value: Any) -> str:
-    parts = [str(part) for part in location]
-    if any(is_secret_key(part) for part in parts):
-        return "what is there"
-    if parts[:1] and parts[0] in _SECRET_SECTIONS and not isinstance(value, (int, float)):
-        # A key may stand in the wrong place of these, so no text of theirs is quoted.
+    if any(is_secret_key(str(part)) for part in location):
         return "what is there"
     if isinstance(value, (dict, list, tuple)):
         return "a section" if isinstance(value, dict) else "a list"
-    if value is None or isinstance(value, (str, int, float, bool)):
-        text = repr(value)
-        return text if len(text) <= 60 else f"{text[:60]}…"
-    return f"a {type(value).__name__}"
+    if value is None or isinstance(value, (int, float)):
+        return repr(value)
+    # A key may stand in any wrong place, so no text is quoted.
+    return "the text that is there" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

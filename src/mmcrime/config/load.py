@@ -10,6 +10,7 @@ Nothing is ignored silently: an unknown key or ``MMCRIME_…`` variable is an er
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ def load_settings(
             this release. The message names the key and never holds a secret.
     """
     if isinstance(config, Settings):
-        return _validated(merged(config.model_dump(), overrides), "the given settings")
+        return _validated(merged(config.model_dump(), overrides), "the given settings", {})
     variables = {**read_dotenv(dotenv), **(os.environ if environ is None else environ)}
     if isinstance(config, Mapping):
         data, name = expand_short_form(dict(config)), "the given configuration"
@@ -65,9 +66,13 @@ def load_settings(
         path = find_config(config, environ=variables, dotenv=None)
         data = {} if path is None else expand_short_form(read_file(path))
         name = "the environment" if path is None else repr(str(path))
-    data = merged(merged(data, _from_environment(variables)), overrides)
+        _refuse_later_keys(data)
+        # JSON has numbers and booleans; only variables have to write them as text.
+        _validated_strictly(data, name)
+    given, names = _from_environment(variables)
+    data = merged(merged(data, given), overrides)
     _refuse_later_keys(data)
-    settings = _validated(_with_keys(data, variables), name)
+    settings = _validated(_with_keys(data, variables), name, names)
     for provider, section in settings.providers.items():
         if section.enabled or provider == settings.default_provider:
             section.require_key(provider)
@@ -94,8 +99,12 @@ def find_config(
     return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
 
 
-def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
+def _from_environment(
+    variables: Mapping[str, str],
+) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
+    """Return what the variables set, and which variable set what."""
     data: dict[str, Any] = {}
+    names: dict[tuple[str, ...], str] = {}
     for name in sorted(variables):
         if not name.startswith(_PREFIX) or name in _NOT_SETTINGS or variables[name] == "":
             continue
@@ -119,7 +128,8 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         value = parse_value(key, variables[name])
         held = branch.get(key)
         branch[key] = merged(value, held) if isinstance(held, dict) else value
-    return data
+        names[*sections, key] = name
+    return data, names
 
 
 def _refuse_later_keys(data: Mapping[str, Any]) -> None:
@@ -154,11 +164,24 @@ def _with_keys(data: dict[str, Any], variables: Mapping[str, str]) -> dict[str, 
     return {**data, "providers": resolved}
 
 
-def _validated(data: Mapping[str, Any], name: str) -> Settings:
+def _validated(
+    data: Mapping[str, Any], name: str, variables: Mapping[tuple[str, ...], str]
+) -> Settings:
     problem: ConfigError
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        problem = explain(error, name)
+        problem = explain(error, name, variables)
     # Raised outside of the handler: pydantic's error quotes the input, secrets included.
     raise problem
+
+
+def _validated_strictly(data: Mapping[str, Any], name: str) -> None:
+    problem: ConfigError
+    try:
+        Settings.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        problem = explain(error, name, {})
+    else:
+        return
+    raise problem  # outside of the handler, as in `_validated`

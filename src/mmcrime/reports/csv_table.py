@@ -1,17 +1,19 @@
 """Reports as a table: one row a report, the columns never change their order.
 
 A spreadsheet that opens the table computes nothing from it: a cell that would start a
-formula gets a leading apostrophe, and no cell holds a line break.
+formula gets a leading apostrophe, also where a program splits at ``;`` instead of ``,``,
+every cell is quoted, and no cell holds a line break.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmcrime.reports.words import clean, heard, unseen
+from mmcrime.reports.words import clean, heard, judged, unseen
 
 COLUMNS: tuple[str, ...] = (
     "source",
@@ -53,7 +55,9 @@ COLUMNS: tuple[str, ...] = (
 ``reasons`` are codes, separated by ``; ``. ``egress`` counts what left this machine.
 """
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001  # the wide forms too: some spreadsheets read them as the plain ones
+_FORMULA = re.compile(
+    r"(^|;)(?=\s*[=+\-@＝＋－＠])"  # noqa: RUF001  # the wide forms too: some spreadsheets read them as the plain ones
+)
 _MAX_CELL = 2000
 
 
@@ -68,6 +72,7 @@ def row(report: Mapping[str, Any]) -> dict[str, str]:
         "note": "automated result, unconfirmed",
         **{key: media.get(key) for key in ("kind", "duration", "source_id", "recorded_at")},
         **{key: verdict.get(key) for key in _OF_VERDICT},
+        "severity": verdict["severity"] if judged(verdict) else None,
         "content_id": media.get("content_id"),
         "reasons": _joined(reason["code"] for reason in verdict.get("reasons") or ()),
         "incidents": len(incidents),
@@ -81,8 +86,7 @@ def row(report: Mapping[str, Any]) -> dict[str, str]:
             f"[{words}]" if kind == "sound" else words for _, _, kind, words in heard(report)
         ),
         "not_looked_at": _joined(
-            f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})"
-            for gap in unseen(report.get("coverage") or {})
+            f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})" for gap in unseen(report)
         ),
         "egress": len(report.get("egress") or ()),
         "cost_usd": cost.get("usd"),
@@ -100,7 +104,6 @@ _OF_VERDICT = (
     "probability",
     "probability_source",
     "confidence",
-    "severity",
     "votes_asked",
     "votes_answered",
 )
@@ -123,7 +126,7 @@ def render(reports: Iterable[Mapping[str, Any]]) -> str:
 
 def _line(values: Iterable[str]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(values)
+    csv.writer(buffer, quoting=csv.QUOTE_ALL).writerow(values)
     return buffer.getvalue()
 
 
@@ -136,5 +139,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = clean(value, limit=_MAX_CELL)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", clean(value, limit=_MAX_CELL))

@@ -18,6 +18,7 @@ from mmcrime.reports.words import (
     crime_name,
     facts,
     heard,
+    judged,
     money,
     span,
     unseen,
@@ -67,7 +68,7 @@ def render(report: Mapping[str, Any]) -> str:
     )
     lines += _list(
         "Not looked at",
-        [f"{', '.join(g.who)}: {g.where()} ({g.reason})" for g in unseen(report["coverage"])],
+        [f"{', '.join(g.who)}: {g.where()} ({g.reason})" for g in unseen(report)],
         empty="No gaps.",
     )
     lines += _list("Heard (data from the media, not instructions)", _heard(report))
@@ -78,7 +79,7 @@ def render(report: Mapping[str, Any]) -> str:
     )
     lines += _list(
         "Errors",
-        [f"{e['stage']}: {e['type']}: {e['message']} {e['next_step']}" for e in report["errors"]],
+        [f"{e['stage']}: {e['type']}: {_with_step(e)}" for e in report["errors"]],
     )
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -87,7 +88,7 @@ def _verdict(verdict: Mapping[str, Any]) -> list[str]:
     said = chance(verdict.get("probability"), verdict.get("probability_source"))
     items = [
         f"{said}; confidence {verdict['confidence']}",
-        f"severity {verdict['severity']}",
+        *([f"severity {verdict['severity']}"] if judged(verdict) else []),
         *(f"severity: {reason}" for reason in verdict.get("severity_reasons") or ()),
         f"{verdict['votes_answered']} of {verdict['votes_asked']} votes answered",
         *(
@@ -104,6 +105,11 @@ def _verdict(verdict: Mapping[str, Any]) -> list[str]:
         *_list("Could also be", verdict.get("alternative_interpretations") or ()),
         *_list("What to do", verdict.get("recommendations") or ()),
     ]
+
+
+def _with_step(error: Mapping[str, Any]) -> str:
+    step = error.get("next_step")
+    return f"{error['message']} Next: {step}" if step else str(error["message"])
 
 
 def _incident(incident: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from mmcrime.reports.words import (
     crime_name,
     facts,
     heard,
+    judged,
     money,
     span,
     unseen,
@@ -44,7 +45,7 @@ def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
     _verdict(page, report["verdict"], description=_own_words(report))
     _incidents(page, report.get("incidents") or ())
     _assessments(page, report)
-    _unseen(page, report.get("coverage") or {})
+    _unseen(page, report)
     _heard(page, report)
     _egress(page, report.get("egress") or ())
     _errors(page, report)
@@ -99,7 +100,7 @@ def _verdict(page: _Page, verdict: Mapping[str, Any], *, description: str) -> No
     if verdict.get("probability") is not None:
         said = chance(verdict["probability"], verdict.get("probability_source"))
         page.line(f"{said}; confidence {clean(verdict['confidence'])}")
-    if verdict["outcome"] != "undetermined" or verdict["severity"] != "none":
+    if judged(verdict):
         page.line(f"severity {clean(verdict['severity'])}")
         for reason in verdict.get("severity_reasons") or ():
             page.item(clean(reason))
@@ -170,9 +171,9 @@ def _assessment(assessment: Mapping[str, Any]) -> str:
     return f"{who}: {said}; {likely}{cached}; {money(assessment.get('cost') or {})}"
 
 
-def _unseen(page: _Page, coverage: Mapping[str, Any]) -> None:
+def _unseen(page: _Page, report: Mapping[str, Any]) -> None:
     page.heading("Not looked at")
-    gaps = unseen(coverage)
+    gaps = unseen(report)
     for gap in gaps:
         page.item(f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})")
     if not gaps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,12 @@ _GAP_REASONS = {
     "padding": "filling that the codec adds",
     "deadline": "no time left",
 }
+_JUDGES = {
+    "pictures": frozenset({"llm", "video", "motion", "objects"}),
+    "sound": frozenset({"llm", "sound", "speech"}),
+}
+"""Kinds of analyzers by what they judge; a language model may be given both."""
+
 _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 _MAX_TEXT = 600  # characters; a description of that length still fits a screen
 
@@ -107,6 +113,12 @@ def chance(probability: float | None, source: str | None) -> str:
     return f"probability {probability:.2f}, {clean(source)}"
 
 
+def judged(verdict: Mapping[str, Any]) -> bool:
+    """Tell whether the severity was judged: "none" of an undetermined verdict is no answer."""
+    undetermined: bool = verdict["outcome"] == "undetermined"
+    return not undetermined or verdict["severity"] != "none"
+
+
 def facts(media: Mapping[str, Any]) -> str:
     """Return the facts about the input in one line, without its name."""
     parts = [clean(media.get("kind") or "unreadable"), clean(media.get("format"))]
@@ -149,8 +161,15 @@ class Unseen:
         return f"{shown} and {len(self.stretches) - 3} more stretches ({total:.1f} s in all)"
 
 
-def unseen(coverage: Mapping[str, Any]) -> list[Unseen]:
-    """Put the gaps of a report's coverage together: one entry a reason and set of stretches."""
+def unseen(report: Mapping[str, Any]) -> list[Unseen]:
+    """Say what nobody looked at: first whole senses, then the gaps, put together.
+
+    There is one entry a reason and set of stretches.
+    """
+    media = report.get("media") or {}
+    if media.get("kind", "") is None:
+        return [Unseen(who=("the input",), reason="unreadable", stretches=())]
+    coverage = report.get("coverage") or {}
     holes: dict[tuple[str, str], list[Interval]] = {}
     observers: list[tuple[str, Mapping[str, Any]]] = [
         (name, coverage.get(name) or {}) for name in ("video", "sound", "speech")
@@ -164,9 +183,25 @@ def unseen(coverage: Mapping[str, Any]) -> list[Unseen]:
     for (who, reason), stretches in holes.items():
         together.setdefault((reason, merge_intervals(stretches, join=0.05)), []).append(who)
     return [
-        Unseen(who=tuple(dict.fromkeys(who)), reason=reason, stretches=stretches)
-        for (reason, stretches), who in together.items()
+        *_unjudged(media, report.get("assessments") or ()),
+        *(
+            Unseen(who=tuple(dict.fromkeys(who)), reason=reason, stretches=stretches)
+            for (reason, stretches), who in together.items()
+        ),
     ]
+
+
+def _unjudged(
+    media: Mapping[str, Any], assessments: Iterable[Mapping[str, Any]]
+) -> Iterator[Unseen]:
+    """Yield the senses for which no analyzer answered."""
+    kind = media.get("kind")
+    there = {"pictures": kind in ("image", "video"), "sound": kind == "audio"}
+    there["sound"] |= kind == "video" and bool(media.get("has_audio"))
+    answered = {a["kind"] for a in assessments if a["status"] == "answered"}
+    for sense, judges in _JUDGES.items():
+        if there[sense] and answered.isdisjoint(judges):
+            yield Unseen(who=(sense,), reason="no analyzer judged this", stretches=())
 
 
 def _gap_reason(reason: str) -> str:
