@@ -53,6 +53,8 @@ CUT_OFF = "damaged: the header states"
 """How the reason of a gap begins where a file ends before its headers say so."""
 NO_STREAM, SILENT = "no_stream", "silent"
 """Reasons of gaps in which there is nothing to examine: no such stream, or digital silence."""
+CUT_OFF = "damaged: the header states"
+"""How the reason of a gap begins that stands for a lost end of the file; the length follows."""
 Interval = tuple[float, float]
 """Half-open ``[start, end)`` in media seconds."""
 
@@ -98,7 +100,7 @@ class Media:
         width: Upright pixels, rotation and EXIF orientation applied.
         height: Upright pixels.
         fps: Average frames a second that the container states.
-        has_audio: Whether there is an audio stream that can be opened.
+        has_audio: Whether there is an audio stream, be it one that cannot be decoded.
         source_id: Camera or collection, if the caller named one.
         recorded_at: Wall-clock time of media time 0, with time zone.
         metadata: What the caller gave; recorded, never interpreted.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mmcrime.errors import CorruptMediaError
+from mmcrime.errors import CorruptMediaError, MediaError
 from mmcrime.evidence import AudioWindow, Evidence, Frame, Media
 
 Scene = Callable[[float], NDArray[np.uint8]]
@@ -57,6 +57,27 @@ def brawl(t: float) -> NDArray[np.uint8]:
     return picture
 
 
+def wild(t: float) -> NDArray[np.uint8]:
+    """Another picture every time, unlike any video of a camera."""
+    x, y = np.random.default_rng(round(1000 * t)).integers(0, 300, 2).tolist()
+    return TEXTURE[y : y + 120, x : x + 160].copy()
+
+
+def noisy(scene: Scene, level: float) -> Scene:
+    """A scene with sensor noise of a standard deviation in grey levels."""
+
+    def draw(t: float) -> NDArray[np.uint8]:
+        noise = np.random.default_rng(round(1000 * t)).normal(0, level, (120, 160))
+        return np.clip(scene(t) + noise, 0, 255).astype(np.uint8)
+
+    return draw
+
+
+def flat(level: int) -> Scene:
+    """A camera that shows one grey level: covered, dark (0) or overexposed (255)."""
+    return lambda _: np.full((120, 160), level, np.uint8)
+
+
 @dataclass(kw_only=True)
 class DrawnReader:
     """A `MediaReader` whose frames are drawn: real pictures, no file.
@@ -66,6 +87,7 @@ class DrawnReader:
         times: Presentation times of the frames that exist.
         duration: What the Media says its length is.
         breaks_at: Media time at which decoding fails for good.
+        breaks_with: How it fails then.
         delay: Seconds that each frame takes.
         given: Frames handed out so far.
     """
@@ -74,6 +96,7 @@ class DrawnReader:
     times: Sequence[float] = ()
     duration: float | None = None
     breaks_at: float | None = None
+    breaks_with: type[MediaError] = CorruptMediaError
     delay: float = 0.0
     kind: str = "video"
     given: int = field(default=0, init=False)
@@ -105,7 +128,7 @@ class DrawnReader:
         cell = -1
         for t in self.times:
             if self.breaks_at is not None and t >= self.breaks_at:
-                raise CorruptMediaError("it breaks off.", source="drawn")
+                raise self.breaks_with("it breaks off.", source="drawn")
             here = cell + 1 if fps is None else int((t - start) * fps + 1e-6)
             if start <= t < end and here > cell:
                 cell = here

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from motion_scenes import DrawnReader, brawl, drawn, still, walker
+from motion_scenes import DrawnReader, brawl, drawn, pan, still
 
 from mmcrime.analyzers.motion import MotionAnalyzer
+from mmcrime.analyzers.motion_coverage import coverage
 from mmcrime.analyzers.motion_features import FEATURES
-from mmcrime.analyzers.motion_model import RUN, clip_logit, load_model, sigmoid
-from mmcrime.analyzers.motion_pass import coverage, examine
+from mmcrime.analyzers.motion_model import RUN, STILL, Score, clip_logit, load_model, sigmoid
+from mmcrime.analyzers.motion_pass import examine
 from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, CorruptMediaError, ModelNotFoundError
 from mmcrime.evidence import Coverage, Evidence, Gap
@@ -72,8 +73,8 @@ def test_an_empty_place_is_said_to_hold_no_violent_motion() -> None:
     assert said.crime_type is None
 
 
-def test_a_brawl_scores_far_above_a_walker() -> None:
-    rough, calm = run(drawn(brawl, 3.0)), run(drawn(walker, 3.0))
+def test_a_brawl_scores_far_above_a_camera_that_pans() -> None:
+    rough, calm = run(drawn(brawl, 3.0)), run(drawn(pan, 3.0))
     assert rough.probability is not None
     assert calm.probability is not None
     assert rough.probability > calm.probability + 0.3
@@ -106,8 +107,14 @@ def test_a_score_between_the_thresholds_is_undetermined_but_stated(tmp_path: Pat
 
 def test_the_probability_of_a_long_video_is_not_called_calibrated() -> None:
     """Calibration was measured on clips of a few seconds."""
-    assert run(drawn(still, 4.0)).probability_source == "calibrated"
-    assert run(drawn(still, 12.0)).probability_source == "measured"
+    assert run(drawn(brawl, 4.0)).probability_source == "calibrated"
+    assert run(drawn(brawl, 12.0)).probability_source == "measured"
+
+
+def test_stillness_is_a_measurement_and_was_never_calibrated() -> None:
+    said = run(drawn(still, 4.0))
+    assert said.probability == pytest.approx(sigmoid(STILL))
+    assert said.probability_source == "measured"
 
 
 def test_a_fight_is_found_inside_a_long_quiet_video() -> None:
@@ -167,7 +174,7 @@ def test_a_gap_that_a_limit_made_keeps_that_reason() -> None:
 
 def test_windows_that_cannot_be_judged_are_gaps() -> None:
     evidence = drawn(still, 10.0).evidence()
-    found = examine(evidence, lambda window: None if window.end > 5.5 else 0.0)
+    found = examine(evidence, lambda w: None if w.end > 5.5 else Score(0.0, "model"))
     seen = coverage(found, evidence)
     assert found.spoiled
     assert [gap.reason for gap in seen.gaps] == ["damaged: motion could not be measured"]
@@ -178,28 +185,40 @@ def test_windows_that_cannot_be_judged_are_gaps() -> None:
 def test_a_feature_that_is_not_finite_gives_no_score(bad: float) -> None:
     features = np.zeros(len(FEATURES))
     features[3] = bad
-    assert load_model().logit(features) is None
+    assert load_model().judge(features) is None
 
 
 def test_far_out_features_cannot_make_the_score_explode() -> None:
     model = load_model()
     most = sum(abs(w) for w in model.coefficients) * 4 + abs(model.intercept)
     for value in (1e300, -1e300):
-        logit = model.logit(np.full(len(FEATURES), value))
-        assert logit is not None
-        assert abs(logit) <= model.slope * most + abs(model.offset)
+        score = model.judge(np.full(len(FEATURES), value))
+        assert score is not None
+        assert abs(score.logit) <= model.slope * most + abs(model.offset)
 
 
-def test_a_window_unlike_the_training_clips_never_gets_more_than_even_odds() -> None:
+def test_a_moving_window_unlike_the_training_clips_is_not_judged_in_either_direction() -> None:
     model = load_model()
     usual = np.array(model.mean)
     towards = np.sign(model.coefficients) * np.array(model.scale)
-    near = model.logit(usual + 0.9 * towards)
-    strange = model.logit(usual + 5.0 * towards)
+    near = model.judge(usual + 0.9 * towards)
     assert near is not None
-    assert near > 1.0
-    assert strange is not None
-    assert strange <= 0.0
+    assert near.judged
+    assert near.logit > 1.0
+    for far in (5.0, -5.0):
+        features = usual + far * towards
+        features[FEATURES.index("p99.max")] = 1.5  # something moves
+        strange = model.judge(features)
+        assert strange is not None
+        assert not strange.judged
+        assert strange.logit <= 0.0
+
+
+def test_a_window_unlike_the_training_clips_in_which_nothing_moves_is_judged_still() -> None:
+    model = load_model()
+    features = np.array(model.mean) + 5.0 * np.array(model.scale)
+    features[FEATURES.index("p99.max")] = 0.01
+    assert model.judge(features) == Score(STILL, "still")
 
 
 def test_too_few_frames_are_a_failed_vote_with_a_reason() -> None:

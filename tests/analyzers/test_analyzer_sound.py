@@ -10,7 +10,18 @@ import pytest
 
 from mmcrime.analyzers.sound import QUIET_PROBABILITY, STRONG, SoundAnalyzer
 from mmcrime.egress import Gate
-from mmcrime.evidence import Coverage, Evidence, Media, MediaKind, SoundEvent, SoundLabel
+from mmcrime.evidence import (
+    CUT_OFF,
+    NO_STREAM,
+    SILENT,
+    Coverage,
+    Evidence,
+    Gap,
+    Media,
+    MediaKind,
+    SoundEvent,
+    SoundLabel,
+)
 from mmcrime.plugins import RunContext
 from mmcrime.results import Assessment
 
@@ -32,6 +43,7 @@ def judge(
     has_audio: bool = True,
     duration: float | None = 10.0,
     heard: Iterable[tuple[float, float]] = ((0.0, 10.0),),
+    gaps: tuple[Gap, ...] | None = None,
 ) -> Assessment:
     media = Media(
         kind=kind,
@@ -43,6 +55,8 @@ def judge(
         has_audio=has_audio,
     )
     coverage = Coverage.from_intervals(heard, whole=(0.0, duration or 0.0))
+    if gaps is not None:
+        coverage = Coverage(examined=coverage.examined, gaps=gaps)
     evidence = Evidence(media=media, reader=NoReader(), sounds=events, sound=coverage)
     context = RunContext(request_id="r", egress=Gate(offline=True))
     return asyncio.run(SoundAnalyzer().analyze(evidence, context))
@@ -145,3 +159,27 @@ def test_the_card_says_how_it_was_measured_and_what_it_cannot_do() -> None:
     card = judge().card
     assert {"method", "measured", "measured_on", "limits"} <= card.keys()
     assert judge().vote_key == ("sound", "embedded", "sound-rules/1")
+
+
+def test_a_video_that_goes_on_behind_its_sound_was_heard_whole() -> None:
+    """What has no sound cannot be listened to and is not missed."""
+    absent = Gap(start=2.0, end=10.0, reason=NO_STREAM)
+    answer = judge(kind="video", heard=((0.0, 2.0),), gaps=(absent,))
+    assert (answer.outcome, answer.flags) == ("not_detected", ())
+    half = Gap(start=0.5, end=2.0, reason="damaged")
+    answer = judge(kind="video", heard=((0.0, 0.5),), gaps=(half, absent))
+    assert (answer.outcome, answer.flags) == ("undetermined", ("low_coverage",))
+
+
+def test_sound_that_cannot_be_decoded_is_a_dead_part() -> None:
+    lost = Gap(start=0.0, end=10.0, reason="damaged: no decoder for audio stream 1")
+    answer = judge(kind="video", heard=(), gaps=(lost,))
+    assert answer.status == "failed"
+    assert answer.coverage.gaps == (lost,)
+
+
+def test_what_a_cut_off_file_lost_stays_in_the_coverage() -> None:
+    lost = Gap(start=10.0, end=10.0, reason=f"{CUT_OFF} 60.0 s")
+    assert judge(gaps=(lost,)).coverage.gaps == (lost,)
+    silent = Gap(start=0.0, end=10.0, reason=SILENT)
+    assert judge(heard=(), gaps=(silent, lost)).status == "skipped"

@@ -229,8 +229,13 @@ def test_more_frames_than_the_limit_are_counted_but_not_decoded(format_: str) ->
 
 
 def test_a_large_animation_may_not_cost_more_than_a_few_large_pictures() -> None:
-    frames = read(animation("GIF", 30, duration=100), limits=Limits(max_pixels=600))
-    assert len(frames) == 4 * 600 // 256
+    frames = read(animation("GIF", 30, duration=100), limits=Limits(max_pixels=1100))
+    assert len(frames) == 4 * 1100 // 256
+
+
+def test_of_an_animation_of_very_large_pictures_the_first_one_is_decoded() -> None:
+    frames = read(animation("GIF", 30, duration=100), limits=Limits(max_pixels=1023))
+    assert len(frames) == 1
 
 
 def test_a_frame_without_a_duration_is_shown_for_a_tenth_of_a_second() -> None:

@@ -47,7 +47,6 @@ def test_each_supported_format_is_known_by_its_first_bytes(
 @pytest.mark.parametrize(
     ("head", "word"),
     [
-        (b"", "empty"),
         (b"ffconcat version 1.0\nfile other.mp4\n", "ffconcat playlist"),
         (b"#EXTM3U\n#EXTINF:1,\nfile:///x.ts\n", "M3U playlist"),
         (b"\xef\xbb\xbf#EXTM3U\nx.ts\n", "M3U playlist"),
@@ -76,6 +75,12 @@ def test_what_is_not_supported_is_refused_with_what_it_seems_to_be(head: bytes, 
         sniff(head, source="clip.mp4")
     assert "'clip.mp4'" in str(caught.value)
     assert SUPPORTED in caught.value.next_step
+
+
+def test_an_empty_file_is_not_to_be_converted() -> None:
+    with pytest.raises(UnsupportedMediaError, match="is empty") as caught:
+        sniff(b"", source="clip.mp4")
+    assert caught.value.next_step == "Check the file: it is empty."
 
 
 def test_text_is_recognised_when_the_head_ends_inside_a_character() -> None:

@@ -45,6 +45,10 @@ class ArrayReader:
         audio_fails_at: Media second at which decoding the sound raises.
         frames_fail_at: Media second from which decoding pictures raises.
         motion_fails: What measuring the motion raises.
+        lost_video: Why pictures do not decode; makes it a video without a span of them.
+        lost_audio: Why sound does not decode.
+        skipped: What of the file is not used.
+        missing: What the headers state beyond the end.
         seconds_a_step: How long each frame and window takes to decode.
     """
 
@@ -55,7 +59,11 @@ class ArrayReader:
         frames: int = 0,
         audio_fails_at: float | None = None,
         frames_fail_at: float | None = None,
-        motion_fails: Exception | None = None,
+        motion_fails: BaseException | None = None,
+        lost_video: str | None = None,
+        lost_audio: str | None = None,
+        skipped: tuple[str, ...] = (),
+        missing: Gap | None = None,
         seconds_a_step: float = 0.0,
     ) -> None:
         self.samples = samples
@@ -63,19 +71,23 @@ class ArrayReader:
         self.audio_fails_at = audio_fails_at
         self.frames_fail_at = frames_fail_at
         self.motion_fails = motion_fails
+        self.lost_video = lost_video
+        self.lost_audio = lost_audio
+        self.skipped = skipped
+        self.missing = missing
         self.pause = seconds_a_step
         self.steps = 0
         self.asked: list[Interval] = []
         length = max(len(samples) / SAMPLE_RATE, float(frames))
         self.media = Media(
-            kind="video" if frames else "audio",
+            kind="video" if frames or lost_video else "audio",
             name="array",
             content_id="blake3:00",
             format="wav",
             size_bytes=1,
             duration=length,
             fps=1.0 if frames else None,
-            has_audio=bool(len(samples)),
+            has_audio=bool(len(samples)) or lost_audio is not None,
         )
 
     @property
@@ -85,10 +97,6 @@ class ArrayReader:
     @property
     def video_span(self) -> Interval | None:
         return (0.0, float(self.count)) if self.count else None
-
-    @property
-    def missing(self) -> Gap | None:
-        return None
 
     def stills(self, *, max_side: int | None = None) -> Stills:
         return Stills.none()

@@ -126,5 +126,11 @@ def test_packed_windows_hold_all_speech_are_disjoint_and_at_most_30_s(
         assert inside == pytest.approx(end - start, abs=1e-5)
 
 
+def test_rounding_leaves_no_empty_window() -> None:
+    assert pack_speech([(226.18196242207463, 256.18196242207466)]) == (
+        (226.18196242207463, 256.18196242207466),
+    )
+
+
 def test_near_neighbours_share_a_window_and_far_ones_do_not() -> None:
     assert pack_speech([(0, 2), (3, 5), (9, 10)]) == ((0, 5), (9, 10))

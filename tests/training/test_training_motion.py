@@ -16,9 +16,11 @@ from mmcrime.errors import ConfigError
 
 pytest.importorskip("sklearn", reason="needs the extra 'train'")
 
+from mmcrime.training import motion_figures as measuring
 from mmcrime.training import motion_fit as fitting
 from mmcrime.training.motion import main
 from mmcrime.training.motion_fit import Clip
+from mmcrime.training.motion_long import LENGTHS
 
 
 def made_up(*, signal: float, groups: int = 12, scene: float = 0.0, seed: int = 0) -> list[Clip]:
@@ -75,6 +77,8 @@ def test_evaluate_prints_the_figures_of_a_folder_as_json(
     assert figures["left_out"] == ["broken.mp4"]
     assert figures["auc"] > 0.9
     assert 0.0 < figures["not_detected"] < figures["detected"] < 1.0
+    assert [length["seconds"] for length in figures["long_video"]] == list(LENGTHS)
+    assert figures["fixed_alarms_per_hour"].keys() == {"one_scene", "many_scenes"}
 
 
 def test_out_writes_a_model_that_loads_with_a_card_that_names_the_data(
@@ -86,6 +90,7 @@ def test_out_writes_a_model_that_loads_with_a_card_that_names_the_data(
     figures = json.loads(capsys.readouterr().out)
     model = load_model(out)
     assert model.detected == figures["detected"]
+    assert [bar.logit for bar in model.bars[1:]] == [n["bar"] for n in figures["long_video"]]
     assert model.card["licence"] == "CC0"
     assert "drawn clips: 6 fight and 6 other" in model.card["trained_on"]
     assert figures["data_blake3"] in model.card["trained_on"]
@@ -134,7 +139,7 @@ def test_without_scikit_learn_the_pip_line_is_given(tmp_path: Path) -> None:
 
 def test_a_signal_in_the_features_is_found_in_unseen_groups() -> None:
     clips = made_up(signal=3.0)
-    found = fitting.figures(clips, fitting.out_of_fold(clips, seeds=2))
+    found = measuring.figures(clips, fitting.out_of_fold(clips, seeds=2))
     assert found.auc > 0.85
     assert found.auc_95[0] <= found.auc <= found.auc_95[1]
 
@@ -144,20 +149,29 @@ def test_knowing_the_scene_does_not_count_as_skill() -> None:
     aucs = []
     for seed in range(3):
         clips = made_up(signal=0.0, scene=3.0, seed=seed)
-        aucs.append(fitting.figures(clips, fitting.out_of_fold(clips, seeds=1)).auc)
+        aucs.append(measuring.figures(clips, fitting.out_of_fold(clips, seeds=1)).auc)
     assert np.mean(aucs) < 0.75
 
 
 def test_thresholds_keep_false_alarms_and_misses_in_their_bounds() -> None:
     clips = made_up(signal=1.5)
-    probabilities = fitting.out_of_fold(clips, seeds=2)
-    found = fitting.figures(clips, probabilities)
+    folds = fitting.out_of_fold(clips, seeds=2)
+    found = measuring.figures(clips, folds)
+    probabilities = measuring.ranks(folds)
     fights = np.array([clip.fight for clip in clips])
-    assert (probabilities[:, ~fights] >= found.detected).mean() <= fitting.FALSE_ALARMS
-    assert (probabilities[:, fights] < found.not_detected).mean() <= fitting.MISSES
-    assert found.undetermined == pytest.approx(
-        ((probabilities >= found.not_detected) & (probabilities < found.detected)).mean()
-    )
+    assert (probabilities[:, ~fights] >= found.detected).mean() <= measuring.FALSE_ALARMS
+    assert (probabilities[:, fights] < found.not_detected).mean() <= measuring.MISSES
+
+
+def test_a_clip_that_is_not_judged_is_neither_detected_nor_cleared() -> None:
+    clips = made_up(signal=1.5)
+    folds = fitting.out_of_fold(clips, seeds=1)
+    plain = measuring.figures(clips, folds)
+    unknown = [[tuple(s._replace(basis="strange") for s in clip) for clip in folds[0]]]
+    found = measuring.figures(clips, unknown)
+    assert (found.not_judged, found.undetermined) == (1.0, 1.0)
+    assert (found.detected_tpr, found.not_detected_tnr) == (0.0, 0.0)
+    assert found.auc == plain.auc  # a ranking of all clips
 
 
 def test_one_source_only_cannot_be_measured() -> None:
@@ -178,3 +192,4 @@ def test_the_figure_on_the_shipped_card_is_what_evaluate_measures(
     stated = float(card["figures"].split()[1])
     assert figures["auc"] == pytest.approx(stated, abs=0.02)
     assert figures["auc"] > 0.8
+    assert figures["detected"] == pytest.approx(load_model().detected, abs=0.02)

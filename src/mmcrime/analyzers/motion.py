@@ -3,6 +3,10 @@
 It looks at every second of a video, at a few small grey frames a second, and judges
 windows of two seconds with a small logistic model. It sees violent motion and nothing
 else: stillness is no sign that nothing was stolen.
+
+A stretch counts as examined only if something can be said of it. A picture that shows
+nothing (dark, covered, uniform) and motion unlike any that the model was fitted on are
+gaps; a place that is seen and in which nothing moves holds no violent motion.
 """
 
 from __future__ import annotations
@@ -10,15 +14,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Literal
 from uuid import uuid4
 
-from mmcrime.analyzers.motion_features import LONGEST_PAIR, SHORTEST_WINDOW
-from mmcrime.analyzers.motion_model import RUN, MotionModel, clip_logit, load_model, sigmoid
-from mmcrime.analyzers.motion_pass import Examined, Scored, coverage, examine
+from mmcrime.analyzers.motion_coverage import BLIND, STRANGE, coverage, pictured, segments
+from mmcrime.analyzers.motion_features import LONGEST_PAIR, SHORTEST_WINDOW, WINDOW
+from mmcrime.analyzers.motion_model import RUN, Bar, clip_logit, load_model, sigmoid
+from mmcrime.analyzers.motion_pass import Examined, examine
 from mmcrime.errors import BudgetExceededError
 from mmcrime.evidence import Coverage, Evidence, MediaKind
 from mmcrime.plugins import Analyzer, PluginOptions, RunContext
@@ -28,7 +31,6 @@ from mmcrime.results import (
     AssessmentKind,
     ErrorRecord,
     Outcome,
-    Segment,
     Usage,
 )
 from mmcrime.taxonomy import crime_type
@@ -38,8 +40,9 @@ __all__ = ["MotionAnalyzer", "MotionOptions"]
 _CRIME_TYPE = "fighting"
 _LEAST_EXAMINED = 0.8
 """Share of a video that must have been judged before "no violent motion" is said of it."""
-_ALIKE = 0.1
-"""Scores that differ by less are merged into one segment."""
+GRACE, _GRACE_SHARE = 2.0, 0.2
+"""The pass ends this many seconds before the deadline, or with this share of the time left
+if that is less, so that what was examined is handed in before nobody waits for it."""
 _SEES = (
     "Only motion that looks like a physical fight is judged: theft, fire, weapons and "
     "threats without a struggle are not seen."
@@ -97,7 +100,8 @@ class MotionAnalyzer(Analyzer):
         loop = asyncio.get_running_loop()
         until = None
         if context.deadline is not None:
-            until = time.monotonic() + context.deadline - loop.time()
+            left = context.deadline - loop.time()
+            until = time.monotonic() + left - min(GRACE, _GRACE_SHARE * max(left, 0.0))
         cancelled = threading.Event()
 
         def progress(share: float) -> None:
@@ -106,7 +110,7 @@ class MotionAnalyzer(Analyzer):
         def work() -> Examined:
             return examine(
                 evidence,
-                lambda window: self._model.logit(window.features),
+                lambda window: self._model.judge(window.features),
                 until=until,
                 cancelled=cancelled,
                 progress=progress,
@@ -120,26 +124,17 @@ class MotionAnalyzer(Analyzer):
 
     def _answer(self, evidence: Evidence, found: Examined) -> Assessment:
         seen = coverage(found, evidence)
-        if not found.scored:
-            if found.stopped == "deadline":
-                raise BudgetExceededError(
-                    f"The deadline came before {evidence.media.name!r} could be judged by motion.",
-                    next_step="Allow more time.",
-                )
-            # There are pictures and they were not judged: a dead part, not a part unasked.
-            return self._unjudged(
-                "failed",
-                f"Of {found.frames!r} frames no stretch of {SHORTEST_WINDOW!r} s has at least "
-                f"one frame every {LONGEST_PAIR!r} s, so that motion cannot be measured.",
-                "Give a longer or less damaged video with at least 4 frames a second.",
-                seen,
-            )
-        probability = sigmoid(clip_logit([window.logit for window in found.scored]))
-        outcome = self._outcome(probability, seen)
+        scored = found.scored
+        if not scored:
+            return self._nothing_judged(evidence, found, seen)
+        logit = clip_logit([window.logit for window in scored])
+        bar = self._model.bar(len(scored))
+        outcome = self._outcome(logit, bar, found, seen)
         detected = outcome == "detected"
-        # Calibration was measured on clips of a few seconds; over longer videos the highest
-        # score has more chances to be high, so that the number is a measurement only.
-        calibrated = len(found.scored) <= RUN
+        # Calibration was measured on clips of a few seconds that the model could judge; over
+        # longer videos the highest score has more chances to be high.
+        known = all(window.basis == "model" for window in found.windows)
+        calibrated = known and len(found.windows) <= RUN
         return Assessment(
             id=f"motion-{uuid4().hex[:12]}",
             analyzer=self.name,
@@ -151,43 +146,90 @@ class MotionAnalyzer(Analyzer):
             status="answered",
             outcome=outcome,
             crime_type=_CRIME_TYPE if detected else None,
-            probability=probability,
+            probability=sigmoid(logit),
             probability_source="calibrated" if calibrated else "measured",
             severity=crime_type(_CRIME_TYPE).severity if detected else "none",
-            evidence_description=self._description(outcome, probability, found, seen),
+            evidence_description=self._description(outcome, logit, bar, found, seen),
             alternative_interpretations=_QUIET if outcome == "not_detected" else _INNOCENT,
-            segments=_segments(found.scored, self._model),
+            segments=segments(scored, detected=self._model.detected, crime_type=_CRIME_TYPE),
             coverage=seen,
             usage=Usage(calls=0),
             cost=LOCAL_COST,
             card={"model": self._model.label, **self._model.card},
         )
 
-    def _outcome(self, probability: float, seen: Coverage) -> Outcome:
-        """Decide. "Not detected" is said only of a video that was looked at almost whole."""
-        if probability >= self._model.detected:
+    def _outcome(self, logit: float, bar: Bar | None, found: Examined, seen: Coverage) -> Outcome:
+        """Decide. "Not detected" is said only of a video that was looked at almost whole.
+
+        And only if it would be said with the strange windows at even odds too: wild motion
+        that nobody can judge must not vanish in a gap.
+        """
+        if bar is not None and logit >= bar.logit:
             return "detected"
-        missed = sum(gap.end - gap.start for gap in seen.gaps)
-        whole = seen.seconds + missed
-        if probability < self._model.not_detected and seen.seconds >= _LEAST_EXAMINED * whole:
+        doubt = clip_logit([0.0 if w.basis == "strange" else w.logit for w in found.windows])
+        low = sigmoid(max(logit, doubt)) < self._model.not_detected
+        if low and seen.seconds >= _LEAST_EXAMINED * pictured(seen):
             return "not_detected"
         return "undetermined"
 
     def _description(
-        self, outcome: Outcome, probability: float, found: Examined, seen: Coverage
+        self, outcome: Outcome, logit: float, bar: Bar | None, found: Examined, seen: Coverage
     ) -> str:
         peak = max(found.scored, key=lambda window: window.logit)
+        where = f"strongest from {peak.start:.1f} s to {peak.end:.1f} s"
         said = {
-            "detected": f"Motion like that of a physical fight, strongest from {peak.start:.1f} s "
-            f"to {peak.end:.1f} s",
+            "detected": f"Motion like that of a physical fight, {where}",
             "not_detected": "No motion like that of a physical fight",
             "undetermined": "Motion neither clearly like that of a physical fight nor clearly "
-            "unlike it, or too little of the video examined",
+            f"unlike it, or too little of the video judged; {where}",
         }[outcome]
         return (
-            f"{said} (probability {probability:.2f}; {seen.seconds:.1f} s in "
-            f"{found.frames} frames examined). {_SEES}"
+            f"{said} (probability {sigmoid(logit):.2f}; {seen.seconds:.1f} s in "
+            f"{found.frames} frames examined). {self._by_chance(logit, bar)}{_SEES}"
         )
+
+    def _by_chance(self, logit: float, bar: Bar | None) -> str:
+        """Say what a score like this is worth in a video of this length."""
+        first = self._model.bars[0]
+        if bar is None:
+            most = self._model.bars[-1].windows
+            return (
+                f"The video is longer than the {most} judged windows (of {WINDOW:.0f} s) up to "
+                "which false alarms were simulated, so that nothing is called detected. "
+            )
+        if logit >= bar.logit:
+            return (
+                f"At this threshold ordinary footage gives about {bar.alarms_per_hour:.1g} false "
+                "alarms an hour (simulated). "
+            )
+        if logit >= first.logit:
+            return (
+                "In a clip of a few seconds this would count as detected; at that threshold "
+                f"ordinary footage gives about {first.alarms_per_hour:.1g} false alarms an hour "
+                "(simulated), so that in a video of this length it may be chance. "
+            )
+        return ""
+
+    def _nothing_judged(self, evidence: Evidence, found: Examined, seen: Coverage) -> Assessment:
+        """Say why: there are pictures and they were not judged, which is no "no"."""
+        if found.stopped == "deadline":
+            raise BudgetExceededError(
+                f"The deadline came before {evidence.media.name!r} could be judged by motion.",
+                next_step="Allow more time.",
+            )
+        reasons = {gap.reason for gap in seen.gaps}
+        message = (
+            f"Of {found.frames!r} frames no stretch of {SHORTEST_WINDOW!r} s has at least "
+            f"one frame every {LONGEST_PAIR!r} s, so that motion cannot be measured."
+        )
+        next_step = "Give a longer or less damaged video with at least 4 frames a second."
+        if STRANGE in reasons:
+            message = f"The motion in {found.frames!r} frames is {STRANGE.partition(': ')[2]}."
+            next_step = "Have a person look, or add an analyzer that judges pictures."
+        elif BLIND in reasons:
+            message = f"In {found.frames!r} frames {BLIND.partition(': ')[2]}."
+            next_step = "See whether the camera is covered, unlit or broken."
+        return self._unjudged("failed", f"Not judged: {message}", next_step, seen)
 
     def _unjudged(
         self, status: Literal["skipped", "failed"], message: str, next_step: str, seen: Coverage
@@ -211,39 +253,3 @@ class MotionAnalyzer(Analyzer):
                 next_step=next_step,
             ),
         )
-
-
-def _segments(scored: Sequence[Scored], model: MotionModel) -> tuple[Segment, ...]:
-    """Turn overlapping windows into segments that follow each other.
-
-    The score of an instant is the mean over the windows that hold it; neighbours with
-    like scores are merged, weighted by length.
-    """
-    merged: list[tuple[float, float, float]] = []
-    first = 0
-    for start, end in pairwise(sorted({t for w in scored for t in (w.start, w.end)})):
-        while scored[first].end <= start:
-            first += 1
-        over = []
-        for window in scored[first:]:
-            if window.start >= end:
-                break
-            over.append(sigmoid(window.logit))
-        if not over:
-            continue
-        score = sum(over) / len(over)
-        if merged and merged[-1][1] == start and abs(merged[-1][2] - score) < _ALIKE:
-            at, until, before = merged[-1]
-            mean = (before * (until - at) + score * (end - start)) / (end - at)
-            merged[-1] = (at, end, mean)
-        else:
-            merged.append((start, end, score))
-    return tuple(
-        Segment(
-            start=start,
-            end=end,
-            score=min(1.0, score),
-            crime_type=_CRIME_TYPE if score >= model.detected else None,
-        )
-        for start, end, score in merged
-    )

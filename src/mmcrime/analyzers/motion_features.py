@@ -9,6 +9,7 @@ rate nor the size of a recording is visible to the model; nothing of the contain
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ __all__ = [
     "FlowMeter",
     "Pair",
     "Window",
+    "fastest",
     "pair_stats",
     "window_features",
     "windows",
@@ -79,6 +81,7 @@ _FAST = 0.3
 of a fight, and limbs cross their own body in about a second or less."""
 _STILL = 1e-3
 """Widths a second (0.08 pixels) below which motion is sensor noise and has no direction."""
+_COMPRESSION = 10.0  # rates of a tenth and more are compressed by `_log`
 _FLOOR = 0.02
 """Added before a logarithm, so that a still picture has one."""
 
@@ -146,6 +149,10 @@ class FlowMeter:
         self._picture: NDArray[np.uint8] | None = None
         self._speed: Map | None = None
 
+    def forget(self) -> None:
+        """Start afresh: the next frame has none before it."""
+        self._time = self._picture = self._speed = None
+
     def push(self, frame: Frame) -> Pair | None:
         """Take the next frame (grey, any size) and return its pair with the one before.
 
@@ -212,7 +219,15 @@ def _without_median(part: Map) -> Map:
 
 def _log(value: float) -> float:
     """Compress a rate, so that one violent jerk does not drown the rest."""
-    return float(np.log1p(10.0 * value))
+    return float(np.log1p(_COMPRESSION * value))
+
+
+def fastest(features: Array) -> float:
+    """Return the widths a second that a hundredth of the picture reached at the most."""
+    logarithm = min(
+        float(features[FEATURES.index("p99.max")]), 100.0
+    )  # far beyond any speed, and no overflow
+    return math.expm1(logarithm) / _COMPRESSION
 
 
 def _cells(values: Map) -> Map:

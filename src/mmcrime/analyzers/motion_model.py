@@ -9,19 +9,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mmcrime.analyzers.motion_features import FEATURES
+from mmcrime.analyzers.motion_features import FEATURES, fastest
 from mmcrime.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["FAR", "RUN", "MotionModel", "clip_logit", "load_model", "sigmoid"]
+__all__ = [
+    "FAR",
+    "RUN",
+    "STILL",
+    "Bar",
+    "Basis",
+    "MotionModel",
+    "Score",
+    "clip_logit",
+    "load_model",
+    "sigmoid",
+]
 
 RUN = 5
 """Windows (6 s) over which scores are averaged before the highest is taken: a fight lasts
@@ -31,11 +43,53 @@ LARGEST_MODEL = 200_000
 """Bytes; a model file above this is not one of ours."""
 FAR = 4.0
 """Standard deviations at which a feature is cut off: further out the model knows nothing."""
+STILL = -3.0
+"""Log-odds of a window that is unlike the training clips because (almost) nothing moves in
+it: a convention, not a calibrated figure. Of the training windows that are as slow none
+shows a fight; three in a hundred to one leaves room for one that is far away."""
 _FURTHEST = 1e6
 """Standard deviations that stand for any larger number, so that no square overflows."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
+
+
+Basis = Literal["model", "still", "strange"]
+
+
+class Score(NamedTuple):
+    """What is said of one window.
+
+    Attributes:
+        logit: Log-odds of a fight; of a strange window at most 0, and never a judgement.
+        basis: ``model`` where the model knows such windows, ``still`` where it does not and
+            nothing moves, ``strange`` where it does not and something moves.
+    """
+
+    logit: float
+    basis: Basis
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything can be said of the window."""
+        return self.basis != "strange"
+
+
+class Bar(BaseModel):
+    """What a video of some length must reach to be called a fight.
+
+    Attributes:
+        windows: Number of judged windows.
+        logit: Log-odds from which it is called one.
+        alarms_per_hour: False alarms to expect in an hour of ordinary footage if every
+            stretch that reaches ``logit`` counted: simulated, the larger of two ways.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    windows: int = Field(ge=RUN)
+    logit: Finite
+    alarms_per_hour: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 class MotionModel(BaseModel):
@@ -53,8 +107,12 @@ class MotionModel(BaseModel):
         offset: Platt calibration of the sum, fitted out of fold.
         familiar: Mean squared deviation of the features up to which a window is like those
             of the training clips.
+        still: Picture widths a second; what is slower (`fastest`) than this is no fight.
         detected: Probability from which a clip is called a fight.
         not_detected: Probability below which it is called none.
+        bars: Thresholds by length for what is longer than a clip: the highest of many scores
+            is high by chance. The first is that of a clip (`RUN` windows); between two it is
+            interpolated; beyond the last no data supports any.
         card: On what it was trained, under which licence, how measured, how well.
     """
 
@@ -70,8 +128,10 @@ class MotionModel(BaseModel):
     slope: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     offset: Finite
     familiar: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    still: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     detected: Annotated[float, Field(ge=0.5, lt=1.0, allow_inf_nan=False)]
     not_detected: Share
+    bars: list[Bar] = Field(min_length=1)
     card: dict[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -84,22 +144,32 @@ class MotionModel(BaseModel):
             raise ValueError("the lower threshold is not below the upper one")
         return self
 
+    @model_validator(mode="after")
+    def _bars_rise(self) -> Self:
+        if self.bars[0].windows != RUN or sigmoid(self.bars[0].logit) < self.detected - 1e-9:
+            raise ValueError("the first bar is not that of a clip")
+        for low, high in pairwise(self.bars):
+            if high.windows <= low.windows or high.logit < low.logit:
+                raise ValueError("the bars do not rise with the length")
+        return self
+
     @property
     def label(self) -> str:
         """Name and version, as a report shows them."""
         return f"{self.id}/{self.version}"
 
-    def logit(self, features: NDArray[np.float64]) -> float | None:
-        """Return the calibrated log-odds of a fight in one window.
+    def judge(self, features: NDArray[np.float64]) -> Score | None:
+        """Return the calibrated log-odds of a fight in one window, and what they rest on.
 
-        A window unlike those of the training clips (a test pattern, a hand-held camera
-        close to people) never gets more than even odds: the model cannot know.
+        The model knows nothing of a window unlike those of the training clips: a test
+        pattern, a hand-held camera close to people, a place where nothing moves. Only of
+        the last can something be said, because nothing moves in it.
 
         Args:
             features: Shape ``(len(FEATURES),)``.
 
         Returns:
-            Log-odds, or None when a feature is not finite: then nothing can be said.
+            The score, or None when a feature is not finite.
         """
         total, strange = self.intercept, 0.0
         for value, mean, scale, weight in zip(
@@ -111,7 +181,27 @@ class MotionModel(BaseModel):
             strange += deviation * deviation
             total += weight * max(-FAR, min(FAR, deviation))
         logit = self.slope * total + self.offset
-        return logit if strange <= self.familiar * len(FEATURES) else min(logit, 0.0)
+        if strange <= self.familiar * len(FEATURES):
+            return Score(logit, "model")
+        if fastest(features) < self.still:
+            return Score(STILL, "still")
+        return Score(min(logit, 0.0), "strange")
+
+    def bar(self, windows: int) -> Bar | None:
+        """Return what a video of so many judged windows must reach; None if nothing is known."""
+        first = self.bars[0]
+        if windows <= first.windows:
+            return first
+        for low, high in pairwise(self.bars):
+            if windows <= high.windows:
+                share = math.log(windows / low.windows) / math.log(high.windows / low.windows)
+                return Bar(
+                    windows=windows,
+                    logit=low.logit + share * (high.logit - low.logit),
+                    alarms_per_hour=low.alarms_per_hour
+                    + share * (high.alarms_per_hour - low.alarms_per_hour),
+                )
+        return None
 
 
 def clip_logit(logits: Sequence[float]) -> float:

@@ -20,10 +20,15 @@ from mmcrime.analyzers.motion_features import (
     Window,
     windows,
 )
-from mmcrime.errors import CorruptMediaError
-from mmcrime.evidence import NO_STREAM, Coverage, Evidence, Gap, Interval
+from mmcrime.analyzers.motion_model import Basis, Score
+from mmcrime.analyzers.motion_sight import shows_nothing
+from mmcrime.errors import CorruptMediaError, UnsafeMediaError
+from mmcrime.evidence import Evidence, Interval
 
-__all__ = ["Examined", "Scored", "coverage", "examine"]
+__all__ = ["REACH", "Examined", "Scored", "examine"]
+
+REACH = 1.0 / FPS
+"""Seconds that one frame stands for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +39,13 @@ class Scored:
         start: Media seconds.
         end: Media seconds.
         logit: Calibrated log-odds.
+        basis: What they rest on.
     """
 
     start: float
     end: float
     logit: float
+    basis: Basis = "model"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,23 +53,30 @@ class Examined:
     """What one pass over a video found. Grows by one `Scored` a second, never by pictures.
 
     Attributes:
-        scored: The judged windows in time order.
+        windows: The windows in time order, those that could not be judged included.
         spoiled: Windows whose numbers were not finite, and so were not judged.
+        blind: Stretches in which the picture shows nothing.
         frames: Frames looked at.
         last: Media time of the last frame; None when there was none.
         stopped: Why the pass ended early, as a gap's reason; empty if it did not.
     """
 
-    scored: list[Scored] = field(default_factory=list)
+    windows: list[Scored] = field(default_factory=list)
     spoiled: list[Interval] = field(default_factory=list)
+    blind: list[Interval] = field(default_factory=list)
     frames: int = 0
     last: float | None = None
     stopped: str = ""
 
+    @property
+    def scored(self) -> list[Scored]:
+        """The windows of which something can be said, in time order."""
+        return [window for window in self.windows if window.basis != "strange"]
+
 
 def examine(
     evidence: Evidence,
-    judge: Callable[[Window], float | None],
+    judge: Callable[[Window], Score | None],
     *,
     until: float | None = None,
     cancelled: threading.Event | None = None,
@@ -72,7 +86,7 @@ def examine(
 
     Args:
         evidence: A video.
-        judge: Gives a window's log-odds, or None if it cannot.
+        judge: Scores a window, or gives None if its numbers are not finite.
         until: `time.monotonic` time at which to stop; None for no limit.
         cancelled: Once it is set, the pass stops at the next frame.
         progress: Called with the share that is done, after each window.
@@ -83,11 +97,13 @@ def examine(
     found = Examined()
     length = evidence.media.duration
     for window in windows(_pairs(evidence, found, until, cancelled)):
-        logit = judge(window)
-        if logit is None:
+        score = judge(window)
+        if score is None:
             found.spoiled.append(window.span)
         else:
-            found.scored.append(Scored(start=window.start, end=window.end, logit=logit))
+            found.windows.append(
+                Scored(start=window.start, end=window.end, logit=score.logit, basis=score.basis)
+            )
         if progress and length:
             progress(min(1.0, window.end / length))
     return found
@@ -110,42 +126,24 @@ def _pairs(
                 return
             found.frames += 1
             found.last = frame.time
+            if shows_nothing(frame.pixels):
+                meter.forget()  # what comes out of the dark is no motion
+                _extend(found.blind, frame.time)
+                continue
             pair = meter.push(frame)
             if pair is not None:
                 yield pair
-    except CorruptMediaError as error:
+    except (CorruptMediaError, UnsafeMediaError) as error:
+        # Whatever ends it, what was examined before stands.
         if not found.frames:
             raise
-        found.stopped = f"damaged: {error.message}"
+        word = "damaged" if isinstance(error, CorruptMediaError) else "over_limit"
+        found.stopped = f"{word}: {error.message}"
 
 
-def coverage(found: Examined, evidence: Evidence) -> Coverage:
-    """Return what was judged, and why the rest was not.
-
-    Stretches shorter than `LONGEST_PAIR` are no gaps: sampling makes them.
-    """
-    reach = 1.0 / FPS
-    end = max(evidence.media.duration or 0.0, 0.0 if found.last is None else found.last + reach)
-    judged = Coverage.from_intervals(
-        ((max(w.start, 0.0), min(w.end + reach, end)) for w in found.scored),
-        whole=(0.0, end),
-        frames=found.frames,
-    )
-    gaps = tuple(
-        Gap(start=gap.start, end=gap.end, reason=_reason(gap, found, evidence))
-        for gap in judged.gaps
-        if gap.end - gap.start >= LONGEST_PAIR or not found.scored
-    )
-    return Coverage(examined=judged.examined, frames=judged.frames, gaps=gaps)
-
-
-def _reason(gap: Gap, found: Examined, evidence: Evidence) -> str:
-    if any(start < gap.end and gap.start < end for start, end in found.spoiled):
-        return "damaged: motion could not be measured"
-    if found.stopped and (found.last is None or gap.end > found.last):
-        return found.stopped
-    for known in evidence.video.gaps:
-        told = known.reason.startswith(("over_limit", NO_STREAM))
-        if told and known.start < gap.end <= known.end:
-            return known.reason
-    return gap.reason
+def _extend(blind: list[Interval], at: float) -> None:
+    """Add a frame that shows nothing; a dark hour is one stretch."""
+    if blind and blind[-1][0] <= at <= blind[-1][1] + LONGEST_PAIR:
+        blind[-1] = (blind[-1][0], at + REACH)
+    else:
+        blind.append((at, at + REACH))

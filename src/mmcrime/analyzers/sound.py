@@ -30,7 +30,7 @@ STRONG: Mapping[SoundLabel, float] = MappingProxyType({"impulsive": 0.935, "scre
 WEAK_SHARE = 0.5
 """An event below that moves the probability half-way; too few such events to measure."""
 LOW_COVERAGE = 0.5
-"""Share of the duration that must have been listened to before silence means anything."""
+"""Share of what there is to hear that must have been heard before silence means anything."""
 
 _PROBABILITY: dict[SoundLabel, float] = {
     "impulsive": BANG_PROBABILITY,
@@ -97,12 +97,9 @@ class SoundAnalyzer(Analyzer):
         context.progress(1.0)
         if not evidence.media.has_audio:
             return _unheard(evidence, "skipped", "The media has no audio stream.")
-        gaps = evidence.sound.gaps
-        if (
-            gaps
-            and all(g.reason in (SILENT, NO_STREAM) for g in gaps)
-            and not evidence.sound.seconds
-        ):
+        gaps = [gap for gap in evidence.sound.gaps if gap.end > gap.start]
+        silent = all(gap.reason in (SILENT, NO_STREAM) for gap in gaps)
+        if gaps and silent and not evidence.sound.seconds:
             return _unheard(evidence, "skipped", "The audio track is digital silence.")
         if not evidence.sound.examined:
             # There is sound and nobody heard it: that is a dead part, not a part unasked.
@@ -112,8 +109,7 @@ class SoundAnalyzer(Analyzer):
 
 def _judge(evidence: Evidence) -> Assessment:
     events = tuple(sorted(evidence.sounds, key=lambda event: event.start))
-    duration = evidence.media.duration
-    low = duration is not None and evidence.sound.seconds < LOW_COVERAGE * duration
+    low = evidence.sound.seconds < LOW_COVERAGE * _audible_seconds(evidence)
     outcome, decisive = _outcome(events, low_coverage=low)
     if decisive is not None:
         probability = None if decisive.label == "siren" else _chance(decisive)
@@ -145,6 +141,12 @@ def _judge(evidence: Evidence) -> Assessment:
         flags=("low_coverage",) if low else (),
         card=_CARD,
     )
+
+
+def _audible_seconds(evidence: Evidence) -> float:
+    """Return how long there is something to hear: without the stretches that have no sound."""
+    absent = sum(g.end - g.start for g in evidence.sound.gaps if g.reason.startswith(NO_STREAM))
+    return (evidence.media.duration or 0.0) - absent
 
 
 def _outcome(

@@ -38,6 +38,8 @@ class Limits(Section):
     Attributes:
         max_bytes: Largest input, in bytes.
         max_pixels: Most pixels of one picture or video frame.
+        max_video_pixels: Most pixels of one video frame; ``max_pixels`` holds for it as
+            well. A decoder may keep 17 frames of 1.5 bytes a pixel.
         max_duration: Longest stretch of media that is decoded, in seconds; the rest
             is stated as a gap.
         max_streams: Most streams in one container.
@@ -49,6 +51,7 @@ class Limits(Section):
 
     max_bytes: Annotated[int, Field(gt=0)] = 8 * 1024 * _MIB
     max_pixels: Annotated[int, Field(gt=0)] = 50_000_000
+    max_video_pixels: Annotated[int, Field(gt=0)] = 4096 * 4096
     max_duration: Annotated[float, Field(gt=0)] = 24 * 3600.0
     max_streams: Annotated[int, Field(gt=0)] = 32
     max_image_frames: Annotated[int, Field(gt=0)] = 64

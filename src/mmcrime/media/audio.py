@@ -21,7 +21,7 @@ from av.audio.resampler import AudioResampler
 
 from mmcrime.evidence import SAMPLE_RATE, AudioWindow
 from mmcrime.media.container import Container
-from mmcrime.media.streams import READ_ERRORS
+from mmcrime.media.streams import READ_ERRORS, is_audible
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,7 +130,7 @@ def _resampled(recording: Recording, container: Container, span: StreamSpan) -> 
     clock = recording.clock(container.audio, span)
     run: _Run | None = None
     for frame in container.audio_frames():
-        if frame.samples < 1 or frame.sample_rate < 1:
+        if frame.samples < 1 or not is_audible(frame.sample_rate):
             continue
         time = clock.time(frame)
         if run is None or not run.continues(frame, time):
@@ -171,8 +171,9 @@ class _Run:
         clean.pts = None  # times are kept here; the queue would insist on gapless stamps
         self._heard += frame.samples
         self._fifo.write(clean)
-        if self._fifo.samples >= _CHUNK * self._rate:
-            yield from self._resample(self._fifo.read())
+        chunk = int(_CHUNK * self._rate)
+        while self._fifo.samples >= chunk:  # one packet may hold minutes
+            yield from self._resample(self._fifo.read(chunk))
 
     def finish(self) -> Iterator[_Piece]:
         """Yield what is left in the queue and in the resampler."""

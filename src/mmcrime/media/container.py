@@ -20,9 +20,9 @@ import av
 import av.error
 
 from mmcrime.config import Limits
-from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
+from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
 from mmcrime.evidence import Interval
-from mmcrime.media.streams import READ_ERRORS, decoder_pixels, reason_of, select
+from mmcrime.media.streams import READ_ERRORS, Lost, decoder_pixels, reason_of, select
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -100,7 +100,9 @@ class Container:
         raw: PyAV's container.
         video: The selected picture stream; its decoder is open.
         audio: The selected sound stream; its decoder is open.
-        skipped: Why other streams were not selected, in words.
+        lost_video: The picture stream that would have been used, where none can be.
+        lost_audio: The sound stream that would have been used, where none can be.
+        skipped: Which streams are not used, and why, in words.
         damaged: Where packets could not be decoded so far, in seconds on the
             container's own clock. With ``frame_threads`` a decoder reports an error up
             to two pictures late.
@@ -110,6 +112,8 @@ class Container:
     raw: InputContainer
     video: VideoStream | None
     audio: AudioStream | None
+    lost_video: Lost | None
+    lost_audio: Lost | None
     skipped: tuple[str, ...]
     damaged: list[Interval] = field(default_factory=list)
     encrypted: int = 0
@@ -211,7 +215,14 @@ def open_container(
     raw = _open_raw(file, sniffed, limits=limits, source=source)
     try:
         used = select(raw, limits=limits, source=source, frame_threads=frame_threads)
-        yield Container(raw=raw, video=used.video, audio=used.audio, skipped=used.skipped)
+        yield Container(
+            raw=raw,
+            video=used.video,
+            audio=used.audio,
+            lost_video=used.lost_video,
+            lost_audio=used.lost_audio,
+            skipped=used.skipped,
+        )
     finally:
         raw.close()
 
@@ -230,7 +241,11 @@ def _open_raw(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str) 
             metadata_errors="replace",  # tags in odd encodings must not fail the file
             io_open=_refuse,
         )
-    except (*READ_ERRORS, ValueError) as error:  # ValueError: PyAV on impossible headers
+    except (*READ_ERRORS, ValueError, MemoryError) as error:  # ValueError: impossible headers
+        if isinstance(error, MemoryError):
+            raise UnsafeMediaError(
+                f"the {sniffed.format} container does not fit into memory.", source=source
+            ) from error
         raise CorruptMediaError(
             f"the {sniffed.format} container cannot be opened ({reason_of(error)}).",
             source=source,

@@ -9,6 +9,7 @@ addresses of the answer are checked, and the connection goes to exactly those ad
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -106,9 +107,14 @@ class _Download:
     def _hop(self, url: httpx2.URL) -> int | httpx2.URL:
         """Ask one server; return the number of bytes of the file, or where it redirects to."""
         shown, port = _shown(url), url.port or (443 if url.scheme == "https" else 80)
-        # A question to a name server leaves this machine too, so the gate comes first.
+        if self._gate.offline or not _is_address(url):
+            # A question to a name server leaves this machine too; offline this refuses it all.
+            self._gate.announce(
+                what=f"name look-up of {_host(url)}", to="name server", purpose="fetch"
+            )
+        addresses = self._addresses(url, port)
         self._gate.announce(what=f"GET {shown}", to=_host(url), purpose="fetch")
-        backend = PinnedBackend(self._addresses(url, port), self._deadline)
+        backend = PinnedBackend(addresses, self._deadline)
         target = httpcore2.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
         )
@@ -245,6 +251,14 @@ def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
 
 def _host(url: httpx2.URL) -> str:
     return url.raw_host.decode("ascii")
+
+
+def _is_address(url: httpx2.URL) -> bool:
+    try:
+        ipaddress.ip_address(_host(url).strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(url: httpx2.URL) -> str:

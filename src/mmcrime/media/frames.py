@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from mmcrime.errors import UnsafeMediaError
+from mmcrime.errors import CorruptMediaError, UnsafeMediaError
 from mmcrime.evidence import Frame
 from mmcrime.media.container import Container
-from mmcrime.media.streams import READ_ERRORS
+from mmcrime.media.streams import READ_ERRORS, reason_of, video_pixels
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -32,6 +32,7 @@ __all__ = ["Scaler", "clip", "frames_at"]
 
 _Timed: TypeAlias = "tuple[VideoFrame, float]"
 
+_UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED of FFmpeg
 _EPSILON = 1e-6  # seconds; below the finest clock of the containers, above float rounding
 
 
@@ -57,27 +58,44 @@ class Scaler:
 
         Raises:
             UnsafeMediaError: If the picture has more pixels than the limit.
+            CorruptMediaError: If it is of a kind that cannot be converted.
         """
         width, height = picture.width, picture.height
         if width * height > self._max_pixels:
             raise UnsafeMediaError(
                 f"a picture has {width} x {height} pixels; the limit is {self._max_pixels}.",
                 source=self._source,
-                next_step="Raise media.limits.max_pixels if you trust this file.",
+                next_step="Raise media.limits.max_video_pixels if you trust this file.",
             )
         scale = 1.0 if self._max_side is None else min(1.0, self._max_side / max(width, height))
-        small = self._reformatter.reformat(
-            picture,
-            width=max(1, round(width * scale)),
-            height=max(1, round(height * scale)),
-            format=self._format,
-            interpolation="AREA",
-        )
-        pixels = small.to_ndarray()
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = self._reformatted(picture, size).to_ndarray()
         turns = round(picture.rotation / 90) % 4
         if turns:  # FFmpeg states the counter-clockwise turn that sets the picture upright
             pixels = np.rot90(pixels, turns)
         return Frame(time=time, pixels=np.ascontiguousarray(pixels, dtype=np.uint8))
+
+    def _reformatted(self, picture: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        """Convert and scale; colour properties that swscale does not know are left out."""
+        try:
+            return self._reformat(picture, size)
+        except (*READ_ERRORS, ValueError):
+            picture.colorspace = picture.color_primaries = picture.color_trc = _UNSPECIFIED
+            picture.color_range = 0
+        try:
+            return self._reformat(picture, size)
+        except (*READ_ERRORS, ValueError) as error:
+            raise CorruptMediaError(
+                f"its pictures of format {picture.format.name!r} cannot be converted "
+                f"({reason_of(error)}).",
+                source=self._source,
+                next_step="Convert it to H.264 in MP4.",
+            ) from error
+
+    def _reformat(self, picture: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        return self._reformatter.reformat(
+            picture, width=size[0], height=size[1], format=self._format, interpolation="AREA"
+        )
 
 
 def frames_at(
@@ -107,7 +125,7 @@ def frames_at(
     scaler = Scaler(
         max_side=max_side,
         grey=False,
-        max_pixels=recording.limits.max_pixels,
+        max_pixels=video_pixels(recording.limits),
         source=recording.source,
     )
     last = -math.inf
@@ -154,7 +172,7 @@ def clip(
     scaler = Scaler(
         max_side=max_side,
         grey=grey,
-        max_pixels=recording.limits.max_pixels,
+        max_pixels=video_pixels(recording.limits),
         source=recording.source,
     )
     with recording.open(frame_threads=True) as container:

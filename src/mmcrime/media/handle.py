@@ -10,7 +10,7 @@ from typing import Self
 
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
-from mmcrime.evidence import AudioWindow, Frame, Gap, Interval, Media
+from mmcrime.evidence import CUT_OFF, AudioWindow, Frame, Gap, Interval, Media
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.motion import MotionScan, motion_scan
@@ -53,8 +53,21 @@ class MediaHandle:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """What of the file is not used, such as further streams, and why, in words."""
+        """What of the file is not used, such as further streams, and why, in words.
+
+        Cover pictures are not among it.
+        """
         return self._timeline.skipped if self._timeline else ()
+
+    @property
+    def lost_video(self) -> str | None:
+        """Why no picture decodes although the file has a stream of pictures."""
+        return self._timeline.lost_video if self._timeline else None
+
+    @property
+    def lost_audio(self) -> str | None:
+        """Why no sound decodes although the file has a stream of sound."""
+        return self._timeline.lost_audio if self._timeline else None
 
     @property
     def missing(self) -> Gap | None:
@@ -68,9 +81,7 @@ class MediaHandle:
         end = timeline.duration
         if timeline.claimed <= 1.02 * end + 0.5:  # rounding, and a last frame without duration
             return None
-        return Gap(
-            start=end, end=end, reason=f"damaged: the header states {timeline.claimed:.1f} s"
-        )
+        return Gap(start=end, end=end, reason=f"{CUT_OFF} {timeline.claimed:.1f} s")
 
     @property
     def _timeline(self) -> Timeline | None:
@@ -118,7 +129,11 @@ class MediaHandle:
         return read_stills(self._spooled, limits=self.limits, max_side=max_side)
 
     def close(self) -> None:
-        """Delete the temporary copy, if there is one. Safe twice."""
+        """Delete the temporary copy, if there is one. Safe twice.
+
+        It unlinks one file and its folder and waits for nobody, so that it may be called
+        from an event loop; a reader that still holds the file open keeps its contents.
+        """
         self._spooled.close()
 
     def __enter__(self) -> Self:
@@ -202,7 +217,7 @@ def _open_recording(spooled: Spooled, given: _Given, limits: Limits) -> MediaHan
     timeline = measure(spooled, spooled.sniffed, limits=limits, source=spooled.name)
     width, height = timeline.size or (None, None)
     media = Media(
-        kind="video" if timeline.video else "audio",
+        kind="video" if timeline.video or timeline.lost_video else "audio",
         name=spooled.name,
         content_id=spooled.content_id,
         format=spooled.sniffed.format,
@@ -211,7 +226,7 @@ def _open_recording(spooled: Spooled, given: _Given, limits: Limits) -> MediaHan
         width=width,
         height=height,
         fps=timeline.fps,
-        has_audio=timeline.audio is not None,
+        has_audio=timeline.audio is not None or timeline.lost_audio is not None,
         source_id=given.source_id,
         recorded_at=given.recorded_at or _recorded_at(timeline.tags),
         metadata=given.metadata,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeGuard, runtime_checkable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, MediaError, UnsafeMediaError, UnsupportedMediaError
@@ -32,6 +33,10 @@ Source: TypeAlias = (
 )
 """A path, an http(s) URL, bytes, a binary file object, a PIL image or a numpy array."""
 
+_LIKE_A_URL = re.compile(
+    r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:/|(?:data|file|concat|pipe|subfile):)", re.IGNORECASE
+)
+"""Strings whose name could show a password or a signature if they were taken for paths."""
 _CHUNK = 1024 * 1024
 _NAME_LIMIT = 200
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
@@ -46,8 +51,8 @@ def clean_name(name: str) -> str:
 
 def name_of(source: Source) -> str:
     """Return what a person may call a source: never a folder, a query or a password."""
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
-        return _url_name(source)
+    if isinstance(source, str) and _LIKE_A_URL.match(source):
+        return _url_name(source.strip())
     if isinstance(source, str | os.PathLike):
         return os.fsdecode(source).rstrip("/").rpartition("/")[2]
     if isinstance(source, bytes | bytearray | memoryview):
@@ -58,11 +63,16 @@ def name_of(source: Source) -> str:
 
 
 def _url_name(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        return unquote(parts.path).rstrip("/").rpartition("/")[2] or parts.hostname or "URL"
-    except ValueError:
-        return "URL"
+    """Return the last part of a URL that is read, or what is public of one that is not."""
+    scheme, _, rest = url.partition(":")
+    if scheme.lower() in {"file", "concat", "pipe", "subfile", "data"}:
+        return f"{scheme}:"  # what follows is a folder, or the content itself
+    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, slash, path = rest.lstrip("/").partition("/")
+    host = host.rpartition("@")[2]  # before it stand a user name and a password
+    if scheme.lower() not in {"http", "https"}:
+        return f"{scheme}://{host}{slash}{unquote(path)}"
+    return unquote(path).rstrip("/").rpartition("/")[2] or host.partition(":")[0] or "URL"
 
 
 def write_source(source: Source, into: BinaryIO, *, name: str, limits: Limits) -> None:

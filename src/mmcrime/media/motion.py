@@ -26,6 +26,7 @@ import numpy as np
 
 from mmcrime.evidence import Coverage, Gap, Interval, MotionCurve, subtract_intervals
 from mmcrime.media.frames import Scaler
+from mmcrime.media.streams import video_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -164,7 +165,10 @@ def _grey(
     Where packets did not decode is added to ``damaged`` at the end.
     """
     scaler = Scaler(
-        max_side=_SIDE, grey=True, max_pixels=recording.limits.max_pixels, source=recording.source
+        max_side=_SIDE,
+        grey=True,
+        max_pixels=video_pixels(recording.limits),
+        source=recording.source,
     )
     with recording.open(frame_threads=True) as container:
         if container.video is None:

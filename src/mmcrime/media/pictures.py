@@ -27,6 +27,7 @@ from mmcrime.evidence import Frame
 from mmcrime.media.exif import taken_at, upright_turn
 from mmcrime.media.gif import count_gif_frames
 from mmcrime.media.pixels import fit_size, rgb_pixels, turn
+from mmcrime.media.prescan import check_costs
 from mmcrime.media.quiet import quiet_pillow
 from mmcrime.media.sniff import Sniffed
 
@@ -121,7 +122,10 @@ class PictureFrames(Iterator[Frame]):
         """Return how many frames may be decoded."""
         if self._sniffed.format not in _ANIMATED:
             return 1
-        affordable = _DECODED_PICTURES * self._limits.max_pixels // math.prod(image.size)
+        pixels = math.prod(image.size)
+        if _DECODED_PICTURES * pixels > self._limits.max_pixels:
+            return 1  # blending one frame over the last takes several copies of both
+        affordable = _DECODED_PICTURES * self._limits.max_pixels // pixels
         told = self._limits.max_image_frames
         if self._sniffed.format != "gif":
             told = min(told, getattr(image, "n_frames", 1))
@@ -155,6 +159,7 @@ def probe_picture(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: s
         UnsafeMediaError: If it has more pixels than ``limits`` allow.
         CorruptMediaError: If its headers cannot be read.
     """
+    check_costs(file, sniffed.format, source=source)
     with _translated(source), quiet_pillow():
         image = _open(file, sniffed, limits=limits, source=source)
         width, height = image.size
@@ -179,7 +184,8 @@ def read_picture(
     A still picture and the first page of a TIFF file give one frame at time 0. An
     animation (GIF, WebP, PNG) gives its first `Limits.max_image_frames` frames, fewer
     when they are so large that together they would cost more than four pictures of the
-    largest allowed size. What of a cut-off JPEG or PNG decodes is used and flagged.
+    largest allowed size, and only one when each is larger than a quarter of that. What
+    of a cut-off JPEG or PNG decodes is used and flagged.
 
     Args:
         file: Open for reading; must stay open while the frames are read.
@@ -209,6 +215,12 @@ def _translated(source: str) -> Iterator[None]:
         if isinstance(error, DecompressionBombError):
             raise UnsafeMediaError(
                 "Pillow takes the picture for a decompression bomb.", source=source
+            ) from error
+        if isinstance(error, MemoryError):
+            raise UnsafeMediaError(
+                "the picture does not fit into memory.",
+                source=source,
+                next_step="Make it smaller, or lower media.limits.max_pixels.",
             ) from error
         raise CorruptMediaError(
             f"the picture does not decode ({type(error).__name__}: {str(error)[:200]}).",

@@ -146,7 +146,11 @@ def sniff(head: bytes, *, source: str) -> Sniffed:
     """
     found = _picture(head) or _stream(head)
     if found is None:
-        raise UnsupportedMediaError(_seems(head), source=source, next_step=_NEXT_STEP)
+        raise UnsupportedMediaError(
+            _seems(head),
+            source=source,
+            next_step=_NEXT_STEP if head else "Check the file: it is empty.",
+        )
     return found
 
 

@@ -61,7 +61,7 @@ class Spooled:
         try:
             with self.open() as file:
                 self._identity = _identity(file)
-                self.sniffed: Sniffed = sniff(file.read(HEAD_BYTES), source=name)
+                self.sniffed: Sniffed = sniff(_head(file, name=name), source=name)
                 self.size_bytes, self.content_id = _digest(file, name=name, limits=limits)
         except BaseException:
             self.close()
@@ -239,6 +239,17 @@ def _identity(file: BinaryIO) -> _Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def _head(file: BinaryIO, *, name: str) -> bytes:
+    try:
+        return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise _unreadable(error, name=name) from error
+
+
+def _unreadable(error: OSError, *, name: str) -> MediaError:
+    return MediaError(f"cannot be read ({error.strerror}).", source=name)
+
+
 def _digest(file: BinaryIO, *, name: str, limits: Limits) -> tuple[int, str]:
     """Return size and content id, never reading further than the cap."""
     if os.fstat(file.fileno()).st_size > limits.max_bytes:
@@ -252,5 +263,5 @@ def _digest(file: BinaryIO, *, name: str, limits: Limits) -> tuple[int, str]:
                 raise too_large(name, limits)
             digest.update(chunk)
     except OSError as error:
-        raise MediaError(f"cannot be read ({error.strerror}).", source=name) from error
+        raise _unreadable(error, name=name) from error
     return size, f"blake3:{digest.hexdigest()}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 import av.error
@@ -17,12 +18,39 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["READ_ERRORS", "Selected", "decoder_pixels", "reason_of", "select"]
+__all__ = [
+    "READ_ERRORS",
+    "Lost",
+    "Selected",
+    "decoder_pixels",
+    "is_audible",
+    "name_of",
+    "reason_of",
+    "select",
+    "video_pixels",
+]
 
 READ_ERRORS = (av.error.FFmpegError, OSError)
 """What PyAV raises for content that cannot be read or decoded (OSError: the file itself)."""
 
-_NO_DECODER = "no decoder for its format"
+_RATES = (1_000, 768_000)  # samples a second; 8,000 is a telephone, 768,000 the fastest recorder
+_THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or two
+_NO_DECODER = "no decoder for"
+
+StreamT = TypeVar("StreamT", "VideoStream", "AudioStream")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lost:
+    """A stream that should have been examined and cannot be.
+
+    Attributes:
+        stream: It can be demultiplexed, not decoded.
+        reason: Why, naming the stream.
+    """
+
+    stream: Stream
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -32,11 +60,16 @@ class Selected:
     Attributes:
         video: The picture stream.
         audio: The sound stream.
-        skipped: Why other streams were not selected, in words.
+        lost_video: The picture stream that would have been used, where none can be.
+        lost_audio: The sound stream that would have been used, where none can be.
+        skipped: Which streams of pictures or sound are not used, and why, in words.
+            Cover pictures are not among them.
     """
 
     video: VideoStream | None
     audio: AudioStream | None
+    lost_video: Lost | None
+    lost_audio: Lost | None
     skipped: tuple[str, ...]
 
 
@@ -67,31 +100,53 @@ def select(raw: InputContainer, *, limits: Limits, source: str, frame_threads: b
             source=source,
             next_step="Raise media.limits.max_streams if you trust this file.",
         )
-    video: VideoStream | None = None
-    audio: AudioStream | None = None
-    skipped: list[str] = []
-    for candidate in sorted(streams.video, key=_by_default):
-        reason = _open_video(candidate, limits, source, frame_threads=frame_threads)
-        if reason is None:
-            video = candidate
-            break
-        skipped.append(f"video stream {candidate.index}: {reason}")
-    for sound in sorted(streams.audio, key=_by_default):
-        reason = _open_audio(sound)
-        if reason is None:
-            audio = sound
-            break
-        skipped.append(f"audio stream {sound.index}: {reason}")
+    footage = [stream for stream in streams.video if not _is_cover(stream)]
+    video, lost_video, unseen = _first_that_opens(
+        footage, lambda s: _open_video(s, limits, source, frame_threads=frame_threads)
+    )
+    audio, lost_audio, unheard = _first_that_opens(streams.audio, _open_audio)
+    skipped = (*unseen, *unheard)
     if video is None and audio is None:
         raise _nothing_usable(skipped, source)
-    return Selected(video=video, audio=audio, skipped=tuple(skipped))
+    return Selected(
+        video=video, audio=audio, lost_video=lost_video, lost_audio=lost_audio, skipped=skipped
+    )
 
 
-def _nothing_usable(skipped: list[str], source: str) -> Exception:
+def _first_that_opens(
+    candidates: Iterable[StreamT], open_decoder: Callable[[StreamT], str | None]
+) -> tuple[StreamT | None, Lost | None, tuple[str, ...]]:
+    """Return the stream to use, or else the one that is lost; and why others are not used."""
+    used: StreamT | None = None
+    lost: Lost | None = None
+    skipped: list[str] = []
+    for stream in sorted(candidates, key=_by_default):
+        if used is not None:
+            skipped.append(f"{name_of(stream)} is not used, because {name_of(used)} is")
+            continue
+        reason = open_decoder(stream)
+        if reason is None:
+            used = stream
+            continue
+        skipped.append(reason)
+        lost = lost or Lost(stream=stream, reason=reason)
+    return used, lost if used is None else None, tuple(skipped)
+
+
+def name_of(stream: Stream) -> str:
+    """Return what a stream is called in messages."""
+    return f"{stream.type} stream {stream.index}"
+
+
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _nothing_usable(skipped: tuple[str, ...], source: str) -> Exception:
     if not skipped:
         return CorruptMediaError("it holds no pictures and no sound.", source=source)
     message = f"no stream of it can be decoded ({'; '.join(skipped)})."
-    if any(reason.endswith(_NO_DECODER) for reason in skipped):
+    if any(reason.startswith(_NO_DECODER) for reason in skipped):
         return UnsupportedMediaError(
             message, source=source, next_step="Convert it to H.264 or AAC in MP4."
         )
@@ -108,44 +163,59 @@ def decoder_pixels(limits: Limits) -> int:
     A net against pictures that cost much more than allowed; whoever takes a decoded
     picture checks its exact size.
     """
-    return 2 * limits.max_pixels
+    most = video_pixels(limits)
+    return most + most // 4 + 65_536  # a small picture grows most by padding
+
+
+def video_pixels(limits: Limits) -> int:
+    """Return how many pixels a picture of a video may have."""
+    return min(limits.max_pixels, limits.max_video_pixels)
 
 
 def _open_video(
     stream: VideoStream, limits: Limits, source: str, *, frame_threads: bool
 ) -> str | None:
     """Open a picture decoder; return why it cannot be used, or None."""
-    if stream.disposition & av.stream.Disposition.attached_pic:
-        return "a cover picture"
     context: Any = stream.codec_context  # None without a decoder, which the type stub denies
     if context is None:
-        return _NO_DECODER
-    if context.width * context.height > limits.max_pixels:
+        return f"{_NO_DECODER} {name_of(stream)}"
+    pixels = context.width * context.height
+    if pixels > video_pixels(limits):
         raise UnsafeMediaError(
             f"its pictures have {context.width} x {context.height} pixels; "
-            f"the limit is {limits.max_pixels} pixels.",
+            f"the limit is {video_pixels(limits)} pixels.",
             source=source,
-            next_step="Raise media.limits.max_pixels if you trust this file.",
+            next_step="Raise media.limits.max_video_pixels if you trust this file.",
         )
     # Later pictures may be larger than the header says: the decoder checks each one.
     context.options = {"max_pixels": str(decoder_pixels(limits))}
     # More threads would cost memory for little: inputs are decoded side by side already.
     context.thread_count = 2
-    context.thread_type = "FRAME" if frame_threads else "SLICE"
-    return _open_decoder(context)
+    context.thread_type = "FRAME" if frame_threads and pixels <= _THREADED_PIXELS else "SLICE"
+    return _open_decoder(context, stream)
 
 
 def _open_audio(stream: AudioStream) -> str | None:
     """Open a sound decoder; return why it cannot be used, or None."""
     context: Any = stream.codec_context
     if context is None:
-        return _NO_DECODER
-    return _open_decoder(context)
+        return f"{_NO_DECODER} {name_of(stream)}"
+    if context.sample_rate and not is_audible(context.sample_rate):
+        return f"{name_of(stream)} states {context.sample_rate} samples a second"
+    return _open_decoder(context, stream)
 
 
-def _open_decoder(context: Any) -> str | None:
+def is_audible(rate: int) -> bool:
+    """Whether sound has a sample rate that a microphone can have.
+
+    At one sample a second a file of a few kilobytes would become gigabytes.
+    """
+    return _RATES[0] <= rate <= _RATES[1]
+
+
+def _open_decoder(context: Any, stream: Stream) -> str | None:
     try:
         context.open(strict=False)
     except (*READ_ERRORS, ValueError) as error:
-        return f"its decoder refuses it ({reason_of(error)})"
+        return f"the decoder of {name_of(stream)} refuses it ({reason_of(error)})"
     return None

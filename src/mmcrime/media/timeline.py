@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import numpy as np
 
 from mmcrime.config import Limits
-from mmcrime.errors import CorruptMediaError, UnsupportedMediaError
+from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
 from mmcrime.evidence import Interval
+from mmcrime.media.boxes import check_boxes
 from mmcrime.media.container import Container, FrameClock, open_container
+from mmcrime.media.streams import Lost, name_of
+from mmcrime.media.tags import check_tags
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Recording", "StreamSpan", "Timeline", "measure"]
 
 _MOST_PACKETS = 8_000_000  # 24 hours at 90 packets a second; 64 MiB of time stamps
+_FREE_PACKETS = 200_000
+_PACKETS_A_SECOND = 2_000  # ten times what any sensible file has; each costs 5 to 10 us
 _LONGEST_PRIMING = 0.2  # seconds of encoder priming that a sound decoder drops at the start
 
 
@@ -86,6 +91,10 @@ class Timeline:
         size: Upright width and height of the first picture.
         fps: Frames a second that the container states, if it does.
         tags: The container's tags.
+        lost_video: Why there are no pictures although there is a stream of them.
+        lost_audio: Why there is no sound although there is a stream of it.
+        duration: Seconds from media time 0 to the end of the last stream, the streams
+            that cannot be decoded included.
         skipped: What of the file is not used, and why, in words.
         claimed: Seconds that the headers state; they may lie. None where they say
             nothing or FFmpeg only estimates.
@@ -97,13 +106,11 @@ class Timeline:
     size: tuple[int, int] | None
     fps: float | None
     tags: dict[str, str]
+    lost_video: str | None
+    lost_audio: str | None
+    duration: float
     skipped: tuple[str, ...]
     claimed: float | None
-
-    @property
-    def duration(self) -> float:
-        """Seconds from media time 0 to the end of the last stream."""
-        return max(span.end for span in (self.video, self.audio) if span is not None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -154,15 +161,16 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
 
     Raises:
         MediaError: As `open_container`; CorruptMediaError also if nothing decodes, and
-            UnsupportedMediaError if what does not decode is encrypted.
+            UnsupportedMediaError if what does not decode is encrypted, UnsafeMediaError for
+            an index, tags or packets that no honest file has.
     """
+    with spool.open() as file:
+        check_tags(file, source=source)
+        if sniffed.demuxer == "mov":
+            check_boxes(file, source=source)
     with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
-        video, audio = _Tally(c.video), _Tally(c.audio)
-        tallies = {tally.index: tally for tally in (video, audio)}
-        for packet in c.packets(*(s for s in (c.video, c.audio) if s is not None)):
-            tallies[packet.stream_index].add(packet)
-            if video.packets + audio.packets >= _MOST_PACKETS:
-                break
+        video, audio = _Tally(c.video, c.lost_video), _Tally(c.audio, c.lost_audio)
+        _count(c, video, audio, source=source)
         encrypted = c.encrypted
     with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
         picture = next(c.video_frames(), None) if video.packets else None
@@ -170,23 +178,19 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         sound_start = _first_sound(c) if audio.packets else None
         if picture is None and sound_start is None:
             raise _nothing_decodes(source, video.packets + audio.packets, encrypted)
-        skipped = list(c.skipped)
         rate = c.video.average_rate if c.video is not None else None
-        tags, claimed = dict(c.raw.metadata), _claimed(c)
+        skipped, tags, claimed = list(c.skipped), dict(c.raw.metadata), _claimed(c)
     if encrypted:
-        skipped.append(f"{encrypted} encrypted packets")
-    starts = []
-    if picture is not None:
-        starts.append(video.start)
-    elif video.index >= 0:
-        skipped.append(f"video stream {video.index}: nothing of it decodes")
+        skipped.append(f"{encrypted} packets are encrypted")
+    starts = [] if picture is None else [video.start]
     if sound_start is not None:
         if 0 <= sound_start - audio.start <= _LONGEST_PRIMING:
             audio.start = sound_start
         starts.append(audio.start)
-    elif audio.index >= 0:
-        skipped.append(f"audio stream {audio.index}: nothing of it decodes")
     origin = min(starts)
+    lost_video = video.loss(encrypted=encrypted) if picture is None else None
+    lost_audio = audio.loss(encrypted=encrypted) if sound_start is None else None
+    skipped += (lost for lost in (lost_video, lost_audio) if lost and lost not in skipped)
     return Timeline(
         origin=origin,
         video=video.span(origin) if picture is not None else None,
@@ -194,16 +198,44 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         size=_upright_size(picture) if picture is not None else None,
         fps=float(rate) if picture is not None and rate else None,
         tags=tags,
+        lost_video=lost_video,
+        lost_audio=lost_audio,
+        duration=max(tally.span(origin).end for tally in (video, audio) if tally.packets),
         skipped=tuple(skipped),
         claimed=None if sniffed.demuxer == "mp3" else claimed,  # estimated from the bit rate
     )
 
 
-class _Tally:
-    """Counts the packets of one stream, in seconds on the container's own clock."""
+def _count(container: Container, video: _Tally, audio: _Tally, *, source: str) -> None:
+    """Read all packets of the streams that matter; more than media needs are refused."""
+    tallies = {tally.stream.index: tally for tally in (video, audio) if tally.stream is not None}
+    streams = [tally.stream for tally in tallies.values() if tally.stream is not None]
+    for packet in container.packets(*streams):
+        tallies[packet.stream_index].add(packet)
+        packets = video.packets + audio.packets
+        seconds = max(video.seconds, audio.seconds)
+        if packets > min(_MOST_PACKETS, _FREE_PACKETS + _PACKETS_A_SECOND * seconds):
+            raise UnsafeMediaError(
+                f"it has over {packets - 1} packets in its first {seconds:.0f} s.",
+                source=source,
+                next_step="Convert it to H.264 or AAC in MP4, in parts of at most a day.",
+            )
 
-    def __init__(self, stream: Stream | None) -> None:
-        self.index = -1 if stream is None else stream.index
+
+class _Tally:
+    """Counts the packets of one stream, in seconds on the container's own clock.
+
+    Args:
+        used: The selected stream, if there is one.
+        lost: The stream that cannot be decoded, if there is none to select.
+    """
+
+    def __init__(self, used: Stream | None, lost: Lost | None) -> None:
+        self.stream = stream = lost.stream if lost is not None else used
+        self._reason = lost.reason if lost is not None else ""
+        # What the closed container's stream says is not asked later.
+        self._name = "" if stream is None else name_of(stream)
+        self._states_packets = stream is not None and stream.frames > 0
         self.packets = 0
         self.start = 0.0
         self._visual = stream is not None and stream.type == "video"
@@ -228,6 +260,21 @@ class _Tally:
             if packet.is_keyframe:
                 self._keys.append(time)
 
+    @property
+    def seconds(self) -> float:
+        """How much media time the packets so far fill."""
+        return max(self._end - self.start, 0.0) if self.packets else 0.0
+
+    def loss(self, *, encrypted: int) -> str | None:
+        """Return why nothing of the stream decodes; None if there is nothing in it to lose.
+
+        Args:
+            encrypted: Packets of the file that were left out, of whichever stream.
+        """
+        if not (self.packets or self._states_packets or encrypted):
+            return None  # some cameras declare a track that they never fill
+        return self._reason or (self._name and f"nothing of {self._name} decodes") or None
+
     def span(self, origin: float) -> StreamSpan:
         end = self._end
         if self._end == self._last and self.packets > 1:  # the last packet states no duration
@@ -251,8 +298,9 @@ def _first_sound(container: Container) -> float | None:
 
 
 def _claimed(container: Container) -> float | None:
-    """Return how long the headers say that the used streams are, in seconds."""
-    used = [stream for stream in (container.video, container.audio) if stream is not None]
+    """Return how long the headers say that these streams are, in seconds."""
+    lost = [one.stream for one in (container.lost_video, container.lost_audio) if one]
+    used = [*lost, *(one for one in (container.video, container.audio) if one is not None)]
     stated = [float(s.duration * s.time_base) for s in used if s.duration and s.time_base]
     whole: int | None = container.raw.duration  # in microseconds; the stub denies that None exists
     if not stated and whole:

@@ -62,6 +62,18 @@ class OpenMedia(MediaReader, Protocol):
         """The stretch of media time that sound fills; None without sound."""
 
     @property
+    def lost_video(self) -> str | None:
+        """Why no picture decodes although there is a stream of pictures."""
+
+    @property
+    def lost_audio(self) -> str | None:
+        """Why no sound decodes although there is a stream of sound."""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What of the file is not examined, such as further streams, and why."""
+
+    @property
     def missing(self) -> Gap | None:
         """What the headers state and the file does not hold."""
 
@@ -124,6 +136,7 @@ async def gather(
             next_step="Give seconds, such as 5.",
         )
     stages = Stages(count=4, deadline=deadline, progress=progress)
+    stages.errors += (_unexamined(what) for what in handle.skipped)
     work = _Work(handle, settings, gate, stages)
     try:
         seen, heard = await asyncio.gather(work.see(interval), work.hear(transcriber))
@@ -132,12 +145,12 @@ async def gather(
         stages.halt.call()  # a cancelled call must not leave decoding behind
     if not (seen.stills or seen.coverage.examined or heard.decoded or expired):
         work.refuse()
-    progress(1.0)
+    stages.report(1.0)
     evidence = Evidence(
         media=handle.media,
         reader=handle,
         stills=seen.stills,
-        transcript=heard.transcript,
+        transcript=_speech_over_all(heard.transcript, handle),
         sounds=heard.sounds,
         motion=seen.motion,
         video=_over_all(seen.coverage, handle, handle.video_span),
@@ -151,14 +164,36 @@ async def gather(
     )
 
 
+def _unexamined(what: str) -> ErrorRecord:
+    """Return the record of a part of the file at which nobody looks."""
+    return ErrorRecord(
+        stage="prepare",
+        type="StreamNotExamined",
+        message=f"Not all of the file is examined: {what}.",
+        next_step="Extract that stream into a file of its own as H.264 or AAC, and analyze it too.",
+    )
+
+
 def _over_all(coverage: Coverage, handle: OpenMedia, span: Interval | None) -> Coverage:
     """Also state what lies beside a stream that is shorter, and what the file lost."""
-    if span is None or handle.media.duration is None:
-        return coverage
-    beside = subtract_intervals((0.0, handle.media.duration), (span,))
-    absent = [Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER]
-    lost = [handle.missing] if handle.missing else []
-    gaps = sorted((*coverage.gaps, *absent, *lost), key=lambda gap: gap.start)
+    absent: list[Gap] = []
+    if span is not None and handle.media.duration is not None:
+        beside = subtract_intervals((0.0, handle.media.duration), (span,))
+        absent = [Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER]
+    return _with_gaps(coverage, (*absent, *_cut_off(handle)))
+
+
+def _speech_over_all(transcript: Transcript, handle: OpenMedia) -> Transcript:
+    coverage = _with_gaps(transcript.coverage, _cut_off(handle))
+    return Transcript(segments=transcript.segments, coverage=coverage)
+
+
+def _cut_off(handle: OpenMedia) -> tuple[Gap, ...]:
+    return (handle.missing,) if handle.missing else ()
+
+
+def _with_gaps(coverage: Coverage, more: Sequence[Gap]) -> Coverage:
+    gaps = sorted((*coverage.gaps, *more), key=lambda gap: gap.start)
     return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
 
 
@@ -198,7 +233,7 @@ class _Work:
         if media.kind == "image":
             return await self._see_picture()
         if span is None:
-            return _Seen(coverage=self._no_stream())
+            return _Seen(coverage=self._without_stream(self.handle.lost_video))
         times, interval = sample_times(self._within_limit(span), interval, most)
         stills = await self._stills(times)
         halt = self.stages.halt
@@ -228,7 +263,7 @@ class _Work:
         """Listen once for sound events and voices, then transcribe the voices."""
         span = self.handle.audio_span
         if span is None:
-            nothing = self._no_stream()
+            nothing = self._without_stream(self.handle.lost_audio)
             return _Heard(coverage=nothing, transcript=Transcript(coverage=nothing))
         detector = SoundEventDetector()
         sounds = Ear[SoundEvent]("sounds", detector)
@@ -314,9 +349,11 @@ class _Work:
         end = self._within_limit(span)[1]
         return (Gap(start=end, end=span[1], reason="over_limit"),) if end < span[1] else ()
 
-    def _no_stream(self) -> Coverage:
+    def _without_stream(self, lost: str | None) -> Coverage:
+        """Return the gap over everything: there is no such stream, or it is lost."""
         end = self.handle.media.duration or 0.0
-        return Coverage(gaps=(Gap(start=0.0, end=end, reason=NO_STREAM),))
+        reason = NO_STREAM if lost is None else f"damaged: {lost}"
+        return Coverage(gaps=(Gap(start=0.0, end=end, reason=reason),))
 
 
 def _padding(span: Interval, decoded: Sequence[Interval]) -> tuple[Gap, ...]:

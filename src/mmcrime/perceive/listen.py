@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from mmcrime.evidence import AudioWindow, Gap, Interval, MediaReader, merge_intervals
-from mmcrime.perceive.spans import record
+from mmcrime.perceive.spans import failure_of, record
 from mmcrime.perceive.stages import Halt
 from mmcrime.results import ErrorRecord
 
@@ -61,7 +61,7 @@ class Ear(Generic[_Found]):
             return
         try:
             self.found += self._listener.feed(window)
-        except Exception as error:  # noqa: BLE001 - border: one listener's fault is not the others'
+        except BaseException as error:  # noqa: BLE001 - border: one listener's fault is not the others'; in a thread, so no cancellation
             self._leave(error)
         else:
             self._last_start = window.start
@@ -74,7 +74,7 @@ class Ear(Generic[_Found]):
             return
         try:
             self.found += self._listener.finish()
-        except Exception as error:  # noqa: BLE001 - border, as in feed
+        except BaseException as error:  # noqa: BLE001 - border, as in feed
             self._leave(error)
 
     def missing(self, whole: Interval) -> tuple[Gap, ...]:
@@ -83,18 +83,18 @@ class Ear(Generic[_Found]):
             return ()
         return (Gap(start=self._last_start, end=whole[1], reason=self._reason),)
 
-    def _leave(self, error: Exception) -> None:
+    def _leave(self, error: BaseException) -> None:
         # What was still open in the window before went with the listener, so that window
         # does not count as examined.
         kept = ((s, min(e, self._last_start)) for s, e in self.examined)
         self.examined = merge_intervals(kept)
-        self._reason = f"{self._stage}_failed: {type(error).__name__}"
+        self._reason = f"{self._stage}_failed: {failure_of(error)}"
         self.errors = (record(self._stage, error),)
 
 
 def listen(
     reader: MediaReader, span: Interval, ears: Sequence[Ear[Any]], halt: Halt
-) -> tuple[tuple[Interval, ...], Exception | None]:
+) -> tuple[tuple[Interval, ...], BaseException | None]:
     """Decode the sound of ``span`` once and pass it to every ear. Blocks.
 
     Args:
@@ -107,7 +107,7 @@ def listen(
         What was decoded, and the error that ended the pass early, if one did.
     """
     decoded: tuple[Interval, ...] = ()
-    failure: Exception | None = None
+    failure: BaseException | None = None
     try:
         for window in reader.audio(*span, seconds=_WINDOW):
             if halt.due:
@@ -115,7 +115,7 @@ def listen(
             for ear in ears:
                 ear.feed(window)
             decoded = merge_intervals((*decoded, (window.start, window.end)), join=_CONTIGUOUS)
-    except Exception as error:  # noqa: BLE001 - border: hostile media; what was decoded is used
+    except BaseException as error:  # noqa: BLE001 - border: hostile media; what was decoded is used
         failure = error
     for ear in ears:
         ear.finish()

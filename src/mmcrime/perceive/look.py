@@ -35,7 +35,7 @@ def sample_times(span: Interval, interval: float, most: int) -> tuple[tuple[floa
 
 def look(
     reader: MediaReader, times: Sequence[float], *, max_side: int, halt: Halt
-) -> tuple[tuple[EncodedFrame, ...], Exception | None]:
+) -> tuple[tuple[EncodedFrame, ...], BaseException | None]:
     """Decode the frames shown at the asked times and keep them as JPEG. Blocks.
 
     Args:
@@ -54,6 +54,6 @@ def look(
                 break
             if frame.time not in stills:
                 stills[frame.time] = frame.encode()
-    except Exception as error:  # noqa: BLE001 - border: hostile media; what was decoded is used
+    except BaseException as error:  # noqa: BLE001 - border: hostile media; what was decoded is used
         return tuple(stills.values()), error
     return tuple(stills.values()), None

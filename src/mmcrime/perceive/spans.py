@@ -9,10 +9,11 @@ from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import Coverage, Gap, Interval, merge_intervals, subtract_intervals
 from mmcrime.results import ErrorRecord
 
-__all__ = ["SLIVER", "clean_text", "partition", "record"]
+__all__ = ["SLIVER", "clean_text", "failure_of", "partition", "record"]
 
 SLIVER = 1e-3  # seconds; rounding of timestamps leaves such slivers, they are not gaps
 _LONGEST_MESSAGE = 500
+_REPORT_IT = "Report this with the input, if you can share it."
 
 
 def partition(
@@ -65,21 +66,36 @@ def clean_text(text: str, *, longest: int) -> str:
     """Return hostile text as one printable line of at most ``longest`` characters.
 
     Control, format (text direction, invisible) and lone surrogate characters become
-    spaces; the joiners that Persian and Indic words need stay.
+    spaces; the joiners that Persian and Indic words need stay. Of endless text only the
+    beginning is looked at.
     """
+    text = text[: 4 * longest]
     kept = (c if c in "\u200c\u200d" or unicodedata.category(c)[0] != "C" else " " for c in text)
     return " ".join("".join(kept).split())[:longest].rstrip()
 
 
 def record(stage: str, error: BaseException) -> ErrorRecord:
     """Return the record of an error that was survived."""
-    if isinstance(error, MmcrimeError):
-        message, next_step = error.message, error.next_step
-    else:
-        message, next_step = str(error), "Report this with the input, if you can share it."
+    message, next_step = _told(error)
+    name = failure_of(error)
     return ErrorRecord(
         stage=stage,
-        type=type(error).__name__,
-        message=clean_text(message, longest=_LONGEST_MESSAGE) or type(error).__name__,
-        next_step=next_step,
+        type=name,
+        message=clean_text(message, longest=_LONGEST_MESSAGE) or name,
+        next_step=clean_text(next_step, longest=_LONGEST_MESSAGE),
     )
+
+
+def failure_of(error: BaseException) -> str:
+    """Return the name of an error's class, safe to print."""
+    return clean_text(type(error).__name__, longest=100) or "Exception"
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """Return the message and next step of an error, whatever class a plug-in made of it."""
+    try:
+        if isinstance(error, MmcrimeError):
+            return str(error.message), str(error.next_step)
+        return str(error), _REPORT_IT
+    except BaseException:  # noqa: BLE001 - border: a plug-in's exception may raise when asked for its text; nothing is awaited here, so no cancellation is lost
+        return "", _REPORT_IT

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from mmcrime.perceive.spans import record
+from mmcrime.perceive.spans import failure_of, record
 from mmcrime.results import ErrorRecord
 
 __all__ = ["GRACE", "Halt", "Stages"]
@@ -17,6 +18,19 @@ GRACE = 2.0
 """Seconds past the deadline in which work that was told to stop hands in what it has."""
 
 _T = TypeVar("_T")
+_log = logging.getLogger("mmcrime.perceive")
+
+
+def _outcome(work: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
+    """Run work in a thread and return what it returned or raised.
+
+    Raising is no way out of the thread: SystemExit and KeyboardInterrupt would end the
+    event loop of whoever waits, and a StopIteration would leave him waiting for ever.
+    """
+    try:
+        return work(), None
+    except BaseException as error:  # noqa: BLE001 - border: hostile media and plug-ins; asyncio never cancels a thread
+        return None, error
 
 
 class Halt:
@@ -65,7 +79,7 @@ class Stages:
         self.deadline = deadline
         self.halt = Halt(None if deadline is None else deadline - now)
         self.errors: list[ErrorRecord] = []
-        self.causes: list[Exception] = []
+        self.causes: list[BaseException] = []
         self.timings: dict[str, float] = {}
 
     async def run(
@@ -87,22 +101,34 @@ class Stages:
         end = None if self.deadline is None else self.deadline + grace
         try:
             async with asyncio.timeout_at(end) as scope:
-                return await asyncio.to_thread(work), ""
-        except Exception as error:  # noqa: BLE001 - border: hostile media; a failing stage costs its own part
-            if isinstance(error, TimeoutError) and scope.expired():
-                return None, "deadline"
-            self.note(name, error)
-            return None, f"{name}_failed: {type(error).__name__}"
+                result, error = await asyncio.to_thread(_outcome, work)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            return None, "deadline"
         finally:
             self.ended(name, began)
+        if error is None:
+            return result, ""
+        self.note(name, error)
+        return None, f"{name}_failed: {failure_of(error)}"
 
     def ended(self, name: str, began: float, errors: Iterable[ErrorRecord] = ()) -> None:
         """Book a stage that began at ``began`` (`time.perf_counter`)."""
         self.errors += errors
         self.timings[name] = time.perf_counter() - began
-        self._progress(len(self.timings) / self._count)
+        self.report(len(self.timings) / self._count)
 
-    def note(self, stage: str, error: Exception) -> None:
+    def report(self, share: float) -> None:
+        """Tell the caller how much is done; a caller who raises misses it, and no more."""
+        try:
+            self._progress(share)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - border: a caller's code; SystemExit would end the event loop
+            _log.warning("The progress callback raised %s; it is ignored.", failure_of(error))
+
+    def note(self, stage: str, error: BaseException) -> None:
         """Record an error that was survived."""
         self.causes.append(error)
         self.errors.append(record(stage, error))

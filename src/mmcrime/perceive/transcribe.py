@@ -17,7 +17,7 @@ from mmcrime.evidence import (
     TranscriptSegment,
     subtract_intervals,
 )
-from mmcrime.perceive.spans import clean_text, partition, record
+from mmcrime.perceive.spans import clean_text, failure_of, partition, record
 from mmcrime.perceive.voice import MAX_SPEECH_WINDOW, pack_speech
 from mmcrime.plugins import EgressGate, Transcriber
 from mmcrime.results import ErrorRecord
@@ -108,13 +108,15 @@ class _Session:
             reason = self.closed = "offline"
             self._note(error)
         except ConfigError as error:
-            reason = self.closed = f"transcriber_failed: {type(error).__name__}"
+            reason = self.closed = f"transcriber_failed: {failure_of(error)}"
             self._note(error)
-        except Exception as error:  # noqa: BLE001 - border: an engine is a plug-in and may raise anything
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - border: an engine is a plug-in; its SystemExit would end the event loop
             if isinstance(error, TimeoutError) and scope.expired():
                 reason = self.closed = "deadline"
             else:
-                reason = f"transcriber_failed: {type(error).__name__}"
+                reason = f"transcriber_failed: {failure_of(error)}"
                 self._note(error)
         self.missing += (Gap(start=s, end=e, reason=reason) for s, e in unheard)
 
@@ -135,7 +137,7 @@ class _Session:
         said = await self.transcriber.transcribe(sound, language=self.language)
         self.segments += _checked(said, sound, self.transcriber)
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, error: BaseException) -> None:
         found = record(STAGE, error)
         if found not in self.errors:  # an engine that is down fails every window alike
             self.errors.append(found)
@@ -145,12 +147,12 @@ def _without(parts: Iterable[Interval], hole: Interval) -> tuple[Interval, ...]:
     return tuple(rest for part in parts for rest in subtract_intervals(part, [hole]))
 
 
-def _read(reader: MediaReader, window: Interval) -> tuple[list[AudioWindow], Exception | None]:
+def _read(reader: MediaReader, window: Interval) -> tuple[list[AudioWindow], BaseException | None]:
     """Decode a window; what came before an error is kept."""
     sounds: list[AudioWindow] = []
     try:
         sounds.extend(w for w in reader.audio(*window, seconds=MAX_SPEECH_WINDOW) if len(w.samples))
-    except Exception as error:  # noqa: BLE001 - border: whatever decoding raises costs this window only
+    except BaseException as error:  # noqa: BLE001 - border: whatever decoding raises costs this window only
         return sounds, error
     return sounds, None
 

@@ -31,6 +31,7 @@ _JOIN = 0.5  # pauses between words are shorter (seconds)
 _PAD = 0.25  # soft first and last sounds that the detector misses; at most half of _JOIN
 _LEAST = 0.12  # voiced seconds in all; a click or a door is shorter, a spoken digit longer
 _LIVELY = 2.0  # loudest frame over quietest, 6 dB; steady noise stays below, syllables do not
+_ROUNDING = 1e-6  # seconds; less is left over where times of long media are added
 _SAME_STRETCH = 1e-3  # windows whose times meet within this many seconds are one stretch
 
 
@@ -154,7 +155,7 @@ def pack_speech(
             windows[-1] = (windows[-1][0], end)
             continue
         at = start
-        while end - at > longest:
+        while end - at > longest + _ROUNDING:
             windows.append((at, at + longest))
             at += longest
         windows.append((at, end))
