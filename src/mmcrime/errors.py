@@ -65,7 +65,10 @@ class MmcrimeError(Exception):
         self.next_step = self.default_next_step if next_step is None else next_step
 
     def __str__(self) -> str:
-        return f"{self.message} {self.next_step}".rstrip()
+        if not self.next_step:
+            return self.message
+        closed = self.message.endswith((".", "!", "?", ":"))
+        return f"{self.message}{'' if closed else '.'} {self.next_step}"
 
 
 class ConfigError(MmcrimeError):

@@ -25,6 +25,7 @@ from typing import Any, Literal, Self, Unpack
 from mmcrime.config import Settings, load_settings
 from mmcrime.egress import Gate
 from mmcrime.errors import ConfigError, MmcrimeError, ModelNotFoundError
+from mmcrime.media.walk import files_below
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.loop import LoopThread
 from mmcrime.pipeline.options import CallArguments, CallOptions
@@ -151,9 +152,9 @@ class CrimeDetectionPipeline:
             for source in sources:
                 waiting.append(self._loop.submit(self._tolerant(source, call, _silent)))
                 while len(waiting) >= self.settings.max_concurrent:
-                    yield waiting.popleft().result()
+                    yield _first_of(waiting)
             while waiting:
-                yield waiting.popleft().result()
+                yield _first_of(waiting)
         finally:
             for future in waiting:
                 future.cancel()
@@ -177,7 +178,7 @@ class CrimeDetectionPipeline:
         Raises:
             ConfigError: If ``folder`` is no directory.
         """
-        return self.analyze_many(files_below(folder, pattern=pattern), **options)
+        return self.analyze_many(_files(folder, pattern), **options)
 
     # -- life cycle ---------------------------------------------------------------
 
@@ -276,8 +277,15 @@ def analyze(
         return pipeline.analyze(source, **options)
 
 
-def files_below(folder: str | os.PathLike[str], *, pattern: str | None = None) -> Iterator[Path]:
-    """Yield the regular files below a folder, sorted; see `analyze_directory`.
+def _first_of(waiting: deque[Future[Report]]) -> Report:
+    """Wait for the first report; it stays in the queue until then, so that it is cancelled."""
+    report = waiting[0].result()
+    waiting.popleft()
+    return report
+
+
+def _files(folder: str | os.PathLike[str], pattern: str | None) -> Iterator[Path]:
+    """Yield the files to analyse; a folder that cannot be read becomes a report of its own.
 
     Raises:
         ConfigError: If ``folder`` is no directory.
@@ -287,17 +295,13 @@ def files_below(folder: str | os.PathLike[str], *, pattern: str | None = None) -
         raise ConfigError(f"{os.fspath(folder)!r} is no directory.", next_step="Name a folder.")
     closed: list[Path] = []
 
-    def remember(error: OSError) -> None:
-        # A folder that cannot be read becomes a report of its own: nothing is lost silently.
-        closed.append(Path(error.filename))
+    def left_out(path: Path, _why: str, failed: bool) -> None:
+        if failed:
+            closed.append(path)
 
-    for where, folders, names in os.walk(root, onerror=remember, followlinks=False):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(names):
-            path = Path(where, name)
-            fits = pattern is None or fnmatch.fnmatch(name, pattern)
-            if fits and not name.startswith(".") and not path.is_symlink() and path.is_file():
-                yield path
+    for path in files_below(root, left_out=left_out):
+        if pattern is None or fnmatch.fnmatch(path.name, pattern):
+            yield path
     yield from closed
 
 
