@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -23,15 +22,15 @@ Logits = list[list[np.ndarray]]
 
 
 def drawn_logits() -> tuple[list[Clip], Logits]:
-    """Ordinary clips around -1.5 (each scene with a mean of its own), fights around +1.5."""
+    """Ordinary clips around -0.8 (scenes differ), fights around +1.5."""
     rng = np.random.default_rng(3)
     clips, logits = [], []
     for scene in range(SCENES):
-        own = rng.normal(0, 0.4)
+        own = rng.normal(0, 0.3)
         for number in range(8):
             fight = number % 2 == 1
             clips.append(Clip(windows=np.zeros((2, len(FEATURES))), fight=fight, group=f"g{scene}"))
-            logits.append(rng.normal((1.5 if fight else -1.5) + own, 1.2, 2))
+            logits.append(rng.normal((1.5 if fight else -0.8) + own, 1.2, 2))
     return clips, [logits]
 
 
@@ -85,16 +84,16 @@ def test_the_same_seed_gives_the_same_bars() -> None:
 
 def test_a_camera_that_stays_shows_one_scene_only() -> None:
     """One scene of thirty always scores high: no more than its share of cameras alarm."""
-    clips, logits = drawn_logits()
+    clips, _ = drawn_logits()
     flat = [[np.full(2, 4.0 if c.group == "g0" else -4.0) for c in clips]]
     found = simulate(clips, flat, detected=DETECTED)
     for length in found.lengths:
         assert length.fixed["one_scene"] == pytest.approx(1 / SCENES, abs=0.03)
-    assert found.lengths[-1].fixed["many_scenes"] == 0.0 or found.lengths[-1].bar > 0
+    assert found.lengths[-1].fixed["many_scenes"] > 0.5  # twice in a row by chance, in an hour
 
 
 def test_alarms_are_counted_in_stretches_not_in_windows() -> None:
-    clips, logits = drawn_logits()
+    clips, _ = drawn_logits()
     always = [[np.full(2, 2.0) for _ in clips]]
     found = simulate(clips, always, detected=DETECTED)
     assert found.fixed_alarms_per_hour == {"one_scene": 1.0, "many_scenes": 1.0}
@@ -106,4 +105,3 @@ def test_clips_of_which_nothing_is_judged_cannot_be_chained() -> None:
     none = [[np.zeros(0) if not c.fight else w for c, w in zip(clips, logits[0], strict=True)]]
     with pytest.raises(ConfigError, match="fight=False"):
         simulate(clips, none, detected=DETECTED)
-    assert math.isfinite(simulate(clips, logits, detected=DETECTED).bars[-1].logit)

@@ -154,11 +154,12 @@ def _card(
         "thresholds": f"detected from {found.detected:.3f} ({found.detected_tpr:.0%} of fights, "
         f"{measuring.FALSE_ALARMS:.0%} of others); not detected below {found.not_detected:.3f} "
         f"({found.not_detected_tnr:.0%} of others, {measuring.MISSES:.0%} of fights); "
-        f"{found.undetermined:.0%} of all clips stay undetermined, {found.not_judged:.1%} of them "
-        "because they are unlike the training clips",
+        f"{found.undetermined:.0%} of all clips stay undetermined; {found.not_judged:.1%} of all "
+        "clips do so because they are unlike the training clips",
         "limits": "judges motion like that of physical fights only; calibrated on clips of two "
         "to four seconds of which half are fights, real footage holds far fewer; across "
-        "domains such models fall to about .70; " + _long_limits(long),
+        "domains such models fall to about .70; a fight that fills less than a hundredth of the "
+        "picture may count as stillness; " + _long_limits(long),
         "command": f"python -m mmcrime.training.motion CLIPS_DIR --out FILE "
         f"--name {args.name!r} --licence {args.licence!r} (seed {_SEED})",
         "libraries": f"Python {platform.python_version()}, "
