@@ -189,7 +189,7 @@ class Gap:
     Attributes:
         start: Media seconds.
         end: Media seconds; equal to ``start`` for a picture or an unknown length.
-        reason: One of a few fixed words (``damaged``, ``not_requested``,
+        reason: One of a few fixed words (``damaged``, ``not_requested``, ``not_judged``,
             ``over_limit``, ``speech_limit``, ``no_stream``, ``silent``, ``deadline`` …),
             then optionally ``": "`` and a detail.
     """

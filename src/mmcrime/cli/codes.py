@@ -59,7 +59,8 @@ def causes(report: Report, *, fail_on: Severity | None = None) -> Iterator[int]:
         fail_on: The severity of ``--fail-on``, if it was given.
     """
     for record in report.errors:
-        if record.stage == "prepare":
+        # A further stream that is stated and left alone is no failure to read the source.
+        if record.stage == "prepare" and record.type != "StreamNotExamined":
             # Whatever the reason is called, nothing of the source was read.
             yield code_of(record.type) or MEDIA
     asked = [

@@ -29,6 +29,9 @@ _GAP_REASONS = {
     SILENT: "digital silence, nothing to hear",
     "padding": "filling that the codec adds",
     "deadline": "no time left",
+    "not_judged": "decoded, but could not be judged",
+    "padding": "codec padding",
+    "offline": "refused, offline is set",
 }
 _JUDGES = {
     "pictures": frozenset({"llm", "video", "motion", "objects"}),
