@@ -30,7 +30,6 @@ _GAP_REASONS = {
     "padding": "filling that the codec adds",
     "deadline": "no time left",
     "not_judged": "decoded, but could not be judged",
-    "padding": "codec padding",
     "offline": "refused, offline is set",
 }
 _JUDGES = {
