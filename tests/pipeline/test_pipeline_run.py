@@ -373,7 +373,7 @@ def test_a_truncated_file_is_one_typed_error_that_names_it(
         pipeline.analyze(half)
 
 
-# -- what a hostile reviewer found ---------------------------------------------------
+# -- hostile plug-ins ---------------------------------------------------------------
 
 
 def lie(**fields: Any) -> Any:
