@@ -171,6 +171,16 @@ def test_where_there_is_no_stream_nothing_was_missed() -> None:
     assert fused(clear, kind="audio").verdict.outcome == "not_detected"
 
 
+def test_a_video_whose_pictures_end_early_cannot_be_called_clear() -> None:
+    half = Coverage(
+        examined=((0.0, 10.0),),
+        frames=5,
+        gaps=(Gap(start=10.0, end=DURATION, reason="no_stream"),),
+    )
+    clear = answered(outcome="not_detected", probability=0.05, coverage=half)
+    assert codes(fused(clear)) == {"low_coverage"}
+
+
 def test_a_video_nobody_looked_at_cannot_be_called_clear() -> None:
     only_heard = answered(
         "sound",

@@ -149,12 +149,13 @@ def _uncovered(opinion: votes.Opinion, *, kind: MediaKind, duration: float | Non
     if not duration:
         return "The length of the media is unknown, so nobody can say that all was examined."
     examined = [i for v in opinion.votes for i in v.coverage.examined]
-    # Where there is no such stream there was nothing to miss.
+    # A sound track may be shorter than its video: there was nothing to miss. Pictures that
+    # end early are another matter, since nobody saw what went on from there.
     absent = [
         (g.start, g.end)
         for v in opinion.votes
         for g in v.coverage.gaps
-        if g.reason.startswith(NO_STREAM)
+        if g.reason.startswith(NO_STREAM) and opinion.kind in ("sound", "speech")
     ]
     missed = sum(e - s for s, e in subtract_intervals((0.0, duration), [*examined, *absent]))
     there = sum(e - s for s, e in subtract_intervals((0.0, duration), absent))
