@@ -479,6 +479,21 @@ def test_where_there_is_no_stream_is_not_for_an_analyzer_to_say(
     assert [r.code for r in report.verdict.reasons] == ["low_coverage"]
 
 
+def test_gaps_that_an_analyzer_states_are_cut_to_the_media(
+    silent_settings: Settings, quiet_wav: bytes
+) -> None:
+    stated = Coverage(
+        examined=((0.0, 1.0),),
+        gaps=(
+            Gap(start=1.0, end=2.4, reason="not_judged"),
+            Gap(start=5.0, end=9.0, reason="not_judged"),
+        ),
+    )
+    with with_analyzers(silent_settings, Scripted(lambda e, c: reply(coverage=stated))) as pipeline:
+        (assessment,) = pipeline.analyze(quiet_wav).assessments
+    assert [(g.start, g.end) for g in assessment.coverage.gaps] == [(1.0, pytest.approx(2.0))]
+
+
 def test_of_a_picture_no_more_frames_were_seen_than_decoded(
     silent_settings: Settings, picture: bytes
 ) -> None:

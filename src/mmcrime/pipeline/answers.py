@@ -244,7 +244,7 @@ def _trimmed(claimed: Coverage, kind: AssessmentKind, evidence: Evidence) -> Cov
     media, decoded = evidence.media, _decoded(kind, evidence)
     if media.kind == "image":
         frames = min(claimed.frames, decoded.frames)
-        return Coverage(frames=frames, gaps=(*decoded.gaps, *_own_gaps(claimed)))
+        return Coverage(frames=frames, gaps=(*decoded.gaps, *_own_gaps(claimed, math.inf)))
     end = media.duration
     if end is None:
         end = max((i[1] for i in claimed.examined), default=0.0)
@@ -257,9 +257,18 @@ def _trimmed(claimed: Coverage, kind: AssessmentKind, evidence: Evidence) -> Cov
         for start, until in subtract_intervals(interval, examined)
     )
     absent = tuple(g for g in decoded.gaps if g.reason in (NO_STREAM, SILENT))
-    gaps = sorted((*_own_gaps(claimed), *absent, *lost), key=lambda gap: gap.start)
+    gaps = sorted((*_own_gaps(claimed, end), *absent, *lost), key=lambda gap: gap.start)
     return Coverage(examined=examined, frames=claimed.frames, gaps=tuple(gaps))
 
 
-def _own_gaps(claimed: Coverage) -> tuple[Gap, ...]:
-    return tuple(g for g in claimed.gaps if not g.reason.startswith((NO_STREAM, SILENT)))
+def _own_gaps(claimed: Coverage, end: float) -> tuple[Gap, ...]:
+    """Return the gaps that an analyzer may state, cut to the media."""
+    kept = []
+    for gap in claimed.gaps:
+        if gap.reason.startswith((NO_STREAM, SILENT)):
+            continue
+        start, until = (min(max(t, 0.0), end) for t in (gap.start, gap.end))
+        # A gap without a length is a remark on a point; one that lay outside says nothing.
+        if until > start or gap.start == gap.end:
+            kept.append(Gap(start=start, end=until, reason=gap.reason))
+    return tuple(kept)
