@@ -297,3 +297,17 @@ def test_the_demo_replaces_no_file_that_is_not_its_own(run: Run) -> None:
     assert (code, out) == (2, "")
     assert "is not the scene" in err
     assert Path("street.mp4").read_bytes() == b"mine"
+
+
+def test_what_other_libraries_log_is_not_printed() -> None:
+    """In a process of its own: the test runner's own handlers would hide the difference."""
+    code = (
+        "import logging\n"
+        "from mmcrime.cli.terminal import logs_to_stderr\n"
+        "with logs_to_stderr():\n"
+        "    logging.getLogger('PIL.TiffImagePlugin').error('inside of a file')\n"
+        "    logging.getLogger('mmcrime.pipeline').warning('ours')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ours" in done.stderr
+    assert "inside of a file" not in done.stderr

@@ -63,16 +63,23 @@ def clean_line(line: str) -> str:
 
 @contextmanager
 def logs_to_stderr() -> Iterator[None]:
-    """Send warnings and errors of mmcrime's logs to stderr while a command runs."""
+    """Send warnings and errors of mmcrime's logs to stderr while a command runs.
+
+    Those of other libraries go nowhere: they describe the inside of a hostile file.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(_CleanFormatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("mmcrime")
     logger.addHandler(handler)
+    # Without any handler above them, logging prints other libraries' errors by itself.
+    nowhere = logging.NullHandler()
+    logging.getLogger().addHandler(nowhere)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logging.getLogger().removeHandler(nowhere)
 
 
 @contextmanager
