@@ -61,5 +61,5 @@ python:
 .venv-test/.ready: pyproject.toml constraints.txt | python
 	@echo "Setting up .venv-test (all extras and developer tools, once) ..."
 	@$(PYTHON) -m venv .venv-test
-	@.venv-test/bin/python $(PIP_INSTALL) -e '.[all,dev]'
+	@.venv-test/bin/python $(PIP_INSTALL) -e '.[all,dev,docs]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""Freeze a fresh Python 3.11 environment of ``mmcrime[all,dev]`` into constraints.txt.
+"""Freeze a fresh Python 3.11 environment of ``mmcrime[all,dev,docs]`` into constraints.txt.
 
 Run it with ``make lock``. The file holds names and versions only: no hosts, no paths, no
 local version suffixes, so that it fits every package index and every machine.
@@ -39,7 +39,7 @@ def main() -> int:
         subprocess.run([python, "-m", "venv", "--without-pip", environment], check=True)
         # pip works from outside, so that it and its helpers are not frozen with the rest.
         pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
-        subprocess.run([*pip, "install", "-qq", f"{ROOT}[all,dev]"], check=True)
+        subprocess.run([*pip, "install", "-qq", f"{ROOT}[all,dev,docs]"], check=True)
         listed = subprocess.run(
             [*pip, "list", "--format=json"], check=True, capture_output=True, text=True
         )
