@@ -155,14 +155,24 @@ class ProviderSettings(BaseModel):
 
 
 class LanguageSettings(Section):
-    """Languages as BCP 47 tags: of the speech, and of what is written."""
+    """Languages as BCP 47 tags.
+
+    Attributes:
+        speech: Language of the speech that is transcribed.
+        output: Language for analyzers that write text; none of this release reads it.
+    """
 
     speech: str = "en"
     output: str = "en"
 
 
 class PluginSettings(Section):
-    """Which distributions may provide plug-ins; None for all installed ones."""
+    """Which plug-ins are loaded.
+
+    Attributes:
+        allow: Distributions that may provide plug-ins; None for all installed ones. Those
+            of mmcrime itself are always allowed.
+    """
 
     allow: tuple[str, ...] | None = None
 
@@ -205,7 +215,8 @@ class Settings(Section):
         min_votes: Answered votes below which the outcome is undetermined.
         analyzers: Which analyzers run, and transcription.
         media: How media is turned into evidence.
-        context: What is normal at this site, in words.
+        context: What is normal at this site, in words; for analyzers that read it, and none
+            of this release does.
         language: Languages of speech and output.
         plugins: Which distributions may provide plug-ins.
         notification: Section of the original system; kept, not used by this release.

@@ -44,7 +44,13 @@ class WhisperTranscriber(Transcriber):
     """
 
     class Options(PluginOptions):
-        """Options of the engine ``whisper``."""
+        """Options of the engine ``whisper``.
+
+        Attributes:
+            model: Folder with ``model.bin``, ``config.json`` and ``tokenizer.json``.
+            device: Where it runs.
+            compute_type: Number format of the weights, as CTranslate2 names it.
+        """
 
         model: str
         device: Literal["cpu", "cuda", "auto"] = "cpu"

@@ -1,0 +1,282 @@
+"""Write what the documentation says of the command line and the settings, from the code.
+
+``python tools/docs.py`` writes, ``python tools/docs.py --check`` says what is stale. Nothing here
+depends on the width of a terminal, on colours or on what else is installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from importlib import import_module
+from typing import Any, Literal
+
+import typer
+from _marked import ROOT, options, settle
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from mmcrime.cli import codes
+from mmcrime.cli.app import app
+from mmcrime.config import (
+    AnalyzersSettings,
+    LanguageSettings,
+    Limits,
+    MediaSettings,
+    PluginSettings,
+    ProviderSettings,
+    Settings,
+    SpeechSettings,
+)
+from mmcrime.plugins import PluginOptions
+
+SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("", Settings),
+    ("analyzers", AnalyzersSettings),
+    ("analyzers.speech", SpeechSettings),
+    ("media", MediaSettings),
+    ("media.limits", Limits),
+    ("language", LanguageSettings),
+    ("plugins", PluginSettings),
+)
+GROUPS = ("analyzers", "transcribers", "providers")
+
+
+def main() -> int:
+    check = options("Generate parts of the documentation.").parse_args().check
+    return settle(
+        {
+            "docs/cli.md": {"commands": commands(), "exit-codes": exit_codes()},
+            "docs/configuration.md": {
+                "settings": settings(),
+                "provider-keys": provider_keys(),
+                "plug-ins": plug_ins(),
+            },
+        },
+        check=check,
+        command="python tools/docs.py",
+    )
+
+
+# -- command line ---------------------------------------------------------------------------
+
+
+def commands() -> str:
+    """Return a section for every command, in the order of ``mmcrime --help``."""
+    root = typer.main.get_command(app)
+    return "\n\n".join(text for _, text in _command(root, "mmcrime"))
+
+
+def _command(command: Any, path: str) -> Iterator[tuple[str, str]]:
+    yield path, "\n\n".join(_section(command, path))
+    for name, child in getattr(command, "commands", {}).items():
+        if not child.hidden:
+            yield from _command(child, f"{path} {name}")
+
+
+def _section(command: Any, path: str) -> Iterator[str]:
+    kinds = typing.get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}
+    given = [(p, _metavar(p, kinds.get(p.name))) for p in command.params if not p.hidden]
+    usage = [path, "[OPTIONS]"]
+    usage += [_usage(p, value) for p, value in given if p.param_type_name == "argument"]
+    if getattr(command, "commands", {}):
+        usage.append("COMMAND")
+    yield f"{'##' if ' ' not in path else '###'} `{path}`"
+    yield f"```text\n{' '.join(usage)}\n```"
+    yield inspect.cleandoc(command.help or "")
+    if given:
+        rows = "\n".join(_parameter(p, value) for p, value in given)
+        yield f"| | what it does |\n| --- | --- |\n{rows}"
+
+
+def _usage(argument: Any, value: str) -> str:
+    several = f"{value}..." if argument.nargs == -1 else value
+    return several if argument.required else f"[{several}]"
+
+
+def _parameter(parameter: Any, value: str) -> str:
+    if parameter.param_type_name == "argument":
+        names = f"`{value}`"
+    else:
+        names = ", ".join(f"`{f'{name} {value}'.rstrip()}`" for name in parameter.opts)
+    said = _cell(parameter.help or "")
+    default = parameter.default
+    if isinstance(default, Enum):
+        default = default.value
+    if default not in (None, False, ()) and parameter.show_default:
+        said += f" Default: `{default}`."
+    return f"| {names} | {said} |"
+
+
+def _metavar(parameter: Any, kind: Any) -> str:
+    """Return what stands for the value in the usage: a word in capitals, or the choices."""
+    if getattr(parameter, "is_flag", False):
+        return ""
+    if parameter.metavar:
+        return str(parameter.metavar)
+    choices = [k for k in (kind, *typing.get_args(kind)) if inspect.isclass(k)]
+    for choice in choices:
+        if issubclass(choice, Enum):
+            return "{" + ",".join(member.value for member in choice) + "}"
+    return str(parameter.name).upper()
+
+
+def exit_codes() -> str:
+    """Return the table of `mmcrime.cli.codes`."""
+    return inspect.cleandoc(codes.__doc__ or "").partition("\n\n")[2].replace("``", "`")
+
+
+# -- settings -------------------------------------------------------------------------------
+
+
+def settings() -> str:
+    """Return a table for each section of the settings."""
+    parts = []
+    for path, model in SECTIONS:
+        title = f"### `{path}`" if path else "### The top level"
+        parts.append(f"{title}\n\n{_HEAD}\n" + "\n".join(_rows(path, model)))
+    return "\n\n".join(parts)
+
+
+def _rows(path: str, model: type[BaseModel]) -> list[str]:
+    if model is AnalyzersSettings:
+        # Every analyzer has a section of the same form, a stranger's too.
+        return [_analyzer_row(name) for name in ("motion", "sound", "NAME")]
+    elsewhere = {name for name, _ in SECTIONS} | {"providers"}
+    meanings = _meanings(model)
+    return [
+        _setting(path, name, field, meanings)
+        for name, field in model.model_fields.items()
+        if ".".join(filter(None, (path, name))) not in elsewhere
+    ]
+
+
+_HEAD = "| key, and in the environment | type | default | meaning |\n| --- | --- | --- | --- |"
+
+
+def _setting(path: str, name: str, field: FieldInfo, meanings: Mapping[str, str]) -> str:
+    key = ".".join(filter(None, (path, name)))
+    return _row(key, _type(field), _default(field), meanings.get(name, ""))
+
+
+def _analyzer_row(name: str) -> str:
+    key = f"analyzers.{name}.enabled"
+    whose = "this analyzer" if name != "NAME" else "the installed analyzer of that name"
+    return _row(key, _WORDS[bool], "`true`", f"Whether {whose} runs.")
+
+
+def _row(key: str, kind: str, default: str, meaning: str) -> str:
+    variable = "MMCRIME_" + key.upper().replace(".", "__")
+    return f"| `{key}`<br>`{variable}` | {kind} | {default} | {_cell(meaning)} |"
+
+
+def provider_keys() -> str:
+    """Return the keys that every provider section has."""
+    meanings = _meanings(ProviderSettings)
+    rows = [
+        _setting("providers.NAME", name, field, meanings)
+        for name, field in ProviderSettings.model_fields.items()
+    ]
+    return f"{_HEAD}\n" + "\n".join(rows)
+
+
+def plug_ins() -> str:
+    """Return what comes with mmcrime behind each door, with its own options."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = []
+    for group in GROUPS:
+        points: Mapping[str, str] = project["entry-points"].get(f"mmcrime.{group}", {})
+        if not points:
+            rows.append(f"| {group[:-1]} | none yet | | |")
+        for name, value in points.items():
+            module, _, attribute = value.partition(":")
+            plugin = getattr(import_module(module), attribute)
+            extra = f"`[{name}]`" if name in project["optional-dependencies"] else "base"
+            rows.append(f"| {group[:-1]} | `{name}` | {extra} | {_own_options(plugin.Options)} |")
+    return "| door | name | comes with | own options |\n| --- | --- | --- | --- |\n" + "\n".join(
+        rows
+    )
+
+
+def _own_options(model: type[PluginOptions]) -> str:
+    meanings = _meanings(model)
+    said = []
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"default {_default(field)}"
+        meaning = f": {_cell(meanings[name])}" if name in meanings else ""
+        said.append(f"`{name}` ({_type(field)}, {default}){meaning}")
+    return "<br>".join(said) or "none"
+
+
+def _meanings(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the Google style docstring says of each attribute."""
+    text = inspect.cleandoc(model.__doc__ or "")
+    _, _, listed = text.partition("Attributes:\n")
+    listed = listed.split("\n\n", maxsplit=1)[0]
+    found = re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", listed, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(said.split()) for name, said in found}
+
+
+def _type(field: FieldInfo) -> str:
+    said = _words(field.annotation)
+    limits = [
+        f"{word} {bound:g}" if isinstance(bound, float) else f"{word} {bound}"
+        for rule in field.metadata
+        for name, word in (("gt", "over"), ("ge", "from"), ("lt", "under"), ("le", "to"))
+        if (bound := getattr(rule, name, None)) is not None
+    ]
+    return f"{said} {' '.join(limits)}".strip()
+
+
+_WORDS: Mapping[object, str] = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    type(None): "null",
+}
+
+
+def _words(kind: Any) -> str:
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        # A limit inside of a union stands in the annotation and not in the field.
+        return _type(FieldInfo.from_annotation(kind))
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(_words(part) for part in inner)
+    if origin is Literal:
+        return " or ".join(f"`{part}`" for part in inner)
+    if origin is dict:
+        return "section"
+    if origin is tuple:
+        return f"list of {_words(inner[0])}"
+    if kind in _WORDS:
+        return _WORDS[kind]
+    return {"SecretStr": "text (secret)", "Path": "path"}[kind.__name__]
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)  # type: ignore[call-arg]  # our factories take no data
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, bool) or value is None:
+        return f"`{str(value).lower()}`" if value is not None else "`null`"
+    if isinstance(value, str):
+        return f'`"{value}"`'
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _cell(text: str) -> str:
+    """Return docstring text for one cell of a Markdown table."""
+    plain = text.replace("``", "`").replace("|", "\\|")
+    return " ".join(re.sub(r"\bNone\b", "null", plain).split())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
