@@ -14,11 +14,12 @@ import typing
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 import typer
 from _marked import ROOT, options, settle
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -226,7 +227,7 @@ def _meanings(model: type[BaseModel]) -> dict[str, str]:
 def _type(field: FieldInfo) -> str:
     said = _words(field.annotation)
     limits = [
-        f"{word} {bound:g}" if isinstance(bound, float) else f"{word} {bound}"
+        f"{word} {bound:.15g}" if isinstance(bound, float) else f"{word} {bound}"
         for rule in field.metadata
         for name, word in (("gt", "over"), ("ge", "from"), ("lt", "under"), ("le", "to"))
         if (bound := getattr(rule, name, None)) is not None
@@ -240,10 +241,18 @@ _WORDS: Mapping[object, str] = {
     float: "number",
     str: "text",
     type(None): "null",
+    dict: "section",
+    Path: "path",
+    SecretStr: "text (secret)",
 }
 
 
 def _words(kind: Any) -> str:
+    """Return a type in words.
+
+    Raises:
+        KeyError: If a setting has a type that no words stand for yet.
+    """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
         # A limit inside of a union stands in the annotation and not in the field.
@@ -252,24 +261,20 @@ def _words(kind: Any) -> str:
         return " or ".join(_words(part) for part in inner)
     if origin is Literal:
         return " or ".join(f"`{part}`" for part in inner)
-    if origin is dict:
-        return "section"
     if origin is tuple:
         return f"list of {_words(inner[0])}"
-    if kind in _WORDS:
-        return _WORDS[kind]
-    return {"SecretStr": "text (secret)", "Path": "path"}[kind.__name__]
+    return _WORDS[origin or kind]
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.get_default(call_default_factory=True)  # type: ignore[call-arg]  # our factories take no data
+    value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "required"
     if isinstance(value, bool) or value is None:
         return f"`{str(value).lower()}`" if value is not None else "`null`"
     if isinstance(value, str):
         return f'`"{value}"`'
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    return f"`{value:.15g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def _cell(text: str) -> str:
