@@ -201,7 +201,7 @@ def _deadline(options: CallOptions) -> float | None:
 
 
 def show_progress(job: Job, share: float) -> None:
-    """Tell whoever asked for the share that is done; a caller's display must not cost the caller the report."""
+    """Tell whoever asked how much is done; their display must not cost the report."""
     try:
         if job.options.run is not None:
             job.options.run.progress(share)
