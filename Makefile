@@ -9,7 +9,7 @@ T = .venv-test/bin
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types lock bench wheel python
+.PHONY: help demo test lint types docs lock bench wheel python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -29,11 +29,14 @@ types: .venv-test/.ready ## Check types
 	$(T)/mypy
 	$(T)/mypy tools benchmarks examples/plugin/src tests/conftest.py
 
-bench: .venv-test/.ready ## Measure the numbers of the README; one JSON line each
-	$(T)/python benchmarks/import_time.py
-	$(T)/python benchmarks/install_size.py
-	$(T)/python benchmarks/end_to_end.py
-	$(T)/python benchmarks/memory.py
+docs: .venv-test/.ready ## Build the documentation into site/; a warning is an error
+	$(T)/python tools/docs.py --check
+	$(T)/python tools/figures.py --check
+	NO_MKDOCS_2_WARNING=1 $(T)/mkdocs build --strict --quiet
+	@echo "Read it: $(T)/python -m http.server --bind 127.0.0.1 --directory site"
+
+bench: .venv-test/.ready ## Measure the figures of the README anew (BENCH="import_time ..." for some)
+	$(T)/python tools/figures.py --measure $(BENCH)
 
 wheel: .venv-test/.ready ## Build the wheel into dist/
 	rm -rf dist

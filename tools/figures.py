@@ -1,0 +1,133 @@
+"""Write the tables of measured figures from ``benchmarks/results.json``, their only source.
+
+    python tools/figures.py                            # write the tables
+    python tools/figures.py --check                    # write nothing; exit 1 when stale
+    python tools/figures.py --measure                  # measure anew what needs no footage
+    python tools/figures.py --measure --footage DIR    # and what does: DIR/media/fights, /sounds
+    python tools/figures.py --measure import_time      # only these
+
+Each row names what was measured, how the figure is written, the command, the data, the values,
+on what and when. A benchmark prints one JSON object; that becomes the values of its rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from _marked import ROOT, options, settle
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+Row = dict[str, Any]
+
+
+def main() -> int:
+    parser = options("Write or measure the figures of the README and the documentation.")
+    parser.add_argument("--measure", nargs="*", metavar="ID", help="measure anew: all, or these")
+    parser.add_argument("--footage", type=Path, help="folder of labelled footage")
+    given = parser.parse_args()
+    rows: list[Row] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    status = 0
+    if given.measure is not None:
+        status = measure(rows, set(given.measure), given.footage)
+        RESULTS.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return status or settle(
+        {
+            "README.md": {"figures": short_table(rows)},
+            "docs/responsible-use.md": {"figures": accuracy_table(rows)},
+        },
+        check=given.check,
+        command="python tools/figures.py",
+    )
+
+
+def short_table(rows: list[Row]) -> str:
+    """Return the table of the README."""
+    body = [f"| {row['what']} | {figure(row)} | `{row['command']}` |" for row in rows]
+    return "\n".join(["| what | figure | command |", "| --- | --- | --- |", *body])
+
+
+def accuracy_table(rows: list[Row]) -> str:
+    """Return the table of the documentation: also on what data, on what machine and when."""
+    body = [
+        f"| {row['what']} | {figure(row)} | {row['data']} | `{row['command']}` "
+        f"| {row['date']}, {row['machine']} |"
+        for row in rows
+    ]
+    head = "| what | figure | measured on | command | when, on what machine |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- |", *body])
+
+
+def figure(row: Row) -> str:
+    """Return the figure of a row in words, from its values."""
+    return re.sub(r"(?<=\d)%", " %", str(row["figure"]).format(**row["measured"]))
+
+
+def measure(rows: list[Row], wanted: set[str], footage: Path | None) -> int:
+    """Run the benchmarks and put their values into the rows; return the exit status."""
+    unknown = wanted - {row["id"] for row in rows}
+    if unknown:
+        sys.exit(f"no such row: {', '.join(sorted(unknown))}")
+    chosen = [row for row in rows if not wanted or row["id"] in wanted]
+    failed = 0
+    done: dict[str, dict[str, Any] | None] = {}
+    for row in chosen:
+        command = str(row["run"])
+        if "{footage}" in command and footage is None:
+            print(f"{row['id']}: needs --footage; kept as measured on {row['date']}")
+            continue
+        if command not in done:
+            done[command] = run(command.format(footage=footage))
+        values = done[command]
+        if values is None:
+            failed = 1
+            continue
+        row.update(
+            measured=kept(row, values), machine=machine(), date=f"{datetime.now(UTC):%Y-%m-%d}"
+        )
+        print(f"{row['id']}: {figure(row)}")
+    return failed
+
+
+def run(command: str) -> dict[str, Any] | None:
+    """Return the JSON object that a benchmark prints; None when it fails."""
+    env = {**os.environ, "MMCRIME_OFFLINE": ""}
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        print(f"failed with {done.returncode}: {command}", file=sys.stderr)
+        return None
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
+
+
+def kept(row: Row, values: dict[str, Any]) -> dict[str, Any]:
+    """Return only the top-level values that the figure is written from."""
+    named = set(re.findall(r"\{(\w+)", row["figure"]))
+    return {name: value for name, value in values.items() if name in named}
+
+
+def machine() -> str:
+    """Return the cores, the processor and the Python that measured."""
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    processor = found[1] if found else platform.machine()
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores of {processor}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
