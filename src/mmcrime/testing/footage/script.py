@@ -65,7 +65,7 @@ _BLUE = {"coat": (66, 98, 158), "trousers": (58, 54, 50)}
 
 def height(row: float) -> float:
     """Return how tall a figure is that stands on ``row``, in pixels."""
-    return 0.56 * (row - 40.0)
+    return 0.64 * (row - 40.0)
 
 
 def cast(time: float) -> list[Actor]:
@@ -82,8 +82,8 @@ def _figures(time: float) -> Iterator[Actor]:
         yield _walker(time - passing[0], 670.0, -1, 240.0, _WINE)
     elif meeting[0] <= time < meeting[1]:
         left = meeting[1] - time  # walking backwards from where they meet
-        yield _walker(-left, _MEET - 25.0, 1, _NEAR, _RUST)
-        yield _walker(-left, _MEET + 25.0, -1, _NEAR, _BLUE)
+        yield _walker(-left, _MEET - 28.0, 1, _NEAR, _RUST)
+        yield _walker(-left, _MEET + 28.0, -1, _NEAR, _BLUE)
     elif time >= STRUGGLE[0]:
         yield from _struggle(time)
 
@@ -99,8 +99,8 @@ def _struggle(time: float) -> Iterator[Actor]:
     falling = _eased(time, _FALL)
     sway = _sway(min(time, _FALL[1])) * _eased(time, (STRUGGLE[0], STRUGGLE[0] + 0.5))
     down = blend(_fighter(time, -1), lying(facing=-1), falling)
-    yield Actor(x=_MEET + 25.0 + sway + 26.0 * falling, y=_NEAR - 2.0, pose=down, **_BLUE)
-    x = _MEET - 25.0 + sway
+    yield Actor(x=_MEET + 28.0 + sway + 26.0 * falling, y=_NEAR - 2.0, pose=down, **_BLUE)
+    x = _MEET - 28.0 + sway
     if time < RUNNING[0]:
         yield Actor(x=x, y=_NEAR, pose=_fighter(time, 1), **_RUST)
     elif time < RUNNING[1]:
@@ -118,7 +118,7 @@ def _fighter(time: float, facing: int) -> Pose:
 
 def _sway(time: float) -> float:
     """Return how far the two have pushed each other, in pixels."""
-    return 24.0 * math.sin(1.9 * time) + 11.0 * math.sin(4.3 * time + 1.0)
+    return 26.0 * math.sin(2.9 * time) + 13.0 * math.sin(7.1 * time + 1.0)
 
 
 def _eased(time: float, span: tuple[float, float]) -> float:

@@ -20,9 +20,9 @@ _WALL, _KERB = 204, 292  # rows: foot of the wall, edge of the pavement
 
 
 def street_light() -> Light:
-    """Return how bright each place is lit, about 0.3 to 1.2: lamp light and a lens."""
+    """Return how bright each place is lit, about 0.5 to 1.6: lamp light and a lens."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
-    light = np.full((HEIGHT, WIDTH), 0.62)
+    light = np.full((HEIGHT, WIDTH), 0.80)
     pools = (
         (LAMP[0], _WALL + 30.0, 150.0, 52.0, 0.62),  # on the ground below the lamp
         (LAMP[0], LAMP[1] + 42.0, 84.0, 78.0, 0.50),  # on the wall around it
