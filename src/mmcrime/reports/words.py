@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals
@@ -265,3 +266,25 @@ def _pieces(words: Sequence[str], room: int) -> Iterable[str]:
                 piece, used = "", 0
             piece, used = piece + char, used + wide
         yield piece
+
+
+def wall(recorded_at: str | None, seconds: float) -> str | None:
+    """Return the wall-clock time of an instant, such as ``2026-05-01 12:00:06 +02:00``.
+
+    Args:
+        recorded_at: Wall-clock time of media time 0, ISO 8601 with time zone.
+        seconds: Media seconds.
+
+    Returns:
+        The time to the second, in the time zone of the recording; None when it is unknown.
+    """
+    try:
+        # Tenths as `clock` shows them: 6.99 s is 0:07.0 there, and must be second 7 here.
+        moment = datetime.fromisoformat(recorded_at or "") + timedelta(seconds=round(seconds, 1))
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        return None
+    text = moment.isoformat(" ", "seconds")
+    offset = text[19:]
+    return f"{text[:19]} {'UTC' if offset == '+00:00' else offset}"
