@@ -45,10 +45,10 @@ class Writer:
             return csv_table.line(data)
         if self._form is Format.md:
             return ("\n---\n\n" if self._count else "") + markdown.render(data)
-        rule = "\n" + "=" * 80 + "\n\n" if self._count else ""
+        between = "\n\n" if self._count else ""
         if self._on_terminal:
-            return rule + text.render(data, colour=terminal.colour(), width=terminal.width())
-        return rule + text.render(data, colour=False)
+            return between + text.render(data, colour=terminal.colour(), width=terminal.width())
+        return between + text.render(data, colour=False)
 
 
 @contextmanager
