@@ -115,7 +115,7 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
        3  a source could not be read
       10  with --fail-on: an incident of at least that severity
       11  with --fail-on: an undetermined outcome
-    """
+    """  # noqa: D301  # click takes the sign itself for "leave these lines as they are"
     from mmcrime.cli.codes import MEDIA
     from mmcrime.cli.sources import expand
     from mmcrime.cli.target import plan

@@ -222,7 +222,9 @@ def _is_ours(path: Path) -> bool:
     if not stat.S_ISREG(path.lstat().st_mode):
         return False
     with path.open("rb") as page:
-        return html.GENERATOR.encode() in page.read(_MARK_WITHIN)
+        # Without the version: pages of an earlier release are ours too.
+        mark = html.GENERATOR.rpartition(" ")[0]
+        return mark.encode() in page.read(_MARK_WITHIN)
 
 
 def _check(path: Path) -> None:
@@ -238,9 +240,7 @@ def _replace(path: Path, text: str) -> None:
     _check(path)
     with unfinished(path) as temporary:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(
-            handle, "w", encoding="utf-8", errors="backslashreplace", newline=""
-        ) as out:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
             out.write(text)
         temporary.chmod(usual_mode())
         temporary.replace(path)
