@@ -12,6 +12,7 @@ from typing import Any
 from mmcrime.reports.text_page import BOLD, GREEN, RED, YELLOW, Page, gaps, marks
 from mmcrime.reports.words import (
     BANNER,
+    agreement,
     cells,
     chance,
     clean,
@@ -21,9 +22,9 @@ from mmcrime.reports.words import (
     heard,
     judged,
     money,
-    size,
     span,
     unseen,
+    volume,
     wall,
 )
 
@@ -181,9 +182,7 @@ def _assessments(page: Page, report: Mapping[str, Any]) -> None:
             page.note("; ".join([*([f"by {', '.join(by)}"] if by else []), *paid]))
         _remarks(page, assessment)
     for check in report["verdict"].get("cross_verification") or ():
-        agree = "agree" if check["agree"] else "disagree"
-        text = f"{clean(check['first'], limit=80)} and {clean(check['second'], limit=80)} {agree}"
-        page.item(f"{text}: {clean(check['text'])}" if check.get("text") else text)
+        page.item(agreement(check))
     if not assessments:
         page.note("Nobody was asked.")
 
@@ -242,8 +241,7 @@ def _heard(page: Page, report: Mapping[str, Any]) -> None:
 def _egress(page: Page, egress: Sequence[Mapping[str, Any]]) -> None:
     page.heading("What left this machine")
     for record in egress:
-        volume = record.get("size_bytes")
-        amount = "size unknown" if volume is None else size(volume)
+        amount = volume(record.get("size_bytes"))
         page.item(
             f"{clean(record['what'])} to {clean(record['to'])}, {amount} "
             f"({clean(record['purpose'])}, {clean(record['when'])})"
