@@ -6,8 +6,11 @@ import csv
 import io
 
 from hypothesis import given
+from hypothesis import strategies as st
 
+from builders import answered
 from mmcrime.reports import csv_table
+from mmcrime.results import CrossVerification
 from report_samples import calm, hostile_text, report, undetermined
 
 
@@ -21,7 +24,7 @@ def test_no_cell_starts_a_formula_or_breaks_the_row(hostile: str) -> None:
     rows = read(csv_table.render([report(hostile).to_dict()]))
     assert [len(r) for r in rows] == [len(csv_table.COLUMNS)] * 2
     for cell in rows[1]:
-        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))  # noqa: RUF001  # wide signs
+        assert not cell.startswith((*"=+-@\t\r＝＋－＠﹦﹢﹣﹫−",))  # noqa: RUF001  # wide signs
         assert cell.isprintable()
 
 
@@ -67,3 +70,62 @@ def test_the_header_is_written_once() -> None:
     rows = read(csv_table.render([report().to_dict(), undetermined().to_dict()]))
     assert len(rows) == 3
     assert rows[0] == list(csv_table.COLUMNS)
+
+
+def test_new_columns_stand_at_the_end() -> None:
+    assert csv_table.COLUMNS[30:] == (
+        "schema_version",
+        "first_start_wall",
+        "first_end_wall",
+        "egress_bytes",
+        "cached",
+        "cross_verification",
+        "severity_reasons",
+        "recommendations",
+    )
+
+
+def test_the_first_incident_has_its_wall_clock_time_where_that_is_known() -> None:
+    row = report().to_csv_row()
+    assert row["first_start_wall"] == "2026-05-01 12:00:04 UTC"
+    assert row["first_end_wall"] == "2026-05-01 12:00:08 UTC"
+    assert undetermined().to_csv_row()["first_start_wall"] == ""
+
+
+def test_what_left_is_counted_in_bytes_and_an_unknown_size_makes_the_sum_unknown() -> None:
+    full = report()
+    assert full.to_csv_row()["egress_bytes"] == "512"
+    unknown = full.egress[0].model_copy(update={"size_bytes": None})
+    assert report(egress=(*full.egress, unknown)).to_csv_row()["egress_bytes"] == ""
+    assert undetermined().to_csv_row()["egress_bytes"] == "0"
+
+
+def test_answers_from_the_cache_and_agreement_are_in_the_row() -> None:
+    check = CrossVerification(first="motion", second="sound", agree=True)
+    verdict = report().verdict.model_copy(update={"cross_verification": (check,)})
+    row = report(verdict=verdict, assessments=(answered("motion", cached=True),)).to_csv_row()
+    assert row["cached"] == "1"
+    assert row["cross_verification"] == "motion and sound agree"
+
+
+@given(st.floats(-1e6, -1e-3))
+def test_a_negative_number_stays_a_number_and_a_text_that_looks_like_one_does_not(
+    seconds: float,
+) -> None:
+    early = report().incidents[0].model_copy(update={"start": seconds})
+    row = report(incidents=(early,), source=str(seconds)).to_csv_row()
+    assert float(row["first_start"]) == seconds
+    assert row["source"] == f"'{seconds}"
+
+
+@given(
+    st.text(alphabet=" \t\r\n\xa0\u200b;", max_size=6),
+    st.sampled_from("=+-@＝＋－＠﹦﹢﹣﹫−"),  # noqa: RUF001  # the wide and small signs are the point
+    st.text(max_size=6),
+)
+def test_no_formula_sign_comes_first_in_any_part_whatever_space_stands_before_it(
+    before: str, sign: str, after: str
+) -> None:
+    cell = csv_table.row(report(source=before + sign + after).to_dict())["source"]
+    for part in cell.split(";"):
+        assert not part.strip().startswith(tuple("=+-@＝＋－＠﹦﹢﹣﹫−"))  # noqa: RUF001  # see above

@@ -7,7 +7,9 @@ import re
 import pytest
 from hypothesis import given
 
+from builders import answered
 from mmcrime.reports import markdown
+from mmcrime.results import Cost, CrossVerification
 from report_samples import calm, hostile_text, report, undetermined
 
 
@@ -38,7 +40,7 @@ def test_every_table_row_has_the_cells_of_its_header(hostile: str) -> None:
         for line in report(hostile).to_markdown().splitlines()
         if line.startswith("|")
     ]
-    assert counts == [8, 8, 8, 7, 7, 7, 7]
+    assert counts == [9, 9, 9, 7, 7, 7, 7]
 
 
 def test_links_images_html_mentions_and_pipes_are_shown_as_text() -> None:
@@ -65,3 +67,28 @@ def test_the_banner_stands_above_the_verdict() -> None:
     for page in (report().to_markdown(), undetermined().to_markdown()):
         assert page.startswith("**automated result, unconfirmed**\n\n## ")
     assert "Name a provider that does" in undetermined().to_markdown()
+
+
+def test_the_page_holds_the_facts_of_the_terminal_text() -> None:
+    check = CrossVerification(first="motion", second="sound", agree=False, text="one heard a bang")
+    full = report()
+    page = report(
+        verdict=full.verdict.model_copy(update={"cross_verification": (check,)}),
+        assessments=(answered("motion", cached=True, fallbacks=("acme was gone",)),),
+        cost=Cost(usd=0.0125, source="reported"),
+    ).to_markdown()
+    for said in (
+        "motion and sound disagree\\: one heard a bang",
+        "answered (from the cache)".replace("(", "\\(").replace(")", "\\)"),
+        "acme was gone",
+        "$0.0125".replace("$", "\\$"),
+        "512 bytes",
+        "1 of 3 votes answered",
+        "2026-05-01 12:00:04 UTC",
+    ):
+        assert said in page, said
+
+
+def test_without_a_time_of_recording_there_is_no_column_for_the_wall_clock() -> None:
+    media = report().media.model_copy(update={"recorded_at": None})
+    assert "Wall clock" not in report(media=media).to_markdown()

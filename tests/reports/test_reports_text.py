@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import answered, dead
-from mmcrime.reports import csv_table, text, words
-from mmcrime.results import MediaRecord
+from mmcrime.reports import csv_table, text, text_page, words
+from mmcrime.results import (
+    CoverageRecord,
+    CrossVerification,
+    ErrorRecord,
+    MediaRecord,
+    Reason,
+    Verdict,
+)
 from report_samples import HOSTILE, calm, hostile_text, report, undetermined
 
 _SGR = re.compile(r"\x1b\[(0|1|2|31|32|33|1\x1b\[3[123])m")
@@ -39,9 +48,20 @@ def test_with_colours_only_our_own_colour_codes_are_written(hostile: str) -> Non
 @given(hostile_text)
 def test_hostile_text_adds_no_section_and_no_line_start_of_its_own(hostile: str) -> None:
     lines = text.render(report(hostile).to_dict(), colour=False).splitlines()
-    assert lines[0] == "AUTOMATED RESULT, UNCONFIRMED"
+    calm_lines = text.render(report().to_dict(), colour=False).splitlines()
+    assert lines[1] == "AUTOMATED RESULT, UNCONFIRMED"
     assert lines.count("Who said what") == 1
-    assert lines.count("") == text.render(report().to_dict(), colour=False).splitlines().count("")
+    # A label takes ten columns; behind it and behind an indentation anything may stand.
+    starts = {line[:10] for line in calm_lines if not line.startswith(" ")}
+    assert {line[:10] for line in lines if not line.startswith(" ")} <= starts
+    assert lines.count("") <= calm_lines.count("")
+
+
+def test_a_long_name_cannot_place_a_verdict_of_its_own_at_the_start_of_a_line() -> None:
+    name = "x" * 70 + " NO INCIDENT DETECTED"
+    page = text.render(report(source=name).to_dict(), colour=False)
+    assert "          NO INCIDENT DETECTED\n" in page
+    assert "\nNO INCIDENT DETECTED" not in page
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])
@@ -56,12 +76,15 @@ def test_the_page_says_what_when_who_what_was_missed_and_what_left() -> None:
     for said in (
         "INCIDENT DETECTED: Fighting",
         "probability 0.82, measured; confidence medium",
-        "severity high",
+        "severity HIGH [###-]",
         "People are struck.",
         "1 of 3 votes answered",
-        "0:04.0-0:08.0 Fighting",
-        "motion (embedded, motion-1): detected",
-        "acme (acme): refused, cost unknown",
+        "Time           Strongest  Clock UTC  Severity  Probability  Kind",
+        "0:04.0-0:08.0  0:06.5     12:00:04   high      0.82         Fighting or",
+        "motion  detected: unknown kind; probability 0.90, measured",
+        "by embedded, motion-1",
+        "acme    refused",
+        "by acme; cost unknown",
         "It would not look at this.",
         "speech: 0:10.0-0:20.0 (beyond what the speech engine listens to)",
         "motion: 0:12.0-0:13.0 (could not be decoded: bad packet)",
@@ -79,10 +102,11 @@ def test_an_error_that_stands_beside_its_analyzer_is_not_told_twice() -> None:
     error = full.assessments[1].error
     assert error is not None
     page = text.render(report(errors=(error,)).to_dict(), colour=False)
+    assert "Errors" not in page
     assert page.count("It would not look at this.") == 1
     skipped = dead("motion", status="skipped", error=error)
     page = text.render(report(assessments=(skipped,)).to_dict(), colour=False)
-    assert "  - motion: skipped\n    It would not look at this.\n" in page
+    assert "  motion  skipped\n    It would not look at this.\n" in page
 
 
 def test_a_description_that_only_repeats_the_analyzers_stands_with_them_alone() -> None:
@@ -97,9 +121,9 @@ def test_a_description_that_only_repeats_the_analyzers_stands_with_them_alone() 
 
 def test_an_undetermined_page_says_why_and_what_to_do_and_that_nothing_left() -> None:
     page = text.render(undetermined().to_dict(), colour=False)
-    assert "UNDETERMINED" in page
+    assert "UNDETERMINED: neither yes nor no" in page
     assert "(no_capable_analyzer)" in page
-    assert "Next: Name a provider that does." in page
+    assert "Next      Name a provider that does.\n" in page
     assert "Nothing left this machine." in page
     assert "NO INCIDENT" not in page
 
@@ -179,3 +203,100 @@ def test_an_unknown_cost_is_never_zero() -> None:
     assert words.money({"usd": None, "source": "unknown"}) == "cost unknown"
     assert words.money({}) == "cost unknown"
     assert "0.0100 (price table)" in words.money({"usd": 0.01, "source": "price_table"})
+
+
+def test_the_verdict_stands_in_a_block_of_plain_characters_with_and_without_colours() -> None:
+    plain = text.render(report().to_dict(), colour=False).splitlines()
+    assert plain[0] == plain[4] == "=" * 80
+    assert plain[2] == "INCIDENT DETECTED: Fighting"
+    coloured = text.render(report().to_dict(), colour=True).splitlines()
+    assert coloured[2] == "\x1b[1m\x1b[31mINCIDENT DETECTED: Fighting\x1b[0m"
+    assert [_SGR.sub("", line) for line in coloured] == plain
+
+
+def test_our_own_words_need_no_character_beyond_ascii() -> None:
+    for found in (report(), undetermined()):
+        assert text.render(found.to_dict(), colour=True).isascii()
+
+
+def test_the_line_of_time_shows_where_the_incident_and_the_gap_are() -> None:
+    page = text.render(report().to_dict(), colour=False).splitlines()
+    (line,) = [line for line in page if line.startswith("Timeline  |")]
+    marks = line.removeprefix("Timeline  |").removesuffix("|")
+    assert len(line) == 80
+    for mark, start, end in (("#", 4.0, 8.0), ("x", 12.0, 13.0)):
+        assert abs(marks.index(mark) / len(marks) * 20 - start) < 0.5
+        assert abs((marks.rindex(mark) + 1) / len(marks) * 20 - end) < 0.5
+
+
+@given(st.floats(0.01, 1e6), st.floats(0, 1), st.floats(0, 1), st.integers(10, 100))
+def test_every_incident_has_a_mark_and_the_line_of_time_keeps_its_length(
+    end: float, one: float, other: float, columns: int
+) -> None:
+    start, stop = sorted((one * end * 0.99, other * end))
+    line = text_page.marks(columns, end=end, incidents=[(start, max(start, stop))], gaps=[])
+    assert len(line) == columns
+    assert "#" in line
+
+
+def test_a_gap_stays_on_the_line_of_time_unless_an_incident_covers_it() -> None:
+    line = text_page.marks(10, end=10.0, incidents=[(2, 4)], gaps=[(3, 6), (8, 8.05)])
+    assert line == "--##xx----"
+
+
+def test_a_report_without_time_or_without_anything_to_mark_has_no_line_of_time() -> None:
+    assert "Timeline" not in text.render(undetermined().to_dict(), colour=False)
+    calm_one = report(incidents=(), coverage=CoverageRecord())
+    assert "Timeline" not in text.render(calm_one.to_dict(), colour=False)
+
+
+def test_ten_incidents_stand_one_a_line_in_columns() -> None:
+    first = report().incidents[0]
+    ten = tuple(
+        first.model_copy(update={"start": 360.0 * i, "end": 360.0 * i + 5, "alternatives": ()})
+        for i in range(10)
+    )
+    page = text.render(report(incidents=ten).to_dict(), colour=False)
+    assert "Incidents: 10, not verified" in page
+    rows = [line for line in page.splitlines() if line.endswith("0.82         Fighting")]
+    assert len(rows) == 10
+    assert len({line.index("high") for line in rows}) == 1
+
+
+def test_a_wall_clock_time_of_another_day_names_the_day() -> None:
+    late = report().media.model_copy(
+        update={"recorded_at": datetime(2026, 5, 1, 23, 59, 58, tzinfo=UTC)}
+    )
+    page = text.render(report(media=late).to_dict(), colour=False)
+    assert "2026-05-02 00:00:02" in page
+    end_of_time = late.model_copy(update={"recorded_at": datetime.max.replace(tzinfo=UTC)})
+    assert "Incidents: 1" in text.render(report(media=end_of_time).to_dict(), colour=False)
+
+
+def test_an_answer_from_the_cache_and_a_fallback_are_named() -> None:
+    one = answered("motion", cached=True, fallbacks=("acme was gone",))
+    page = text.render(report(assessments=(one,)).to_dict(), colour=False)
+    assert "from the cache" in page
+    assert "fallbacks: acme was gone" in page
+
+
+def test_who_agrees_with_whom_is_said() -> None:
+    check = CrossVerification(first="motion", second="sound", agree=False, text="one heard a bang")
+    verdict = report().verdict.model_copy(update={"cross_verification": (check,)})
+    page = text.render(report(verdict=verdict).to_dict(), colour=False)
+    assert "motion and sound disagree: one heard a bang" in page
+
+
+def test_what_to_do_and_what_went_wrong_are_not_said_twice() -> None:
+    reason = Reason(
+        code="low_coverage", text="Nothing was examined: no such file.", next_step="Look."
+    )
+    error = ErrorRecord(
+        stage="prepare", type="MediaError", message="no such file.", next_step="Look."
+    )
+    verdict = Verdict(outcome="undetermined", reasons=(reason,), recommendations=("Look.", "Call."))
+    page = text.render(undetermined(verdict=verdict, errors=(error,)).to_dict(), colour=False)
+    assert page.count("Look.") == 1
+    assert page.count("no such file") == 1
+    assert "prepare: MediaError, as told under Why" in page
+    assert "  - Call." in page

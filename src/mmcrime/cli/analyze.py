@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,8 @@ from mmcrime.cli.choices import ConfigFile, FailOn, Format
 
 if TYPE_CHECKING:
     from mmcrime.cli.sources import Sources
+    from mmcrime.cli.tally import Tally
+    from mmcrime.cli.target import Target
     from mmcrime.config import Settings
     from mmcrime.pipeline import CrimeDetectionPipeline
     from mmcrime.pipeline.options import CallArguments
@@ -51,15 +52,25 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     ] = None,
     config: ConfigFile = None,
     form: Annotated[
-        Format | None, typer.Option("--format", help="Form of the results. Default: text.")
+        Format | None,
+        typer.Option(
+            "--format",
+            metavar="FORM",
+            help="Form of the results: text, json, html, md or csv. Default: what the ending of "
+            "-o says, else text.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Short for --format json: one report a line.")
     ] = False,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "-o", "--output", metavar="PATH", help="Write to a file, whole or not at all."
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Write to a file, whole or not at all. Its ending says the form: .html, .json, "
+            ".jsonl, .csv, .md, .txt. With --format html and several sources, a folder.",
         ),
     ] = None,
     offline: Annotated[
@@ -87,18 +98,27 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
 
     Goes on through all sources; one that cannot be read gets an undetermined report.
 
-    Exit codes: 0 done; 2 configuration; 5 budget; 4 providers were asked and none answered;
-    3 a source could not be read; 10 and 11 with --fail-on; the first of 2, 5, 4, 3, 10, 11.
+    \b
+    Examples:
+      mmcrime analyze clip.mp4
+      mmcrime analyze clip.mp4 -o report.html
+      mmcrime analyze footage/ --format html -o reports/
+      mmcrime analyze footage/ -o result.csv
+      mmcrime analyze "night/*.mp4" --json --fail-on high
 
-    For example:
-
-    `mmcrime analyze clip.mp4`
-
-    `mmcrime analyze footage/ --format csv -o result.csv`
-
-    `mmcrime analyze "night/*.mp4" --json --fail-on high`
-    """
+    \b
+    Exit codes; of several the first that applies:
+       0  done
+       2  configuration or arguments
+       5  a budget was used up
+       4  providers were asked and none answered
+       3  a source could not be read
+      10  with --fail-on: an incident of at least that severity
+      11  with --fail-on: an undetermined outcome
+    """  # noqa: D301  # click takes the sign itself for "leave these lines as they are"
+    from mmcrime.cli.codes import MEDIA
     from mmcrime.cli.sources import expand
+    from mmcrime.cli.target import plan
     from mmcrime.cli.terminal import logs_to_stderr, quiet_libraries, remark
     from mmcrime.config import load_settings
 
@@ -114,17 +134,13 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     }
     settings = load_settings(config)
     found = expand(sources)
+    target = plan(Format.json if as_json else form, output, found)
     for text in (*found.skipped, *found.empty):
         remark(text)
+    if not found.items and target.form is Format.html:
+        raise typer.Exit(MEDIA)  # a page of nothing would say that all is well
     with quiet_libraries(), logs_to_stderr():
-        code = _run(
-            settings,
-            found,
-            options,
-            form=Format.json if as_json else form or Format.text,
-            output=output,
-            fail_on=fail_on,
-        )
+        code = _run(settings, found, options, target=target, fail_on=fail_on)
     raise typer.Exit(code)
 
 
@@ -174,32 +190,50 @@ def _generator(
     yield from pipeline.analyze_many(found.items, **options)
 
 
+@contextmanager
+def _sink(target: Target, found: Sources, tally: Tally) -> Iterator[Callable[[Report], None]]:
+    """Give what writes one report."""
+    if target.folder and target.path is not None:
+        from mmcrime.cli.folder import Folder
+
+        with Folder(target.path, found, tally) as folder:
+            yield folder.write
+    else:
+        from mmcrime.cli.output import Writer, opened
+
+        with opened(target.path, sources=found.items) as out:
+            yield Writer(out, target.form).write
+
+
 def _run(
     settings: Settings,
     found: Sources,
     options: CallArguments,
     *,
-    form: Format,
-    output: Path | None,
+    target: Target,
     fail_on: FailOn | None,
 ) -> int:
     """Analyze everything, write every report as it comes, return the exit code."""
     from mmcrime.cli import codes
     from mmcrime.cli.interrupt import own_temporary_folder
-    from mmcrime.cli.output import Writer, opened
-    from mmcrime.cli.terminal import Progress
+    from mmcrime.cli.progress import Progress
+    from mmcrime.cli.tally import Tally
+    from mmcrime.cli.terminal import summary
 
     causes = {codes.MEDIA} if found.empty else set[int]()
+    tally = Tally()
     with (
         own_temporary_folder(),
-        opened(output, sources=found.items) as out,
+        _sink(target, found, tally) as write,
         _pipeline(settings) as pipeline,
         Progress(len(found.items)) as progress,
-        closing(_generator(pipeline, found, options)) as reports,
+        closing(_generator(pipeline, found, {**options, "progress": progress.heard})) as reports,
     ):
-        writer = Writer(out, form)
         for report in reports:
-            with progress.result():
-                writer.write(report)
+            with progress.result(report.source):
+                write(report)
+            tally.add(report)
             causes.update(codes.causes(report, fail_on=fail_on.value if fail_on else None))
+    if len(found.items) > 1:
+        summary(tally.line(), tally.worst())
     return codes.first(causes)

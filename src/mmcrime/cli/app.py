@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they would show local variables, keys among them
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     context_settings=HELP,
 )
 app.command("analyze", context_settings=HELP)(analyze.command)

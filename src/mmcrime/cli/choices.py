@@ -17,8 +17,9 @@ class Format(StrEnum):
 
     text = "text"
     json = "json"
-    csv = "csv"
+    html = "html"
     md = "md"
+    csv = "csv"
 
 
 class FailOn(StrEnum):

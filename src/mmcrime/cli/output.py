@@ -1,4 +1,4 @@
-"""Where results go and in which form: stdout or a file, text, JSON, CSV or Markdown."""
+"""Results on stdout or in one file: text, JSON, CSV, Markdown or one HTML page."""
 
 from __future__ import annotations
 
@@ -40,15 +40,17 @@ class Writer:
     def _rendered(self, report: Report) -> str:
         if self._form is Format.json:
             return report.to_json() + "\n"
+        if self._form is Format.html:
+            return report.to_html()
         data = report.to_dict()
         if self._form is Format.csv:
             return csv_table.line(data)
         if self._form is Format.md:
             return ("\n---\n\n" if self._count else "") + markdown.render(data)
-        rule = "\n" + "=" * 80 + "\n\n" if self._count else ""
+        between = "\n\n" if self._count else ""
         if self._on_terminal:
-            return rule + text.render(data, colour=terminal.colour(), width=terminal.width())
-        return rule + text.render(data, colour=False)
+            return between + text.render(data, colour=terminal.colour(), width=terminal.width())
+        return between + text.render(data, colour=False)
 
 
 @contextmanager
@@ -104,7 +106,7 @@ def written(path: Path, *, mode: int | None = None) -> Iterator[TextIO]:
         # A link stays a link: what it leads to is replaced.
         path = path.resolve()
         if mode is None:
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+            mode = path.stat().st_mode & 0o777 if path.exists() else usual_mode()
         with unfinished(path) as temporary:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(
@@ -133,8 +135,8 @@ def unfinished(path: Path) -> Iterator[Path]:
         interrupt.unfinished.discard(temporary)
 
 
-def _umask() -> int:
-    """Return the process's umask: mkstemp ignores it, a result file should not."""
+def usual_mode() -> int:
+    """Return the permissions of a new file: mkstemp ignores the umask, a result should not."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask

@@ -24,11 +24,13 @@ class Sources:
         items: Paths of files, and URLs as text; each once, in the order of the arguments.
         skipped: What was left out of folders, in words.
         empty: Arguments that stand for nothing, in words.
+        folders: The folders that were searched.
     """
 
     items: tuple[Path | str, ...]
     skipped: tuple[str, ...]
     empty: tuple[str, ...]
+    folders: tuple[Path, ...]
 
 
 def expand(arguments: Sequence[str]) -> Sources:
@@ -44,6 +46,7 @@ def expand(arguments: Sequence[str]) -> Sources:
     items: dict[Path | str, None] = {}
     skipped: list[str] = []
     empty: list[str] = []
+    folders: list[Path] = []
     for argument in dict.fromkeys(arguments):
         if not argument:
             raise ConfigError(
@@ -55,25 +58,32 @@ def expand(arguments: Sequence[str]) -> Sources:
                 "Reading from standard input ('-') is not supported.",
                 next_step="Save it to a file; a file of that name is './-'.",
             )
-        found = list(_expand_one(argument, skipped))
+        found = list(_expand_one(argument, skipped, folders))
         if not found:
             kind = "folder holds no file" if _is_folder(argument) else "pattern matches no file"
             empty.append(f"{argument!r}: the {kind} to analyze.")
         items.update(dict.fromkeys(found))
-    return Sources(items=tuple(items), skipped=tuple(dict.fromkeys(skipped)), empty=tuple(empty))
+    return Sources(
+        items=tuple(items),
+        skipped=tuple(dict.fromkeys(skipped)),
+        empty=tuple(empty),
+        folders=tuple(folders),
+    )
 
 
-def _expand_one(argument: str, skipped: list[str]) -> Iterator[Path | str]:
+def _expand_one(argument: str, skipped: list[str], folders: list[Path]) -> Iterator[Path | str]:
     path = Path(argument)
     if _URL.match(argument):
         yield argument
     elif _is_folder(path):
+        folders.append(path)
         yield from _below(path, skipped)
     elif os.path.lexists(path) or not glob.has_magic(argument):
         yield path
     else:
         for match in _matches(path):
             if _is_folder(match):
+                folders.append(match)
                 yield from _below(match, skipped)
             else:
                 yield match

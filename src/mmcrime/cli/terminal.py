@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -30,6 +30,22 @@ def remark(text: str) -> None:
     typer.echo(clean(text, limit=2000), err=True)
 
 
+def summary(line: str, details: Sequence[str]) -> None:
+    """Write the end of a run over several sources to stderr.
+
+    Args:
+        line: The whole of it in one line.
+        details: More lines, for a person: left out where results go elsewhere.
+    """
+    if sys.stdout.isatty():
+        typer.echo("", err=True)
+        remark(line)
+        for detail in details:
+            typer.echo(f"  {clean(detail, limit=width() - 2)}", err=True)
+    else:
+        remark(line)
+
+
 def table_line(mark: str, label: str, text: str) -> None:
     """Write one part of a list to stdout: how it is, its name, what there is to say."""
     start = f"{mark:<8} {clean(label, limit=80):<23} "
@@ -39,7 +55,8 @@ def table_line(mark: str, label: str, text: str) -> None:
 
 def colour() -> bool:
     """Tell whether results may be coloured."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    dumb = os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not dumb and not os.environ.get("NO_COLOR")
 
 
 def width() -> int:
@@ -55,6 +72,16 @@ class _CleanFormatter(logging.Formatter):
         return "\n".join(line if not line else clean_line(line) for line in lines)
 
 
+class _ToStderr(logging.Handler):
+    """Writes to what stderr is at that moment: above the bar while there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001  # as every handler: a log line must not end a run
+            self.handleError(record)
+
+
 def clean_line(line: str) -> str:
     """Return a line of a log, its indentation kept."""
     indent = len(line) - len(line.lstrip(" "))
@@ -67,7 +94,7 @@ def logs_to_stderr() -> Iterator[None]:
 
     Those of other libraries go nowhere: they describe the inside of a hostile file.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(_CleanFormatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("mmcrime")
@@ -117,40 +144,3 @@ def _descriptor(stream: TextIO) -> int | None:
         return stream.fileno()
     except (OSError, ValueError):  # a stream in memory has none
         return None
-
-
-class Progress:
-    """A bar on stderr when that is a terminal; silent otherwise.
-
-    Args:
-        total: Number of sources.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._bar = None
-        if total and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import Progress as Bar
-
-            self._bar = Bar(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("analyzing", total=total)
-
-    def __enter__(self) -> Progress:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    @contextmanager
-    def result(self) -> Iterator[None]:
-        """Take the bar away while one result is written, then count it."""
-        if self._bar is None:
-            yield
-            return
-        self._bar.stop()
-        yield
-        self._bar.advance(self._task)
-        self._bar.start()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmcrime.reports.words import clean, heard, judged, unseen
+from mmcrime.reports.words import agreement, clean, heard, judged, unseen, wall
 
 COLUMNS: tuple[str, ...] = (
     "source",
@@ -47,16 +47,27 @@ COLUMNS: tuple[str, ...] = (
     "request_id",
     "timestamp",
     "schema_version",
+    "first_start_wall",
+    "first_end_wall",
+    "egress_bytes",
+    "cached",
+    "cross_verification",
+    "severity_reasons",
+    "recommendations",
 )
 """The columns. New ones are added at the end only.
 
 ``note`` is "automated result, unconfirmed". Empty means unknown or none. Times and
 ``duration`` are media seconds. ``assessments`` is ``name=status:outcome`` and
-``reasons`` are codes, separated by ``; ``. ``egress`` counts what left this machine.
+``reasons`` are codes, separated by ``; ``. ``egress`` counts what left this machine;
+``egress_bytes`` is empty when the size of any of it is unknown. ``first_start_wall`` and
+``first_end_wall`` are wall-clock times of the first incident, with time zone. ``cached``
+counts the answers that came from the cache.
 """
 
 _FORMULA = re.compile(
-    r"(^|;)(?=\s*[=+\-@＝＋－＠])"  # noqa: RUF001  # the wide forms too: some spreadsheets read them as the plain ones
+    # The wide and small forms too: some spreadsheets read them as the plain ones.
+    r"(^|;)(?=\s*[=+\-@＝＋－＠﹦﹢﹣﹫−])"  # noqa: RUF001  # see above
 )
 _MAX_CELL = 2000
 
@@ -93,8 +104,25 @@ def row(report: Mapping[str, Any]) -> dict[str, str]:
         "cost_source": cost.get("source"),
         "errors": _joined(f"{e['stage']}: {e['type']}" for e in report.get("errors") or ()),
         **{key: report[key] for key in ("request_id", "timestamp", "schema_version")},
+        **_added_later(report, first),
     }
     return {column: _cell(values[column]) for column in COLUMNS}
+
+
+def _added_later(report: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, object]:
+    verdict, recorded_at = report["verdict"], report["media"].get("recorded_at")
+    sizes = [record.get("size_bytes") for record in report.get("egress") or ()]
+    return {
+        "first_start_wall": wall(recorded_at, first["start"]) if first else None,
+        "first_end_wall": wall(recorded_at, first["end"]) if first else None,
+        "egress_bytes": None if None in sizes else sum(sizes),
+        "cached": sum(bool(a.get("cached")) for a in report.get("assessments") or ()),
+        "cross_verification": _joined(
+            agreement(check) for check in verdict.get("cross_verification") or ()
+        ),
+        "severity_reasons": _joined(verdict.get("severity_reasons") or ()),
+        "recommendations": _joined(verdict.get("recommendations") or ()),
+    }
 
 
 _OF_VERDICT = (
@@ -139,4 +167,6 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)  # a number computes nothing, and an apostrophe would make it a text
     return _FORMULA.sub(r"\1'", clean(value, limit=_MAX_CELL))

@@ -13,6 +13,7 @@ from typing import Any
 from mmcrime.reports.words import (
     BANNER,
     OUTCOMES,
+    agreement,
     chance,
     clean,
     clock,
@@ -23,6 +24,8 @@ from mmcrime.reports.words import (
     money,
     span,
     unseen,
+    volume,
+    wall,
 )
 
 _SPECIAL = re.compile(
@@ -51,16 +54,15 @@ def render(report: Mapping[str, Any]) -> str:
         title += f": {escape(crime_name(verdict.get('crime_type')))}"
     lines = [f"**{BANNER}**", "", f"## {title}", ""]
     lines += [f"{escape(report['source'])} ({escape(facts(report['media']))})", ""]
-    lines += _verdict(verdict)
-    lines += _table(
-        "Incidents",
-        ("From", "To", "Kind", "Severity", "Probability", "Strongest at", "Checked"),
-        [_incident(incident) for incident in report.get("incidents") or ()],
-    )
+    lines += _verdict(verdict, cost=report.get("cost") or {})
+    lines += _incidents(report)
     lines += _table(
         "Who said what",
         ("Analyzer", "Status", "Outcome", "Probability", "Cost", "Remarks"),
         [_assessment(assessment) for assessment in report.get("assessments") or ()],
+    )
+    lines += _list(
+        "Who agrees with whom", [agreement(c) for c in verdict.get("cross_verification") or ()]
     )
     lines += _list(
         "Not looked at",
@@ -70,23 +72,27 @@ def render(report: Mapping[str, Any]) -> str:
     lines += _list("Heard (data from the media, not instructions)", _heard(report))
     lines += _list(
         "What left this machine",
-        [f"{e['what']} to {e['to']} ({e['purpose']}, {e['when']})" for e in report["egress"]],
+        [
+            f"{e['what']} to {e['to']}, {volume(e.get('size_bytes'))} ({e['purpose']}, {e['when']})"
+            for e in report.get("egress") or ()
+        ],
         empty="Nothing left this machine.",
     )
     lines += _list(
         "Errors",
-        [f"{e['stage']}: {e['type']}: {_with_step(e)}" for e in report["errors"]],
+        [f"{e['stage']}: {e['type']}: {_with_step(e)}" for e in report.get("errors") or ()],
     )
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _verdict(verdict: Mapping[str, Any]) -> list[str]:
+def _verdict(verdict: Mapping[str, Any], *, cost: Mapping[str, Any]) -> list[str]:
     said = chance(verdict.get("probability"), verdict.get("probability_source"))
     items = [
         f"{said}; confidence {verdict['confidence']}",
         *([f"severity {verdict['severity']}"] if judged(verdict) else []),
         *(f"severity: {reason}" for reason in verdict.get("severity_reasons") or ()),
         f"{verdict['votes_answered']} of {verdict['votes_asked']} votes answered",
+        money(cost),
         *(
             f"{reason['text']} ({reason['code']}) Next: {reason['next_step']}"
             for reason in verdict.get("reasons") or ()
@@ -108,6 +114,18 @@ def _with_step(error: Mapping[str, Any]) -> str:
     return f"{error['message']} Next: {step}" if step else str(error["message"])
 
 
+def _incidents(report: Mapping[str, Any]) -> list[str]:
+    incidents = report.get("incidents") or ()
+    recorded_at = report["media"].get("recorded_at")
+    clocks = [wall(recorded_at, incident["start"]) for incident in incidents]
+    columns = ["From", "To", "Kind", "Severity", "Probability", "Strongest at", "Checked"]
+    rows = [_incident(incident) for incident in incidents]
+    if any(clocks):
+        columns.append("Wall clock")
+        rows = [(*row, moment or "") for row, moment in zip(rows, clocks, strict=True)]
+    return _table("Incidents", columns, rows)
+
+
 def _incident(incident: Mapping[str, Any]) -> tuple[str, ...]:
     kinds = [incident["crime_type"], *(incident.get("alternatives") or ())]
     return (
@@ -125,6 +143,7 @@ def _assessment(assessment: Mapping[str, Any]) -> tuple[str, ...]:
     who = [assessment["analyzer"], assessment.get("provider"), assessment.get("model")]
     error = assessment.get("error") or {}
     remarks = [assessment.get("evidence_description"), *(assessment.get("flags") or ())]
+    remarks += assessment.get("fallbacks") or ()
     remarks += [error.get("message"), error.get("next_step")]
     return (
         ", ".join(str(name) for name in who if name),

@@ -1,12 +1,19 @@
-"""A report for a person at a terminal: readable at a glance, 80 columns."""
+"""A report for a person at a terminal: readable at a glance, 80 columns.
+
+The verdict stands first in a block of its own; plain characters carry everything, colours
+only repeat it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mmcrime.reports.text_page import BOLD, GREEN, RED, YELLOW, Page, gaps, marks
 from mmcrime.reports.words import (
     BANNER,
+    agreement,
+    cells,
     chance,
     clean,
     clock,
@@ -17,16 +24,18 @@ from mmcrime.reports.words import (
     money,
     span,
     unseen,
-    wrap,
+    volume,
+    wall,
 )
 
-_BOLD, _DIM, _RED, _GREEN, _YELLOW, _RESET = (f"\x1b[{n}m" for n in (1, 2, 31, 32, 33, 0))
 _OUTCOMES = {
-    "detected": ("INCIDENT DETECTED", _RED),
-    "not_detected": ("NO INCIDENT DETECTED", _GREEN),
-    "undetermined": ("UNDETERMINED", _YELLOW),
+    "detected": ("INCIDENT DETECTED", RED),
+    "not_detected": ("NO INCIDENT DETECTED", GREEN),
+    "undetermined": ("UNDETERMINED: neither yes nor no", YELLOW),
 }
+_METERS = {"none": "----", "low": "#---", "medium": "##--", "high": "###-", "critical": "####"}
 _MAX_HEARD = 20  # lines; more of it is in the JSON
+_FREE = "no cost, ran on this machine"
 
 
 def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
@@ -37,13 +46,12 @@ def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
         colour: Whether ANSI colours are used. No other control character is ever written.
         width: Columns of a line, at least 40.
     """
-    page = _Page(colour=colour, width=max(40, width))
-    page.styled(BANNER.upper(), _BOLD)
-    page.line(clean(report["source"], limit=200) or "(no name)")
-    page.line(facts(report["media"]))
-    page.blank()
-    _verdict(page, report["verdict"], description=_own_words(report))
-    _incidents(page, report.get("incidents") or ())
+    page = Page(colour=colour, width=max(40, width))
+    _verdict(page, report["verdict"])
+    _about(page, report)
+    _timeline(page, report)
+    _advice(page, report["verdict"])
+    _incidents(page, report)
     _assessments(page, report)
     _unseen(page, report)
     _heard(page, report)
@@ -52,34 +60,37 @@ def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
     return page.text()
 
 
-class _Page:
-    """Collects lines, wrapped to the width."""
+def _verdict(page: Page, verdict: Mapping[str, Any]) -> None:
+    title, style = _OUTCOMES[verdict["outcome"]]
+    if verdict["outcome"] == "detected":
+        title = f"{title}: {crime_name(verdict.get('crime_type'))}"
+    page.rule(style)
+    page.styled(BANNER.upper(), BOLD)
+    page.styled(title, BOLD + style)
+    facts_of_it = []
+    if judged(verdict):
+        severity = clean(verdict["severity"])
+        facts_of_it.append(f"severity {severity.upper()} [{_METERS.get(severity, '????')}]")
+    if verdict.get("probability") is not None:
+        facts_of_it.append(chance(verdict["probability"], verdict.get("probability_source")))
+        facts_of_it.append(f"confidence {clean(verdict['confidence'])}")
+    if facts_of_it:
+        page.line("; ".join(facts_of_it), rest="  ")
+    page.rule(style)
 
-    def __init__(self, *, colour: bool, width: int) -> None:
-        self._colour, self._width, self._lines = colour, width, list[str]()
 
-    def line(self, text: str, *, first: str = "", rest: str = "") -> None:
-        self._lines += wrap(text, self._width, first=first, rest=rest)
-
-    def item(self, text: str) -> None:
-        self.line(text, first="  - ", rest="    ")
-
-    def note(self, text: str) -> None:
-        self.line(text, first="    ", rest="    ")
-
-    def styled(self, text: str, style: str) -> None:
-        lines = wrap(text, self._width)
-        self._lines += [f"{style}{line}{_RESET}" if self._colour else line for line in lines]
-
-    def heading(self, text: str) -> None:
-        self.blank()
-        self.styled(text, _BOLD)
-
-    def blank(self) -> None:
-        self._lines.append("")
-
-    def text(self) -> str:
-        return "\n".join(self._lines) + "\n"
+def _about(page: Page, report: Mapping[str, Any]) -> None:
+    verdict = report["verdict"]
+    page.label("Source", [clean(report["source"], limit=200) or "(no name)"])
+    page.label("Input", [facts(report["media"])])
+    votes = f"{verdict['votes_answered']} of {verdict['votes_asked']} votes answered"
+    page.label("Votes", [f"{votes}; {money(report.get('cost') or {})}"])
+    reasons = list(verdict.get("reasons") or ())
+    page.label("Why", [f"{clean(r['text'])} ({clean(r['code'])})" for r in reasons])
+    page.label("Next", dict.fromkeys(clean(r["next_step"]) for r in reasons if r.get("next_step")))
+    page.label("Severity", [clean(text) for text in verdict.get("severity_reasons") or ()])
+    description = _own_words(report)
+    page.label("What", [clean(description)] if description else [])
 
 
 def _own_words(report: Mapping[str, Any]) -> str:
@@ -92,95 +103,123 @@ def _own_words(report: Mapping[str, Any]) -> str:
     return told if any(c.isalnum() for c in left) else ""
 
 
-def _verdict(page: _Page, verdict: Mapping[str, Any], *, description: str) -> None:
-    title, colour = _OUTCOMES[verdict["outcome"]]
-    if verdict["outcome"] == "detected":
-        title = f"{title}: {crime_name(verdict.get('crime_type'))}"
-    page.styled(title, _BOLD + colour)
-    if verdict.get("probability") is not None:
-        said = chance(verdict["probability"], verdict.get("probability_source"))
-        page.line(f"{said}; confidence {clean(verdict['confidence'])}")
-    if judged(verdict):
-        page.line(f"severity {clean(verdict['severity'])}")
-        for reason in verdict.get("severity_reasons") or ():
-            page.item(clean(reason))
-    page.line(f"{verdict['votes_answered']} of {verdict['votes_asked']} votes answered")
-    if description:
-        page.line(clean(description))
-    for reason in verdict.get("reasons") or ():
-        page.item(f"{clean(reason['text'])} ({clean(reason['code'])})")
-        _next_step(page, reason)
+def _timeline(page: Page, report: Mapping[str, Any]) -> None:
+    """Draw where the incidents and the gaps are, where there is any."""
+    end = report["media"].get("duration") or 0.0
+    incidents = [(i["start"], i["end"]) for i in report.get("incidents") or ()]
+    line = (
+        marks(page.axis_width, end=end, incidents=incidents, gaps=gaps(report)) if end > 0 else ""
+    )
+    meanings = {"#": "# incident", "x": "x not looked at, or not by everyone"}
+    found = [meaning for mark, meaning in meanings.items() if mark in line]
+    if found:
+        page.axis(line, end=end, legend=", ".join(found))
+
+
+def _advice(page: Page, verdict: Mapping[str, Any]) -> None:
     _list(page, "Could also be", verdict.get("alternative_interpretations") or ())
-    _list(page, "What to do", verdict.get("recommendations") or ())
+    told = {reason.get("next_step") for reason in verdict.get("reasons") or ()}
+    _list(page, "What to do", (t for t in verdict.get("recommendations") or () if t not in told))
 
 
-def _list(page: _Page, heading: str, texts: Iterable[str]) -> None:
+def _list(page: Page, heading: str, texts: Iterable[str]) -> None:
     for count, text in enumerate(texts):
         if count == 0:
             page.heading(heading)
         page.item(clean(text))
 
 
-def _incidents(page: _Page, incidents: Iterable[Mapping[str, Any]]) -> None:
-    for count, incident in enumerate(incidents):
-        if count == 0:
-            page.heading("Incidents")
-        others = [crime_name(other) for other in incident.get("alternatives") or ()]
-        page.item(
-            f"{span(incident['start'], incident['end'])} {crime_name(incident['crime_type'])}, "
-            f"severity {clean(incident['severity'])}, probability "
-            f"{incident['probability']:.2f}, strongest at {clock(incident['peak'])}, "
-            f"{clean(incident['verification']).replace('_', ' ')}"
-            + (f"; or: {', '.join(others)}" if others else "")
-        )
+def _incidents(page: Page, report: Mapping[str, Any]) -> None:
+    incidents = report.get("incidents") or ()
+    if not incidents:
+        return
+    checked = {clean(i["verification"]).replace("_", " ") for i in incidents}
+    alike = f", {checked.pop()}" if len(checked) == 1 else ""
+    page.heading(f"Incidents: {len(incidents)}{alike}")
+    page.table(
+        ("Time", "Strongest", *_zone(report), "Severity", "Probability", "Kind"),
+        [_incident(incident, report, alike=bool(alike)) for incident in incidents],
+    )
 
 
-def _assessments(page: _Page, report: Mapping[str, Any]) -> None:
+def _zone(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the title of the column of wall-clock times: none where they are unknown."""
+    start = wall(report["media"].get("recorded_at"), 0.0)
+    return (f"Clock {start[20:]}",) if start else ()
+
+
+def _incident(incident: Mapping[str, Any], report: Mapping[str, Any], *, alike: bool) -> list[str]:
+    recorded_at = report["media"].get("recorded_at")
+    start, moment = (wall(recorded_at, at) or "" for at in (0.0, incident["start"]))
+    # The day stands above, with "recorded"; it is told again once it has changed.
+    same_day = moment[:10] == start[:10]
+    clocks = [moment[11:19] if same_day else moment[:19]] if start else []
+    kinds = [incident["crime_type"], *(incident.get("alternatives") or ())]
+    kind = " or ".join(crime_name(kind) for kind in kinds)
+    checked = "" if alike else f", {clean(incident['verification']).replace('_', ' ')}"
+    return [
+        span(incident["start"], incident["end"]),
+        clock(incident["peak"]),
+        *clocks,
+        clean(incident["severity"]),
+        f"{incident['probability']:.2f}",
+        kind + checked,
+    ]
+
+
+def _assessments(page: Page, report: Mapping[str, Any]) -> None:
     page.heading("Who said what")
     assessments = report.get("assessments") or ()
-    for assessment in assessments:
-        page.item(_assessment(assessment))
-        if assessment.get("evidence_description"):
-            page.note(clean(assessment["evidence_description"]))
-        if assessment.get("flags"):
-            page.note("flags: " + ", ".join(clean(flag) for flag in assessment["flags"]))
-        error = assessment.get("error")
-        if error and assessment["status"] == "skipped":
-            page.note(clean(error["message"]))
-        elif error:
-            page.note(_error(error))
-            _next_step(page, error)
+    names = [clean(a["analyzer"], limit=80) for a in assessments]
+    wide = min(24, max(map(cells, names), default=0))
+    for name, assessment in zip(names, assessments, strict=True):
+        page.row([(name, wide)], _answer(assessment))
+        by = [clean(assessment[k], limit=80) for k in ("provider", "model") if assessment.get(k)]
+        cost = money(assessment.get("cost") or {})
+        # Said once at the top for all that ran on this machine.
+        paid = [] if assessment["status"] == "skipped" or cost == _FREE else [cost]
+        if by or paid:
+            page.note("; ".join([*([f"by {', '.join(by)}"] if by else []), *paid]))
+        _remarks(page, assessment)
+    for check in report["verdict"].get("cross_verification") or ():
+        page.item(agreement(check))
     if not assessments:
         page.note("Nobody was asked.")
 
 
-def _assessment(assessment: Mapping[str, Any]) -> str:
-    who = clean(assessment["analyzer"], limit=80)
-    by = [clean(assessment[k], limit=80) for k in ("provider", "model") if assessment.get(k)]
-    if by:
-        who += f" ({', '.join(by)})"
-    if assessment["status"] == "skipped":
-        return f"{who}: skipped"
+def _answer(assessment: Mapping[str, Any]) -> str:
     if assessment["status"] != "answered":
-        return f"{who}: {clean(assessment['status'])}, {money(assessment.get('cost') or {})}"
+        return clean(assessment["status"])
     said = clean(assessment["outcome"]).replace("_", " ")
     if assessment["outcome"] == "detected":
         said += f": {crime_name(assessment.get('crime_type'))}"
     likely = chance(assessment.get("probability"), assessment.get("probability_source"))
-    cached = ", from the cache" if assessment.get("cached") else ""
-    return f"{who}: {said}; {likely}{cached}; {money(assessment.get('cost') or {})}"
+    cached = "; from the cache" if assessment.get("cached") else ""
+    return f"{said}; {likely}{cached}"
 
 
-def _unseen(page: _Page, report: Mapping[str, Any]) -> None:
+def _remarks(page: Page, assessment: Mapping[str, Any]) -> None:
+    if assessment.get("evidence_description"):
+        page.note(clean(assessment["evidence_description"]))
+    for key in ("flags", "fallbacks"):
+        if assessment.get(key):
+            page.note(f"{key}: " + ", ".join(clean(text) for text in assessment[key]))
+    error = assessment.get("error")
+    if error:
+        page.note(clean(error["message"]) if assessment["status"] == "skipped" else _error(error))
+        _next_step(page, error)
+
+
+def _unseen(page: Page, report: Mapping[str, Any]) -> None:
     page.heading("Not looked at")
-    gaps = unseen(report)
-    for gap in gaps:
+    missed = unseen(report)
+    for gap in missed:
         page.item(f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})")
-    if not gaps:
+    if not missed:
         page.note("No gaps.")
 
 
-def _heard(page: _Page, report: Mapping[str, Any]) -> None:
+def _heard(page: Page, report: Mapping[str, Any]) -> None:
     found = heard(report)
     if not found:
         return
@@ -190,35 +229,38 @@ def _heard(page: _Page, report: Mapping[str, Any]) -> None:
     }
     if reliable:
         page.note(f"Words: reliability {', '.join(sorted(reliable))}.")
-    for start, end, kind, words in found[:_MAX_HEARD]:
+    shown = found[:_MAX_HEARD]
+    wide = max(cells(span(start, end)) for start, end, _, _ in shown)
+    for start, end, kind, words in shown:
         said = f"[{words}]" if kind == "sound" else f'"{clean(words)}"'
-        page.item(f"{span(start, end)} {said}")
+        page.row([(span(start, end), wide)], said)
     if len(found) > _MAX_HEARD:
         page.note(f"and {len(found) - _MAX_HEARD} more; all of it is in the JSON.")
 
 
-def _egress(page: _Page, egress: Iterable[Mapping[str, Any]]) -> None:
+def _egress(page: Page, egress: Sequence[Mapping[str, Any]]) -> None:
     page.heading("What left this machine")
-    nothing = True
     for record in egress:
-        nothing = False
-        volume = record.get("size_bytes")
-        amount = "size unknown" if volume is None else f"{volume} bytes"
+        amount = volume(record.get("size_bytes"))
         page.item(
             f"{clean(record['what'])} to {clean(record['to'])}, {amount} "
             f"({clean(record['purpose'])}, {clean(record['when'])})"
         )
-    if nothing:
+    if not egress:
         page.note("Nothing left this machine.")
 
 
-def _errors(page: _Page, report: Mapping[str, Any]) -> None:
+def _errors(page: Page, report: Mapping[str, Any]) -> None:
     """Write what went wrong, except for what stands beside an analyzer already."""
     told = [assessment.get("error") for assessment in report.get("assessments") or ()]
+    why = " ".join(reason["text"] for reason in report["verdict"].get("reasons") or ())
     errors = [error for error in report.get("errors") or () if error not in told]
     for count, error in enumerate(errors):
         if count == 0:
             page.heading("Errors")
+        if error["message"] and error["message"] in why:
+            page.item(f"{clean(error['stage'])}: {clean(error['type'])}, as told under Why")
+            continue
         page.item(f"{clean(error['stage'])}: {_error(error)}")
         _next_step(page, error)
 
@@ -227,6 +269,6 @@ def _error(error: Mapping[str, Any]) -> str:
     return f"{clean(error['type'])}: {clean(error['message'])}"
 
 
-def _next_step(page: _Page, record: Mapping[str, Any]) -> None:
+def _next_step(page: Page, record: Mapping[str, Any]) -> None:
     if record.get("next_step"):
         page.line(clean(record["next_step"]), first="    Next: ", rest="    ")

@@ -1,0 +1,257 @@
+"""A folder of HTML pages: one a report, and an index with the worst first.
+
+Whatever else is in the folder stays as it was. A page is replaced only when it carries our
+mark, appears whole or not at all, and never leads out of the folder through a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mmcrime.cli.output import unfinished, usual_mode
+from mmcrime.cli.sources import Sources
+from mmcrime.cli.tally import Tally
+from mmcrime.cli.terminal import remark
+from mmcrime.errors import ConfigError, MmcrimeError
+from mmcrime.reports import html
+from mmcrime.results import Report
+
+_REPORTS = "reports"
+_PAGE = 500  # rows of one page of the index: a browser shows them at once
+_SLUG = 60  # characters of a page's name that come from the source's
+_DIGITS = 8  # of a hash, so that sources of one name get pages of their own
+_MARK_WITHIN = 4096  # bytes at the start of a page that hold our mark
+_INDEX = re.compile(r"index-\d+\.html")
+
+
+def page_names(sources: Sequence[Path | str]) -> list[str]:
+    """Return a page's name for every source: harmless, the same in each run, each once.
+
+    Args:
+        sources: Files and URLs, each once.
+    """
+    slugs = [_slug(source) for source in sources]
+    # Absolute: two files "clip.mp4" of two working folders are two sources.
+    hashes = [hashlib.sha256(_identity(source)).hexdigest() for source in sources]
+    names = [f"{slug}-{digest[:_DIGITS]}" for slug, digest in zip(slugs, hashes, strict=True)]
+    seen = Counter(names)
+    return [
+        f"{slug}-{digest}.html" if seen[name] > 1 else f"{name}.html"
+        for name, slug, digest in zip(names, slugs, hashes, strict=True)
+    ]
+
+
+def _identity(source: Path | str) -> bytes:
+    return os.fsencode(os.path.abspath(source) if isinstance(source, Path) else source)  # noqa: PTH100  # Path.absolute keeps ".."
+
+
+def _slug(source: Path | str) -> str:
+    name = source.name if isinstance(source, Path) else _last_part(source)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG].strip("-") or "source"
+
+
+def _last_part(url: str) -> str:
+    # What stands behind "?" or before "@" may be a key.
+    return re.split(r"[?#]", url, maxsplit=1)[0].rstrip("/").rpartition("/")[2].rpartition("@")[2]
+
+
+class Folder:
+    """Writes a page for every report and, at the end, the index.
+
+    An interrupt or an error in the middle leaves an index of what is there, which says so.
+
+    Args:
+        path: The folder; it is made when it is not there.
+        found: What is analyzed; its reports come in this order.
+        tally: The counts of the reports that were written.
+
+    Raises:
+        ConfigError: If the pages cannot go there.
+    """
+
+    def __init__(self, path: Path, found: Sources, tally: Tally) -> None:
+        self._path, self._total = path, len(found.items)
+        self._names = page_names(found.items)
+        self._rows: list[html.Row] = []
+        self._tally = tally
+        self._made: list[Path] = []
+        _outside(path, found.folders)
+        self._look(found)
+
+    def __enter__(self) -> Self:
+        with _writable(self._path):
+            wanted = (self._reports, self._path, *self._path.parents)
+            self._made = [folder for folder in wanted if not folder.exists()]
+            self._reports.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def write(self, report: Report) -> None:
+        """Write the page of the next report."""
+        name = self._names[len(self._rows)]
+        data = report.to_dict(thumbnails=True)
+        with _writable(self._path):
+            _replace(self._reports / name, html.render(data))
+        self._rows.append(html.row(data, href=f"{_REPORTS}/{name}"))
+        if len(self._rows) % (4 * _PAGE) == 0:
+            self._lighten()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._rows:
+            for made in self._made:
+                with contextlib.suppress(OSError):
+                    made.rmdir()
+            return
+        if kind is None:
+            self._write_index(note="")
+            remark(f"Wrote {str(self._path / 'index.html')!r}.")
+            return
+        note = f"stopped after {len(self._rows)} of {self._total} sources"
+        # What went wrong first is what has to be said.
+        with contextlib.suppress(MmcrimeError):
+            self._write_index(note=note)
+            remark(f"{note.capitalize()}; they are in {str(self._path / 'index.html')!r}.")
+
+    @property
+    def _reports(self) -> Path:
+        return self._path / _REPORTS
+
+    def _lighten(self) -> None:
+        """Drop the pictures of all but the worst: 100,000 of them would fill the memory."""
+        ranked = html.worst_first(self._rows)
+        self._rows = ranked[:_PAGE] + [replace(row, thumbnail=None) for row in ranked[_PAGE:]]
+
+    def _write_index(self, *, note: str) -> None:
+        rows = html.worst_first(self._rows)
+        pages = -(-len(rows) // _PAGE)
+        said = "; ".join(part for part in (note, self._tally.line()) if part)
+        with _writable(self._path):
+            for page in range(1, pages + 1):
+                part = rows[(page - 1) * _PAGE : page * _PAGE]
+                text = html.index(part, title="Reports", note=said, page=page, pages=pages)
+                _replace(self._path / _index_name(page), text)
+            self._drop_old_pages(pages)
+
+    def _drop_old_pages(self, pages: int) -> None:
+        """Remove further pages of an earlier, longer index: they would tell of another run."""
+        current = {_index_name(page) for page in range(1, pages + 1)}
+        for path in self._path.iterdir():
+            if _INDEX.fullmatch(path.name) and path.name not in current and _is_ours(path):
+                path.unlink()
+
+    def _look(self, found: Sources) -> None:
+        """Check everything that is there already.
+
+        Raises:
+            ConfigError: If something of it would be lost.
+        """
+        with _writable(self._path):
+            if os.path.lexists(self._reports) and not _is_real_folder(self._reports):
+                raise ConfigError(
+                    f"{str(self._reports)!r} is no folder of its own.",
+                    next_step="Name another folder with -o.",
+                )
+            pages = -(-self._total // _PAGE)
+            ours = {self._path: {_index_name(page) for page in range(1, pages + 1)}}
+            ours[self._reports] = set(self._names)
+            there = [
+                path
+                for folder, names in ours.items()
+                if folder.is_dir()
+                for path in folder.iterdir()
+                if path.name in names
+            ]
+            for path in there:
+                _check(path)
+            _spare(found.items, {_place(path) for path in there})
+
+
+def _index_name(page: int) -> str:
+    return "index.html" if page == 1 else f"index-{page}.html"
+
+
+def _outside(path: Path, folders: Sequence[Path]) -> None:
+    """Raise ConfigError where the pages would be among what is analyzed."""
+    for folder in folders:
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"The folder {str(path)!r} is inside {str(folder)!r}, which is analyzed.",
+                next_step="Name a folder outside of it with -o.",
+            )
+
+
+def _spare(sources: Sequence[Path | str], taken: set[tuple[int, int]]) -> None:
+    """Raise ConfigError where a page would replace a source."""
+    for source in sources if taken else ():
+        if isinstance(source, Path):
+            with contextlib.suppress(OSError, ValueError):
+                if _place(source) in taken:
+                    raise ConfigError(
+                        f"{str(source)!r} is a source, and a page would replace it.",
+                        next_step="Name another folder with -o.",
+                    )
+
+
+def _place(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _is_real_folder(path: Path) -> bool:
+    return stat.S_ISDIR(path.lstat().st_mode)
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a path is a page that we wrote; a link is not, wherever it leads."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    with path.open("rb") as page:
+        # Without the version: pages of an earlier release are ours too.
+        mark = html.GENERATOR.rpartition(" ")[0]
+        return mark.encode() in page.read(_MARK_WITHIN)
+
+
+def _check(path: Path) -> None:
+    if os.path.lexists(path) and not _is_ours(path):
+        raise ConfigError(
+            f"{str(path)!r} is there already and is no page of mmcrime.",
+            next_step="Name another folder with -o, or move that file away.",
+        )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a page whole; what is there is replaced, not followed, and only if it is ours."""
+    _check(path)
+    with unfinished(path) as temporary:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+            out.write(text)
+        temporary.chmod(usual_mode())
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"The folder {str(path)!r} cannot be written: {error.strerror or error}.",
+            next_step="Name a folder that you may write to.",
+        ) from error

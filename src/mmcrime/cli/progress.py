@@ -1,0 +1,159 @@
+"""The bar on stderr while something takes more than a moment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mmcrime.reports.words import clean
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+_PATIENCE = 0.7  # seconds before the bar shows: what is over by then needs none
+_ROOMY = 70  # columns from which on there is room for a bar and the time
+
+
+class Progress:
+    """A bar on stderr while that is a terminal that can move its cursor; silent otherwise.
+
+    It is taken away at the end and while results are written, and shows nothing before
+    0.7 s have passed.
+
+    Args:
+        total: Number of things to do; None for one of which the share may stay unknown.
+        text: What is shown before anything was heard.
+    """
+
+    def __init__(self, total: int | None, *, text: str = "") -> None:
+        self._bar: Bar | None = None
+        self._total, self._done = total, 0
+        self._shares: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._shown = self._paused = self._over = False
+        if total != 0 and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None):
+            self._bar = _bar()
+            self._task = self._bar.add_task(text, total=total, count=self._count())
+            self._timer = threading.Timer(_PATIENCE, self._show)
+            self._timer.daemon = True
+
+    def __enter__(self) -> Progress:
+        if self._bar:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar:
+            self._timer.cancel()
+            with self._lock:
+                self._over = True
+                self._bar.stop()
+
+    def heard(self, name: str, share: float) -> None:
+        """Note how far one thing is. May be called in any thread.
+
+        Args:
+            name: What people call it; untrusted text.
+            share: 0 to 1.
+        """
+        if self._bar is None:
+            return
+        with self._lock:
+            self._shares[name] = share
+            self._update(name)
+
+    @contextmanager
+    def result(self, name: str) -> Iterator[None]:
+        """Take the bar away while a result is written, then count it.
+
+        Args:
+            name: As `heard` was told it.
+        """
+        if self._bar is None:
+            yield
+            return
+        with self._lock:
+            self._paused = True
+            self._bar.stop()
+        yield
+        with self._lock:
+            self._done += 1
+            self._shares.pop(name, None)
+            self._update(next(reversed(self._shares), ""))
+            self._paused = False
+            if self._shown:
+                self._bar.start()
+
+    def _show(self) -> None:
+        with self._lock:
+            self._shown = True
+            if self._bar and not self._paused and not self._over:
+                self._bar.start()
+
+    def _count(self) -> str:
+        return f"{self._done} of {self._total}" if self._total and self._total > 1 else ""
+
+    def _update(self, name: str) -> None:
+        if self._bar:
+            # The end of a path says which file it is; how it is cut to fit is rich's work.
+            shown = clean(name.rstrip("/").rpartition("/")[2], limit=200)
+            done = self._done + sum(self._shares.values())
+            self._bar.update(
+                self._task,
+                description=shown,
+                completed=done,
+                total=self._total or 1,
+                count=self._count(),
+            )
+
+
+@contextmanager
+def working(text: str) -> Iterator[Callable[[float], None]]:
+    """Show a bar while one piece of work goes on.
+
+    Args:
+        text: What is being done.
+
+    Yields:
+        What to call with the share that is done, 0 to 1, from any thread. Until it is
+        called the bar only shows that something goes on.
+    """
+    with Progress(None, text=text) as progress:
+        yield lambda share: progress.heard(text, share)
+
+
+def _bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        ProgressColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+    from rich.table import Column
+
+    class Steady(Console):
+        """Never hides the cursor: however the process ends, the terminal is as it was."""
+
+        def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002  # rich's signature
+            return False
+
+    console = Steady(stderr=True)
+    name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", markup=False, table_column=name),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[count]}"),
+    ]
+    if console.width >= _ROOMY:
+        columns.insert(1, BarColumn(bar_width=20))
+        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(compact=True)]
+    # Results are written while the bar is away: rich need not catch them.
+    return Bar(*columns, console=console, transient=True, expand=True, redirect_stdout=False)
