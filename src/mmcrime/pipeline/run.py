@@ -53,6 +53,7 @@ class Job:
         gate: The egress gate of this run.
         request_id: The id in the report and in every log record.
         emit: Receives the events, in the pipeline's loop.
+        deadline: Loop time after which nothing counts; None for never.
     """
 
     source: Any
@@ -63,6 +64,7 @@ class Job:
     gate: Gate
     request_id: str
     emit: Emit
+    deadline: float | None
 
     @property
     def frame_interval(self) -> float:
@@ -85,14 +87,13 @@ async def run(job: Job) -> Report:
         EgressError: If the source is a URL and ``offline`` is set.
     """
     started = time.perf_counter()
-    deadline = _deadline(job.options)
     # Both raise ConfigError, which must come before anything is opened or fetched.
     seats = job.team.analyzers(job.options.analyzers)
     providers = {
         name: Announced(name, inner, job.gate)
         for name, inner in job.team.providers(job.options.providers).items()
     }
-    async with _opened(job, deadline) as handle:
+    async with _opened(job) as handle:
         opened = time.perf_counter()
         gathered = await gather(
             handle,
@@ -100,7 +101,7 @@ async def run(job: Job) -> Report:
             frame_interval=job.frame_interval,
             transcriber=job.team.transcriber,
             gate=job.gate,
-            deadline=deadline,
+            deadline=job.deadline,
             progress=lambda share: _progress(job, 0.5 * share),
         )
         record = await asyncio.to_thread(
@@ -108,7 +109,7 @@ async def run(job: Job) -> Report:
         )
         media = compose.media_record(handle.media)
         job.emit(Prepared(source=job.name, media=media, evidence=record))
-        context = _context(job, deadline, providers)
+        context = _context(job, providers)
         assessments = await assess(
             seats, gathered.evidence, context, tell=lambda answer: _tell(job, answer)
         )
@@ -178,8 +179,8 @@ def _announce(job: Job, report: Report) -> None:
     )
 
 
-def _deadline(options: CallOptions) -> float | None:
-    """Return the deadline in loop time: the earlier of the call's and the context's."""
+def deadline_of(options: CallOptions) -> float | None:
+    """Return the deadline in loop time, from now: the earlier of the call's and the context's."""
     given = options.run.deadline if options.run else None
     if options.deadline is None:
         return given
@@ -197,7 +198,7 @@ def _progress(job: Job, share: float) -> None:
 
 
 @asynccontextmanager
-async def _opened(job: Job, deadline: float | None) -> AsyncIterator[MediaHandle]:
+async def _opened(job: Job) -> AsyncIterator[MediaHandle]:
     """Open the source in a thread and close it, even if the wait for it is cancelled."""
     options = job.options
     opening = asyncio.ensure_future(
@@ -206,13 +207,14 @@ async def _opened(job: Job, deadline: float | None) -> AsyncIterator[MediaHandle
             job.source,
             limits=job.settings.media.limits,
             gate=job.gate,
+            name=options.name,
             source_id=options.source_id,
             recorded_at=options.recorded_at,
             metadata=options.metadata,
         )
     )
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(job.deadline):
             handle = await asyncio.shield(opening)
     except TimeoutError as error:
         opening.add_done_callback(_close_late)
@@ -240,12 +242,12 @@ def _close_late(opening: asyncio.Future[MediaHandle]) -> None:
         opening.result().close()
 
 
-def _context(job: Job, deadline: float | None, providers: Mapping[str, Announced]) -> RunContext:
+def _context(job: Job, providers: Mapping[str, Announced]) -> RunContext:
     return RunContext(
         request_id=job.request_id,
         egress=job.gate,
         tenant=job.options.run.tenant if job.options.run else "default",
-        deadline=deadline,
+        deadline=job.deadline,
         settings=MappingProxyType(masked(job.settings)),
         providers=MappingProxyType(dict(providers)),
         progress=lambda share: _progress(job, 0.5 + 0.5 * share),
