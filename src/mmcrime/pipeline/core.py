@@ -10,7 +10,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import (
-    AsyncIterator,
+    AsyncGenerator,
     Iterable,
     Iterator,
     Mapping,
@@ -113,10 +113,13 @@ class CrimeDetectionPipeline:
         """Analyse one source; see `analyze`. Cancelling it stops its work."""
         return await _crossed(self._loop.submit(self._strict(source, _call(options), _silent)))
 
-    async def stream(self, source: Any, **options: Unpack[CallArguments]) -> AsyncIterator[Event]:
+    async def stream(
+        self, source: Any, **options: Unpack[CallArguments]
+    ) -> AsyncGenerator[Event, None]:
         """Yield the events of one run as they happen; the last one holds the report.
 
-        Leaving the iteration early cancels the run. Raises as `analyze` does.
+        Leaving the iteration early cancels the run; ``contextlib.aclosing`` does so at once.
+        Raises as `analyze` does.
         """
         here = asyncio.get_running_loop()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
