@@ -2,15 +2,15 @@
 
 Run it:  python examples/custom_analyzer.py clip.mp4
 
-It compares the picture before and after each second. When most of it changes for good, somebody
-may have touched the camera: `detected`, with a probability that is only claimed, since nobody
-measured it. When nothing like that is seen it does not vote: an untouched camera says nothing
-about what happened in front of it. To ship an analyzer to others, see examples/plugin.
+When most of the picture changes at once and stays changed, somebody may have touched the camera:
+`detected`, with a probability that is only claimed, since nobody measured it. When nothing like
+that is seen it does not vote: an untouched camera says nothing about what happened in front of
+it. To ship an analyzer to others, see examples/plugin.
 """
 
 import asyncio
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,10 @@ from mmcrime.evidence import Coverage, MediaKind
 from mmcrime.results import LOCAL_COST, AssessmentKind
 
 FPS = 2.0  # looks a second
-AROUND = 4  # looks before and after a moment that are compared: 2 s
+AROUND = 5  # looks before and after a moment that are compared: 2.5 s
 CHANGED = 40  # grey levels (of 255) by which a pixel must differ
 SHARE = 0.6  # of the picture that must change; people and cars change less
+INNOCENT = ("lights switched on or off", "a cut in edited footage")
 CLAIMED = 0.5  # as good as a coin until it is measured on footage of yours
 PIECE = 60.0  # seconds decoded at a stretch, so that a deadline is kept and progress is seen
 
@@ -51,7 +52,7 @@ class TamperAnalyzer(Analyzer):
             context.progress(min(1.0, at / duration))
         coverage = Coverage.from_times(
             times,  # of what was decoded, never of what was planned
-            reach=1 / FPS,
+            reach=1.5 / FPS,  # frames do not come exactly when they are asked for
             whole=(0.0, duration),
             reason="deadline" if at < duration else "damaged",
         )
@@ -67,8 +68,8 @@ class TamperAnalyzer(Analyzer):
             probability=CLAIMED if moments else None,
             probability_source="claimed" if moments else None,
             severity="medium" if moments else "none",
-            evidence_description=f"The whole picture changed for good {len(moments)} times.",
-            alternative_interpretations=("lights switched on or off", "a cut in edited footage"),
+            evidence_description=_describe(moments, len(looks)),
+            alternative_interpretations=INNOCENT if moments else (),
             segments=tuple(
                 Segment(start=start, end=end, score=CLAIMED, text="the whole picture changed")
                 for start, end in moments
@@ -84,19 +85,28 @@ def _decode(evidence: Evidence, start: float, end: float) -> list[tuple[float, N
 
 
 def _moments(times: list[float], looks: list[NDArray[np.uint8]]) -> list[tuple[float, float]]:
-    """Return the stretches in which the picture before and the picture after differ."""
+    """Return the half seconds in which the picture became another one and stayed so."""
     found: list[tuple[float, float]] = []
     for index in range(AROUND, len(looks) - AROUND + 1):
-        # Medians, so that a passing car or a flash, which goes away again, does not count.
+        if _changed(looks[index - 1], looks[index]) < SHARE:
+            continue
+        # Medians, so that a flash or a bus, which goes away again, does not count.
         before = np.median(looks[index - AROUND : index], axis=0)
         after = np.median(looks[index : index + AROUND], axis=0)
-        if np.mean(np.abs(after - before) > CHANGED) < SHARE:
-            continue
-        start, end = times[index - 1], times[index]
-        if found and start <= found[-1][1]:
-            start = found.pop()[0]
-        found.append((start, end))
+        if _changed(before, after) >= SHARE:
+            found.append((times[index - 1], times[index]))
     return found
+
+
+def _changed(before: NDArray[Any], after: NDArray[Any]) -> float:
+    """Return the share of pixels that differ clearly."""
+    return float(np.mean(np.abs(after.astype(float) - before.astype(float)) > CHANGED))
+
+
+def _describe(moments: list[tuple[float, float]], looks: int) -> str:
+    if not moments:
+        return f"In {looks} looks the picture never changed as a whole."
+    return f"The whole picture changed for good at {', '.join(f'{s:.1f} s' for s, _ in moments)}."
 
 
 if __name__ == "__main__":
