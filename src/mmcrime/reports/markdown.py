@@ -12,6 +12,7 @@ from typing import Any
 
 from mmcrime.reports.words import (
     BANNER,
+    OUTCOMES,
     chance,
     clean,
     clock,
@@ -31,11 +32,6 @@ _SPECIAL = re.compile(
     re.IGNORECASE,
 )
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;&#8203;"}
-_OUTCOMES = {
-    "detected": "Incident detected",
-    "not_detected": "No incident detected",
-    "undetermined": "Undetermined",
-}
 
 
 def escape(text: object) -> str:
@@ -50,7 +46,7 @@ def escape(text: object) -> str:
 def render(report: Mapping[str, Any]) -> str:
     """Return a report as Markdown that ends in a line break."""
     verdict = report["verdict"]
-    title = _OUTCOMES[verdict["outcome"]]
+    title = OUTCOMES[verdict["outcome"]]
     if verdict["outcome"] == "detected":
         title += f": {escape(crime_name(verdict.get('crime_type')))}"
     lines = [f"**{BANNER}**", "", f"## {title}", ""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals
@@ -12,6 +13,20 @@ from mmcrime.taxonomy import crime_types
 
 BANNER = "automated result, unconfirmed"
 """Stands above every verdict."""
+
+OUTCOMES = {
+    "detected": "Incident detected",
+    "not_detected": "No incident detected",
+    "undetermined": "Undetermined",
+}
+"""What people read for an outcome; the kind of a detected incident follows it."""
+
+SOURCES = {
+    "claimed": "claimed by a model, not measured",
+    "measured": "measured by a detector, not calibrated",
+    "calibrated": "calibrated on labelled data",
+}
+"""What people read for the source of a probability."""
 
 SOUND_NAMES = {
     "siren": "possible siren",
@@ -32,7 +47,7 @@ _GAP_REASONS = {
     "not_judged": "decoded, but could not be judged",
     "offline": "refused, offline is set",
 }
-_JUDGES = {
+JUDGES = {
     "pictures": frozenset({"llm", "video", "motion", "objects"}),
     "sound": frozenset({"llm", "sound", "speech"}),
 }
@@ -78,6 +93,32 @@ def span(start: float, end: float) -> str:
 
 def _stretch(start: float, end: float) -> str:
     return span(start, end) if end - start >= 0.1 else f"under 0.1 s at {clock(start)}"
+
+
+def wall_clock(recorded_at: str | None, seconds: float) -> datetime | None:
+    """Return the wall-clock time of a media time, or None when nobody knows it.
+
+    Args:
+        recorded_at: ISO 8601 time of media time 0, with its zone.
+        seconds: Media time.
+    """
+    try:
+        return datetime.fromisoformat(recorded_at or "") + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def wall_span(recorded_at: str | None, start: float, end: float) -> str:
+    """Return a stretch of media time in wall-clock words, empty when nobody knows it."""
+    first, last = wall_clock(recorded_at, start), wall_clock(recorded_at, end)
+    if first is None or last is None:
+        return ""
+    same_day = first.date() == last.date()
+    until = last.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
+    begun = first.strftime("%Y-%m-%d %H:%M:%S")
+    zone = last.strftime("%z")
+    zone = f"UTC{zone[:3]}:{zone[3:5]}" if zone.strip("+-0") else "UTC"
+    return f"{begun} {zone}" if begun.endswith(until) else f"{begun} to {until} {zone}"
 
 
 def crime_name(type_id: str | None) -> str:
@@ -201,7 +242,7 @@ def _unjudged(
     there = {"pictures": kind in ("image", "video"), "sound": kind == "audio"}
     there["sound"] |= kind == "video" and bool(media.get("has_audio"))
     answered = {a["kind"] for a in assessments if a["status"] == "answered"}
-    for sense, judges in _JUDGES.items():
+    for sense, judges in JUDGES.items():
         if there[sense] and answered.isdisjoint(judges):
             yield Unseen(who=(sense,), reason="no analyzer judged this", stretches=())
 

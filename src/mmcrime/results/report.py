@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Base64Bytes, Field, ValidationError
 
 from mmcrime.errors import ConfigError
 from mmcrime.evidence import Coverage, MediaKind, MotionCurve, SoundEvent, TranscriptSegment
-from mmcrime.reports import csv_table, flat, markdown, text
+from mmcrime.reports import csv_table, flat, html, markdown, text
 from mmcrime.results.assessment import Assessment, Cost, ErrorRecord
 from mmcrime.results.verdict import Incident, Verdict
 from mmcrime.results.words import (
@@ -133,6 +133,13 @@ class Report(Record):
     def to_markdown(self) -> str:
         """Return the report as Markdown, everything in it escaped."""
         return markdown.render(self.to_dict())
+
+    def to_html(self) -> str:
+        """Return the report as one HTML page with everything in it, escaped and without script.
+
+        See `mmcrime.reports.html`.
+        """
+        return html.render(self.to_dict(thumbnails=True))
 
     def to_csv_row(self) -> dict[str, str]:
         """Return the report as cells by column; see `mmcrime.reports.csv_table`."""

@@ -1,0 +1,188 @@
+"""The top of a page: the verdict, its reasons, and how much of it to believe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmcrime.reports.html.incidents import badness, rank
+from mmcrime.reports.html.lanes import missed, missed_words
+from mmcrime.reports.words import (
+    BANNER,
+    OUTCOMES,
+    SOURCES,
+    clean,
+    crime_name,
+    judged,
+    money,
+    span,
+    wall_span,
+)
+
+_LIMIT = 2000
+_MEANING = {
+    "detected": "Software found something that looks or sounds like an incident. "
+    "Nobody has confirmed it.",
+    "not_detected": "No analyzer that answered found an incident in what it examined. "
+    "That does not prove that nothing happened.",
+    "undetermined": "Nobody can say from this result whether an incident happened. "
+    "It is not an all-clear.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """Something that was found wanting, and what to do next."""
+
+    code: str
+    text: str
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """One figure of the verdict with where it comes from."""
+
+    name: str
+    value: str
+    source: str = ""
+    rank: int = -1
+    warn: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The verdict in words.
+
+    Attributes:
+        banner: Stands above it, always.
+        outcome: ``detected``, ``not_detected`` or ``undetermined``, for its colour and shape.
+        title: The outcome in words.
+        kind: What kind of incident, empty unless detected.
+        meaning: What that does and does not say.
+        facts: Severity, probability, confidence, votes, time, what was missed, cost.
+        blind: What nobody judged at all, empty when each sense was judged.
+        reasons: Why it is what it is.
+        severity_reasons: Why the severity is what it is.
+        description: What was seen or heard.
+        alternatives: Innocent explanations.
+        recommendations: What to do.
+    """
+
+    banner: str
+    outcome: str
+    title: str
+    kind: str
+    meaning: str
+    facts: tuple[Fact, ...]
+    blind: str
+    reasons: tuple[Step, ...]
+    severity_reasons: tuple[str, ...]
+    description: str
+    alternatives: tuple[str, ...]
+    recommendations: tuple[str, ...]
+
+
+def answer(report: Mapping[str, Any]) -> Answer:
+    """Return the verdict of a report in words."""
+    verdict = report["verdict"]
+    outcome = verdict["outcome"]
+    return Answer(
+        banner=BANNER,
+        outcome=outcome,
+        title=OUTCOMES[outcome],
+        kind=crime_name(verdict.get("crime_type")) if outcome == "detected" else "",
+        meaning=_MEANING[outcome],
+        facts=tuple(_facts(report)),
+        blind=blind(report),
+        reasons=steps(verdict.get("reasons") or ()),
+        severity_reasons=texts(verdict.get("severity_reasons") or ()),
+        description=clean(verdict.get("evidence_description"), limit=_LIMIT),
+        alternatives=texts(verdict.get("alternative_interpretations") or ()),
+        recommendations=texts(verdict.get("recommendations") or ()),
+    )
+
+
+def steps(records: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
+    """Return reasons or errors with their next steps."""
+    return tuple(
+        Step(
+            code=clean(r.get("code") or r.get("type"), limit=80),
+            text=clean(r.get("text") or r.get("message"), limit=_LIMIT),
+            next_step=clean(r.get("next_step"), limit=_LIMIT),
+        )
+        for r in records
+    )
+
+
+def texts(said: Iterable[str]) -> tuple[str, ...]:
+    """Return harmless texts, without the empty ones."""
+    return tuple(clean(text, limit=_LIMIT) for text in said if text)
+
+
+def blind(report: Mapping[str, Any]) -> str:
+    """Say which senses nobody judged at all; empty when each was."""
+    shares = missed(report)
+    lost = [sense for sense, share in shares.items() if share is not None and share > 0.9995]
+    if not lost:
+        return ""
+    if len(lost) == len(shares):
+        return "Nothing was examined: this result says nothing about what is in the input."
+    kept = [sense for sense in shares if sense not in lost]
+    return f"No analyzer judged the {lost[0]}: this result rests on the {kept[0]} alone."
+
+
+def _facts(report: Mapping[str, Any]) -> Iterable[Fact]:
+    verdict = report["verdict"]
+    if judged(verdict):
+        severity = verdict["severity"]
+        yield Fact(name="Severity", value=clean(severity), rank=rank(severity))
+    else:
+        yield Fact(name="Severity", value="not judged")
+    probability = verdict.get("probability")
+    source = clean(verdict.get("probability_source"), limit=40)
+    yield Fact(
+        name="Probability",
+        value="none given" if probability is None else f"{probability:.2f}",
+        source="" if probability is None else SOURCES.get(source, source),
+    )
+    yield Fact(name="Confidence", value=clean(verdict["confidence"]), source="in this verdict")
+    asked, answered = verdict["votes_asked"], verdict["votes_answered"]
+    yield Fact(
+        name="Votes",
+        value=f"{answered} of {asked}",
+        source="answered" + _agreement(verdict),
+        warn=answered < asked or not answered,
+    )
+    yield from _when(report)
+    for sense, share in missed(report).items():
+        yield Fact(
+            name=f"{sense.capitalize()} judged",
+            value="length unknown" if share is None else missed_words(share),
+            warn=bool(share),
+        )
+    cost = report.get("cost") or {}
+    value, _, source = money(cost).partition(" (")
+    yield Fact(name="Cost", value=value, source=source.rstrip(")"))
+
+
+def _agreement(verdict: Mapping[str, Any]) -> str:
+    share = verdict.get("agreement")
+    if share is None or verdict["votes_answered"] < 2:
+        return ""
+    return f", {round(100 * share)} % agree"
+
+
+def _when(report: Mapping[str, Any]) -> Iterable[Fact]:
+    """Yield when the worst incident is; a picture has no time."""
+    found = report.get("incidents") or ()
+    media = report.get("media") or {}
+    if not found or media.get("kind") == "image":
+        return
+    worst = max(found, key=badness)
+    more = f", the worst of {len(found)}" if len(found) > 1 else ""
+    wall = wall_span(media.get("recorded_at"), worst["start"], worst["end"])
+    yield Fact(
+        name="When", value=span(worst["start"], worst["end"]), source=f"{wall}{more}".lstrip(", ")
+    )

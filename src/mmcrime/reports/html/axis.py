@@ -1,0 +1,144 @@
+"""The one time axis that everything on a page is drawn on, in per cent of its width."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from mmcrime.evidence import Interval
+from mmcrime.reports.words import clock, wall_clock
+
+_STEPS = (
+    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
+    *(60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 14400, 21600, 43200, 86400),
+)
+"""Seconds between labels that people can count in."""
+_MOST_TICKS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """One label of the axis.
+
+    Attributes:
+        at: Per cent of the width.
+        media: Media time in words.
+        wall: Wall-clock time, empty when nobody knows it.
+        minor: Whether it is left out where there is little room.
+        anchor: ``start``, ``middle`` or ``end``: labels at the borders stay inside.
+    """
+
+    at: float
+    media: str
+    wall: str
+    minor: bool
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """A stretch of media time, longer than nothing."""
+
+    start: float
+    end: float
+    recorded_at: str | None = None
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> Self | None:
+        """Return the axis on which all of a report fits; None when it has no time."""
+        media = report.get("media") or {}
+        if media.get("kind") in (None, "image"):
+            return None
+        times = [t for t in _times(report) if math.isfinite(t)]
+        start, end = min([0.0, *times]), max([0.0, *times])
+        if end <= start:
+            return None
+        return cls(start=start, end=end, recorded_at=media.get("recorded_at"))
+
+    @property
+    def length(self) -> float:
+        """Seconds from the start to the end."""
+        return self.end - self.start
+
+    def at(self, seconds: float) -> float:
+        """Return where a time lies, 0 to 100; what lies outside stands at the border."""
+        share = (min(max(seconds, self.start), self.end) - self.start) / self.length
+        return round(100 * share, 3)
+
+    def width(self, interval: Interval) -> float:
+        """Return how wide an interval is, in per cent."""
+        return round(self.at(interval[1]) - self.at(interval[0]), 3)
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Return at most seven labels at times people can count in."""
+        step = _step(self.length)
+        first = math.ceil(self.start / step)
+        last = math.floor(self.end / step)
+        return tuple(
+            Tick(
+                at=self.at(number * step),
+                media=_label(number * step, step),
+                wall=self._wall(number * step, step),
+                minor=(number - first) % 2 == 1,
+                anchor=_anchor(self.at(number * step)),
+            )
+            for number in range(first, last + 1)
+        )
+
+    def _wall(self, seconds: float, step: float) -> str:
+        when = wall_clock(self.recorded_at, seconds)
+        if when is None:
+            return ""
+        return when.strftime("%H:%M:%S") + (f".{when.microsecond // 100_000}" if step < 1 else "")
+
+
+def _step(length: float) -> float:
+    for step in _STEPS:
+        if length / step <= _MOST_TICKS:
+            return step
+    return math.ceil(length / _MOST_TICKS / 86400) * 86400.0
+
+
+def _label(seconds: float, step: float) -> str:
+    said = clock(seconds)
+    return said if step < 1 else said.rpartition(".")[0]
+
+
+def _anchor(at: float) -> str:
+    if at < 4:
+        return "start"
+    return "end" if at > 96 else "middle"
+
+
+def _times(report: Mapping[str, Any]) -> Iterator[float]:
+    """Yield every time that must fit on the axis."""
+    media, evidence = report.get("media") or {}, report.get("evidence") or {}
+    coverage = report.get("coverage") or {}
+    for known in (media.get("duration"), coverage.get("duration")):
+        if known is not None:
+            yield known
+    yield from ((report.get("verdict") or {}).get("timeline") or {}).get("times") or ()
+    for name in ("motion", "loudness"):
+        yield from (evidence.get(name) or {}).get("times") or ()
+    yield from _borders(report.get("incidents") or ())
+    yield from _borders(evidence.get("sounds") or ())
+    yield from _borders(evidence.get("transcript") or ())
+    for covered in coverage_of(coverage):
+        for interval in covered.get("examined") or ():
+            yield from interval
+
+
+def _borders(stretches: Iterable[Mapping[str, Any]]) -> Iterator[float]:
+    for stretch in stretches:
+        yield stretch["start"]
+        yield stretch["end"]
+
+
+def coverage_of(coverage: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the coverage of each observer."""
+    for name in ("video", "sound", "speech"):
+        yield coverage.get(name) or {}
+    yield from (coverage.get("analyzers") or {}).values()

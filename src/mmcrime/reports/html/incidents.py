@@ -1,0 +1,178 @@
+"""Incidents: the worst as cards, all of them on the axis, the rest in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmcrime.reports.html.axis import Axis
+from mmcrime.reports.html.pictures import Picture, nearest
+from mmcrime.reports.words import clean, clock, crime_name, span, wall_span
+
+CARDS = 12
+_ROWS = 200
+_ROOM = 4.0  # per cent of the axis that a number takes on a phone
+_RANKS = {"none": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}
+_CHECKED = {
+    "confirmed": "confirmed by a second look of an analyzer",
+    "rejected": "rejected by a second look of an analyzer",
+    "not_verified": "not verified",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """One incident in words.
+
+    Attributes:
+        number: Its place in time, from 1.
+        worst: Its place among the worst, from 1.
+        kind: The kind people read.
+        alternatives: Other kinds it could be.
+        when: Its stretch of media time.
+        wall: Its wall-clock time, empty when nobody knows it.
+        about: How uncertain its borders are, empty when not stated.
+        strongest: Media time of its peak.
+        severity: The word.
+        rank: The severity, 0 to 4.
+        probability: The number in words.
+        checked: Whether a second look confirmed it.
+        by: Who supports it.
+        picture: The frame nearest to its peak.
+        away: How far that frame is from the peak, empty when it is the peak.
+        at: Where it begins on the axis, per cent.
+        width: How wide it is, per cent.
+        peak_at: Where its peak is, per cent.
+    """
+
+    number: int
+    worst: int
+    kind: str
+    alternatives: str
+    when: str
+    wall: str
+    about: str
+    strongest: str
+    severity: str
+    rank: int
+    probability: str
+    checked: str
+    by: str
+    picture: Picture | None
+    away: str
+    at: float
+    width: float
+    peak_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incidents:
+    """All incidents of a report.
+
+    Attributes:
+        cards: The worst ones, in order of time.
+        rest: Those for the table, in order of time.
+        more: How many stand in neither.
+        marks: All of them, in order of time.
+        labels: The numbers that have room on the axis.
+    """
+
+    cards: tuple[Card, ...] = ()
+    rest: tuple[Card, ...] = ()
+    more: int = 0
+    marks: tuple[Card, ...] = ()
+    labels: frozenset[int] = frozenset()
+
+
+def rank(severity: object) -> int:
+    """Return a severity as a number, 0 (none) to 4 (critical)."""
+    return _RANKS.get(str(severity), 0)
+
+
+def badness(incident: Mapping[str, Any]) -> tuple[int, float]:
+    """Return what incidents are compared by: severity, then probability."""
+    return rank(incident["severity"]), incident["probability"]
+
+
+def incidents(
+    report: Mapping[str, Any], axis: Axis | None, shown: Sequence[Picture], *, cards: int = CARDS
+) -> Incidents:
+    """Return the incidents of a report; ``cards`` of them in full."""
+    found = sorted(report.get("incidents") or (), key=lambda i: (i["start"], i["end"]))
+    worst = sorted(range(len(found)), key=lambda n: badness(found[n]), reverse=True)
+    place = {number: order for order, number in enumerate(worst, 1)}
+    made = [
+        _card(
+            incident,
+            report,
+            axis,
+            number=number + 1,
+            worst=place[number],
+            picture=nearest(shown, incident["peak"]) if place[number] <= cards else None,
+        )
+        for number, incident in enumerate(found)
+    ]
+    rest = [card for card in made if card.worst > cards]
+    return Incidents(
+        cards=tuple(card for card in made if card.worst <= cards),
+        rest=tuple(rest[:_ROWS]),
+        more=max(0, len(rest) - _ROWS),
+        marks=tuple(made),
+        labels=_labels([card for card in made if card.worst <= cards]),
+    )
+
+
+def _labels(cards: Sequence[Card]) -> frozenset[int]:
+    """Choose the numbers to write on the axis, the worst first, none over another."""
+    kept: list[Card] = []
+    for card in sorted(cards, key=lambda card: card.worst):
+        if all(abs(card.peak_at - other.peak_at) >= _ROOM for other in kept):
+            kept.append(card)
+    return frozenset(card.number for card in kept)
+
+
+def _card(
+    incident: Mapping[str, Any],
+    report: Mapping[str, Any],
+    axis: Axis | None,
+    *,
+    number: int,
+    worst: int,
+    picture: Picture | None,
+) -> Card:
+    start, end, peak = incident["start"], incident["end"], incident["peak"]
+    recorded_at = (report.get("media") or {}).get("recorded_at")
+    names = {a["id"]: a["analyzer"] for a in report.get("assessments") or ()}
+    supporters = [names.get(i, i) for i in incident.get("assessment_ids") or ()]
+    off = abs(picture.time - peak) if picture else 0.0
+    return Card(
+        number=number,
+        worst=worst,
+        kind=crime_name(incident["crime_type"]),
+        alternatives=" or ".join(crime_name(k) for k in incident.get("alternatives") or ()),
+        when=span(start, end) if axis else "",
+        wall=wall_span(recorded_at, start, end) if axis else "",
+        about=_about(incident),
+        strongest=clock(peak) if axis else "",
+        severity=clean(incident["severity"]),
+        rank=rank(incident["severity"]),
+        probability=f"{incident['probability']:.2f}",
+        checked=_CHECKED.get(incident.get("verification", ""), "not verified"),
+        by=", ".join(clean(name, limit=80) for name in supporters),
+        picture=picture,
+        away=f"{off:.1f} s from the peak" if axis and off >= 0.1 else "",
+        at=axis.at(start) if axis else 0.0,
+        width=axis.width((start, end)) if axis else 0.0,
+        peak_at=axis.at(peak) if axis else 0.0,
+    )
+
+
+def _about(incident: Mapping[str, Any]) -> str:
+    """Return how far the borders may be off, empty when nobody said."""
+    said = [
+        f"{name} ±{incident[key]:.1f} s"
+        for name, key in (("start", "start_uncertainty"), ("end", "end_uncertainty"))
+        if incident.get(key) is not None
+    ]
+    return ", ".join(said)

@@ -1,0 +1,177 @@
+"""What was and what was not looked at: one lane an observer, on the time axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtract_intervals
+from mmcrime.reports.html.axis import Axis
+from mmcrime.reports.words import JUDGES, clean
+
+_FINEST = 1 / 600
+"""Share of the axis under which neighbouring stretches are drawn as one."""
+_NOTHING_THERE = (NO_STREAM, SILENT, "padding")
+"""Reasons of gaps that nobody could have looked at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """A stretch of a lane, in per cent: ``seen``, ``missed`` or ``nothing`` (to look at)."""
+
+    at: float
+    width: float
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """One observer.
+
+    Attributes:
+        name: ``Pictures decoded`` or the analyzer.
+        status: What it did, in words.
+        share: How much of the time it missed, in words.
+        bars: What is drawn; empty when nothing is known.
+    """
+
+    name: str
+    status: str
+    share: str
+    bars: tuple[Bar, ...]
+
+
+def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
+    """Return the lanes of preprocessing, then one for each analyzer that was asked."""
+    coverage = report.get("coverage") or {}
+    kind = (report.get("media") or {}).get("kind")
+    senses = (
+        ("Pictures decoded", "video", kind == "video"),
+        ("Sound decoded", "sound", True),
+        ("Speech listened to", "speech", True),
+    )
+    drawn = [
+        _lane(name, "preprocessing", coverage.get(key) or {}, axis)
+        for name, key, there in senses
+        if there
+    ]
+    judged = coverage.get("analyzers") or {}
+    for assessment in report.get("assessments") or ():
+        answered = assessment["status"] == "answered"
+        own = judged.get(assessment["id"]) or assessment.get("coverage") or {}
+        # What somebody examined who then gave no answer is no part of the result.
+        covered = own if answered else {"gaps": own.get("gaps") or ()}
+        name = clean(assessment["analyzer"], limit=80)
+        drawn.append(_lane(name, clean(assessment["status"]), covered, axis))
+    known = {a["id"] for a in report.get("assessments") or ()}
+    drawn += [
+        _lane(clean(name, limit=80), "answered", own, axis)
+        for name, own in judged.items()
+        if name not in known
+    ]
+    return tuple(drawn)
+
+
+def _lane(name: str, status: str, covered: Mapping[str, Any], axis: Axis) -> Lane:
+    whole = (axis.start, axis.end)
+    seen = _clipped(((s, e) for s, e in covered.get("examined") or ()), axis)
+    absent = _absent(covered, axis)
+    # What is stated neither way was not looked at: doubt is never drawn as certainty.
+    missed = subtract_intervals(whole, (*seen, *absent))
+    there = axis.length - sum(e - s for s, e in absent)
+    lost = sum(e - s for s, e in missed)
+    return Lane(
+        name=name,
+        status=status,
+        share=missed_words(lost / there if there > 1e-3 else None),
+        bars=(
+            *_bars(absent, "nothing", axis),
+            *_bars(seen, "seen", axis),
+            *_bars(missed, "missed", axis),
+        ),
+    )
+
+
+def missed_words(share: float | None) -> str:
+    """Return how much was missed, 0 to 1, in words; None when there was nothing to see."""
+    if share is None:
+        return "nothing there"
+    if share < 0.0005:
+        return "all of it"
+    if share > 0.9995:
+        return "none of it"
+    return f"{max(1, min(99, round(100 * share)))} % missed"
+
+
+def _absent(covered: Mapping[str, Any], axis: Axis) -> tuple[Interval, ...]:
+    return _clipped(
+        (
+            (gap["start"], gap["end"])
+            for gap in covered.get("gaps") or ()
+            if gap["reason"].partition(":")[0] in _NOTHING_THERE
+        ),
+        axis,
+    )
+
+
+def _clipped(intervals: Iterable[Interval], axis: Axis) -> tuple[Interval, ...]:
+    return merge_intervals(
+        (
+            (max(start, axis.start), min(end, axis.end))
+            for start, end in intervals
+            if math.isfinite(start) and math.isfinite(end)
+        ),
+        join=1e-3,
+    )
+
+
+def _bars(stretches: Iterable[Interval], kind: str, axis: Axis) -> list[Bar]:
+    merged = merge_intervals(stretches, join=axis.length * _FINEST)
+    return [Bar(at=axis.at(s[0]), width=axis.width(s), kind=kind) for s in merged]
+
+
+def missed(report: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the share of each sense that no analyzer that answered judged.
+
+    Returns:
+        ``pictures`` and ``sound`` as far as the input has them, each 0 to 1, or None when
+        its length is unknown. An input that could not be read misses all of ``it``.
+    """
+    media = report.get("media") or {}
+    kind = media.get("kind")
+    if kind is None:
+        return {"it": 1.0}
+    there = {
+        "pictures": kind in ("image", "video"),
+        "sound": kind == "audio" or (kind == "video" and media.get("has_audio") is not False),
+    }
+    return {sense: _missed(report, sense) for sense, is_there in there.items() if is_there}
+
+
+def _missed(report: Mapping[str, Any], sense: str) -> float | None:
+    coverage = report.get("coverage") or {}
+    judges = [
+        a
+        for a in report.get("assessments") or ()
+        if a["status"] == "answered" and a["kind"] in JUDGES[sense]
+    ]
+    if not judges:
+        return 1.0
+    axis = Axis.of(report)
+    if axis is None:
+        return 0.0 if report["media"]["kind"] == "image" else None
+    by_name = coverage.get("analyzers") or {}
+    seen = _clipped(
+        (
+            (start, end)
+            for a in judges
+            for start, end in (by_name.get(a["id"]) or a.get("coverage") or {}).get("examined", ())
+        ),
+        axis,
+    )
+    absent = _absent(coverage.get("sound" if sense == "sound" else "video") or {}, axis)
+    there = axis.length - sum(e - s for s, e in absent)
+    lost = subtract_intervals((axis.start, axis.end), (*seen, *absent))
+    return sum(e - s for s, e in lost) / there if there > 1e-3 else 0.0

@@ -1,0 +1,62 @@
+"""One report as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmcrime.reports.html import curves, details
+from mmcrime.reports.html.answer import answer
+from mmcrime.reports.html.axis import Axis
+from mmcrime.reports.html.environment import fill
+from mmcrime.reports.html.incidents import incidents
+from mmcrime.reports.html.lanes import lanes
+from mmcrime.reports.html.people import comparisons, voters
+from mmcrime.reports.html.pictures import pictures, spread
+from mmcrime.reports.words import clean, facts
+
+_SHEET = 12
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return a report as one whole HTML page.
+
+    It holds no script and no address of anything else, and everything in it is escaped:
+    it can be mailed, archived and printed.
+
+    Args:
+        report: What ``Report.to_dict(thumbnails=True)`` gives; without thumbnails the page
+            has no pictures.
+    """
+    axis = Axis.of(report)
+    shown = pictures(report)
+    return fill(
+        "page.html",
+        source=clean(report["source"], limit=300) or "(no name)",
+        facts=facts(report["media"]),
+        kind=report["media"].get("kind"),
+        answer=answer(report),
+        axis=axis,
+        incidents=incidents(report, axis, shown),
+        curves=_curves(report, axis),
+        lanes=lanes(report, axis) if axis else (),
+        unseen=details.not_seen(report),
+        voters=voters(report),
+        votes=(report["verdict"]["votes_answered"], report["verdict"]["votes_asked"]),
+        comparisons=comparisons(report),
+        heard=details.heard(report),
+        sent=details.sent(report),
+        sheet=spread(shown, _SHEET),
+        frames=len((report.get("evidence") or {}).get("frames") or ()),
+        file=details.file_facts(report),
+        run=details.run_facts(report),
+        timings=details.timings(report),
+        versions=details.versions(report),
+        errors=details.errors(report),
+    )
+
+
+def _curves(report: Mapping[str, Any], axis: Axis | None) -> tuple[curves.Curve, ...]:
+    if axis is None:
+        return ()
+    return curves.score(report, axis), curves.motion(report, axis), curves.sound(report, axis)
