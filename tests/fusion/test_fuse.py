@@ -79,7 +79,7 @@ def test_the_worst_type_that_is_seen_gives_the_severity() -> None:
     )
     result = fused(answered("motion"), blast)
     assert result.verdict.severity == "critical"
-    assert "explosion is critical" in result.verdict.severity_reasons[0]
+    assert "rated critical" in result.verdict.severity_reasons[0]
 
 
 def test_a_file_that_lost_a_part_cannot_be_called_clear_but_can_be_alarming() -> None:
@@ -344,3 +344,26 @@ def test_fusion_is_deterministic_and_its_verdict_ignores_the_order(panel: list[A
     assert forward.verdict.outcome == backward.verdict.outcome
     assert forward.verdict.severity == backward.verdict.severity
     assert len(forward.incidents) == len(backward.incidents)
+
+
+def test_a_person_is_sent_to_the_worst_incidents_with_what_came_before_and_after() -> None:
+    times = [10.0 * k for k in range(8)]
+    segments = tuple(
+        Segment(start=t, end=t + 1, score=0.9, crime_type="explosion" if t == 70 else "fighting")
+        for t in times
+    )
+    result = fuse([answered(segments=segments)], kind="video", duration=80.0)
+    first, *_, last = result.verdict.recommendations
+    assert len(result.incidents) == 8
+    assert len(result.verdict.recommendations) == 6
+    assert "0:00.0-0:06.0" in first  # five seconds more at each end, but not before the media
+    assert any("1:05.0-1:16.0" in text for text in result.verdict.recommendations)
+    assert "other 3 incidents" in last
+    assert len(result.verdict.severity_reasons) == 1  # the one that makes it critical
+    assert "Explosion" in result.verdict.severity_reasons[0]
+
+
+@pytest.mark.parametrize(("kind", "words"), [("audio", "listen to"), ("image", "the picture")])
+def test_a_person_is_sent_to_what_there_is(kind: Any, words: str) -> None:
+    result = fuse([answered()], kind=kind, duration=20.0 if kind == "audio" else None)
+    assert words in result.verdict.recommendations[0]

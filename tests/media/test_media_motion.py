@@ -136,7 +136,7 @@ def test_a_scan_that_is_told_to_stop_keeps_what_it_saw_and_says_so() -> None:
     target = io.BytesIO()
     write_clip(target, times=steady(8.0))
     asked = iter(range(1000))
-    scan = motion_scan(recording_of(target.getvalue()), stop=lambda: next(asked) > 12)
+    scan = motion_scan(recording_of(target.getvalue()), stop=lambda _: next(asked) > 12)
     assert 0.5 < scan.coverage.seconds < 6.0
     (gap,) = scan.coverage.gaps
     assert (gap.reason, gap.end) == ("deadline", pytest.approx(8.0, abs=0.1))

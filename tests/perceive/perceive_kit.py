@@ -101,12 +101,12 @@ class ArrayReader:
     def stills(self, *, max_side: int | None = None) -> Stills:
         return Stills.none()
 
-    def motion(self, *, stop: Callable[[], bool] | None = None) -> MotionScan:
+    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
         if self.motion_fails is not None:
             raise self.motion_fails
         times: list[float] = []
         for frame in self.clip(0.0, float(self.count), grey=True):
-            if stop is not None and stop():
+            if stop is not None and stop(frame.time):
                 break
             times.append(frame.time)
         whole = (0.0, float(self.count))

@@ -25,6 +25,7 @@ from mmcrime.analyzers.motion_pass import Examined, examine
 from mmcrime.errors import BudgetExceededError
 from mmcrime.evidence import Coverage, Evidence, MediaKind
 from mmcrime.plugins import Analyzer, PluginOptions, RunContext
+from mmcrime.reports.words import span
 from mmcrime.results import (
     LOCAL_COST,
     Assessment,
@@ -176,7 +177,7 @@ class MotionAnalyzer(Analyzer):
         self, outcome: Outcome, logit: float, bar: Bar | None, found: Examined, seen: Coverage
     ) -> str:
         peak = max(found.scored, key=lambda window: window.logit)
-        where = f"strongest from {peak.start:.1f} s to {peak.end:.1f} s"
+        where = f"strongest at {span(peak.start, peak.end)}"
         said = {
             "detected": f"Motion like that of a physical fight, {where}",
             "not_detected": "No motion like that of a physical fight",

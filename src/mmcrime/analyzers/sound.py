@@ -9,6 +9,7 @@ from typing import Literal
 
 from mmcrime.evidence import NO_STREAM, SILENT, Evidence, SoundEvent, SoundLabel
 from mmcrime.plugins import Analyzer, RunContext
+from mmcrime.reports.words import clock
 from mmcrime.results import (
     LOCAL_COST,
     Assessment,
@@ -189,7 +190,7 @@ def _segment(event: SoundEvent) -> Segment:
 def _describe(events: tuple[SoundEvent, ...], *, low_coverage: bool) -> str:
     counts = {label: sum(event.label == label for event in events) for label in _WORDS}
     found = [
-        f"{count} x {_WORDS[label]}, first at {_first(events, label):.1f} s"
+        f"{count} x {_WORDS[label]}, first at {clock(_first(events, label))}"
         for label, count in counts.items()
         if count
     ]

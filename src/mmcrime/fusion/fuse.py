@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmcrime import taxonomy
 from mmcrime.evidence import NO_STREAM, MediaKind, subtract_intervals
 from mmcrime.fusion import timeline, votes
+from mmcrime.fusion.advice import recommendations, severity_reasons
 from mmcrime.results import (
     SEVERITIES,
     Assessment,
@@ -75,7 +75,13 @@ def fuse(
         outcome = "detected" if any(k.outcome == "detected" for k in kinds) else "not_detected"
     found = timeline.incidents(live, duration=duration)
     verdict = _verdict(
-        outcome, reasons, assessments=assessments, live=live, kinds=kinds, found=found
+        outcome,
+        reasons,
+        assessments=assessments,
+        live=live,
+        kinds=kinds,
+        found=found,
+        kind=kind,
     )
     return Fused(verdict=verdict, incidents=found)
 
@@ -193,6 +199,7 @@ def _verdict(
     live: Sequence[Assessment],
     kinds: Sequence[votes.Opinion],
     found: Sequence[Incident],
+    kind: MediaKind,
 ) -> Verdict:
     strongest = _strongest(kinds, outcome)
     worst = max(found, key=lambda i: (SEVERITIES.index(i.severity), i.probability), default=None)
@@ -204,14 +211,14 @@ def _verdict(
         probability_source=strongest.source if strongest else None,
         confidence=_confidence(outcome, kinds),
         severity=worst.severity if worst else "none",
-        severity_reasons=_severity_reasons(found),
+        severity_reasons=severity_reasons(found, worst.severity) if worst else (),
         evidence_description=" ".join(
             f"{v.analyzer}: {v.evidence_description}" for v in live if v.evidence_description
         ),
         alternative_interpretations=tuple(
             dict.fromkeys(t for v in live for t in v.alternative_interpretations)
         ),
-        recommendations=_recommendations(outcome, reasons, found),
+        recommendations=recommendations(outcome, reasons, found, kind),
         votes_asked=votes.asked(assessments),
         votes_answered=len(live),
         agreement=votes.agreement(live, outcome),
@@ -249,36 +256,3 @@ def _confidence(outcome: Outcome, kinds: Sequence[votes.Opinion]) -> Confidence:
         return "high"
     sure = any(k.source == "calibrated" and (k.probability or 0.0) >= SURE for k in agreeing)
     return "medium" if len(agreeing) > 1 or sure else "low"
-
-
-def _severity_reasons(found: Sequence[Incident]) -> tuple[str, ...]:
-    return tuple(f"{i.id}: {_because(i)}" for i in found)
-
-
-def _because(incident: Incident) -> str:
-    """Say which crime type gives an incident its severity, and who stands behind it."""
-    types = taxonomy.crime_types()
-    named = [t for t in (incident.crime_type, *incident.alternatives) if t in types]
-    giving = [t for t in named if types[t].severity == incident.severity]
-    cause = (
-        f"{giving[0]} is {incident.severity} in the taxonomy"
-        if giving
-        else f"{incident.severity}, since only words point at it"
-    )
-    if incident.verification == "confirmed":
-        return f"{cause}; two kinds of analyzer agree"
-    return f"{cause}; no other kind of analyzer confirms it"
-
-
-def _recommendations(
-    outcome: Outcome, reasons: Sequence[Reason], found: Sequence[Incident]
-) -> tuple[str, ...]:
-    watch = tuple(
-        f"Have a person watch {i.start:.1f} s to {i.end:.1f} s before anything is done about it."
-        for i in found
-    )
-    if outcome == "undetermined":
-        return (*watch, *dict.fromkeys(r.next_step for r in reasons))
-    if outcome == "not_detected":
-        return ("Absence of a detection is no proof of absence; keep the recording if in doubt.",)
-    return watch

@@ -116,7 +116,7 @@ class MediaHandle:
             return iter(())
         return sound.windows(self._recording, start, end, seconds=seconds)
 
-    def motion(self, *, stop: Callable[[], bool] | None = None) -> MotionScan:
+    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
         """Measure the motion of the whole video; see `mmcrime.media.motion`."""
         if self._recording is None:
             return MotionScan.empty()

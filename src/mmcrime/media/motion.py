@@ -61,13 +61,13 @@ class MotionScan:
         return cls(curve=MotionCurve(method=_METHOD), coverage=Coverage())
 
 
-def motion_scan(recording: Recording, *, stop: Callable[[], bool] | None = None) -> MotionScan:
+def motion_scan(recording: Recording, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
     """Measure the motion of a whole video, up to the duration limit.
 
     Args:
         recording: The video.
-        stop: Is asked at every picture; what comes after it said yes is a gap
-            (``deadline``).
+        stop: Is asked at every picture, given its media time; what comes after it said
+            yes is a gap (``deadline``).
 
     Returns:
         The curve, with coverage over the video stream's span; a video of one picture has
@@ -87,7 +87,7 @@ def motion_scan(recording: Recording, *, stop: Callable[[], bool] | None = None)
     damaged: list[Interval] = []
     stopped = False
     for now, picture in _grey(recording, span, damaged):
-        if stopped := stop is not None and stop():
+        if stopped := stop is not None and stop(now):
             break
         frames += 1
         if before is not None and _connected(span, at, now):

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, Never, NoReturn
 
 from mmcrime.config import Settings
 from mmcrime.errors import ConfigError, CorruptMediaError, MediaError
@@ -24,7 +24,7 @@ from mmcrime.evidence import (
     Evidence,
     Gap,
     Interval,
-    MediaReader,
+    LoudnessCurve,
     MotionCurve,
     SoundEvent,
     Transcript,
@@ -32,6 +32,8 @@ from mmcrime.evidence import (
 )
 from mmcrime.perceive.listen import Ear, listen
 from mmcrime.perceive.look import look, sample_times
+from mmcrime.perceive.loudness import LoudnessMeter
+from mmcrime.perceive.open_media import OpenMedia
 from mmcrime.perceive.sound_events import SoundEventDetector
 from mmcrime.perceive.spans import SLIVER, partition
 from mmcrime.perceive.stages import GRACE, Stages
@@ -41,47 +43,9 @@ from mmcrime.perceive.voice import VoiceActivity
 from mmcrime.plugins import EgressGate, Transcriber
 from mmcrime.results import ErrorRecord
 
-if TYPE_CHECKING:
-    from mmcrime.media.motion import MotionScan
-    from mmcrime.media.stills import Stills
-
-__all__ = ["Gathered", "OpenMedia", "gather"]
+__all__ = ["Gathered", "gather"]
 
 _LONGEST_PADDING = 0.1  # seconds; a frame or two of MP3, AAC or Vorbis
-
-
-class OpenMedia(MediaReader, Protocol):
-    """What is needed of an open Media; `mmcrime.media.MediaHandle` is one."""
-
-    @property
-    def video_span(self) -> Interval | None:
-        """The stretch of media time that pictures fill; None without moving pictures."""
-
-    @property
-    def audio_span(self) -> Interval | None:
-        """The stretch of media time that sound fills; None without sound."""
-
-    @property
-    def lost_video(self) -> str | None:
-        """Why no picture decodes although there is a stream of pictures."""
-
-    @property
-    def lost_audio(self) -> str | None:
-        """Why no sound decodes although there is a stream of sound."""
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """What of the file is not examined, such as further streams, and why."""
-
-    @property
-    def missing(self) -> Gap | None:
-        """What the headers state and the file does not hold."""
-
-    def motion(self, *, stop: Callable[[], bool] | None = None) -> MotionScan:
-        """Measure the motion of the whole video, until ``stop`` says yes."""
-
-    def stills(self, *, max_side: int | None = None) -> Stills:
-        """Decode all pictures of an image file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +117,7 @@ async def gather(
         transcript=_speech_over_all(heard.transcript, handle),
         sounds=heard.sounds,
         motion=seen.motion,
+        loudness=heard.loudness,
         video=_over_all(seen.coverage, handle, handle.video_span),
         sound=_over_all(heard.coverage, handle, handle.audio_span),
     )
@@ -213,6 +178,7 @@ class _Heard:
 
     decoded: bool = False
     sounds: tuple[SoundEvent, ...] = ()
+    loudness: LoudnessCurve = field(default_factory=LoudnessCurve)
     transcript: Transcript = field(default_factory=Transcript)
     coverage: Coverage = field(default_factory=Coverage)
 
@@ -236,9 +202,13 @@ class _Work:
             return _Seen(coverage=self._without_stream(self.handle.lost_video))
         times, interval = sample_times(self._within_limit(span), interval, most)
         stills = await self._stills(times)
-        halt = self.stages.halt
+
+        def stop(time: float) -> bool:
+            self.stages.advance("motion", _share(time, span))
+            return self.stages.halt.due
+
         scan, reason = await self.stages.run(
-            "motion", lambda: self.handle.motion(stop=lambda: halt.due), grace=GRACE
+            "motion", lambda: self.handle.motion(stop=stop), grace=GRACE
         )
         if scan is not None:
             return _Seen(
@@ -268,10 +238,20 @@ class _Work:
         detector = SoundEventDetector()
         sounds = Ear[SoundEvent]("sounds", detector)
         voices = Ear[Interval](TRANSCRIBE, VoiceActivity())
-        ears: list[Ear[Any]] = [sounds, voices] if transcriber else [sounds]
+        meter = LoudnessMeter()
+        level = Ear[Never]("loudness", meter)
+        ears: list[Ear[Any]] = [sounds, level, *([voices] if transcriber else ())]
         within = self._within_limit(span)
         outcome, reason = await self.stages.run(
-            "sounds", lambda: listen(self.handle, within, ears, self.stages.halt), grace=GRACE
+            "sounds",
+            lambda: listen(
+                self.handle,
+                within,
+                ears,
+                self.stages.halt,
+                lambda at: self.stages.advance("sounds", _share(at, span)),
+            ),
+            grace=GRACE,
         )
         decoded, failure = outcome or ((), None)
         if failure is not None:
@@ -280,7 +260,7 @@ class _Work:
             reason = "deadline"
         rest = Gap(start=span[0], end=span[1], reason=reason or "damaged")
         missing = (*self._over_limit(span), *_padding(span, decoded), rest)
-        self.stages.errors += sounds.errors
+        self.stages.errors += (*sounds.errors, *level.errors)
         transcript = await self._transcript(transcriber, voices, span, missing)
         examined = sounds.examined
         if examined and not detector.audible:
@@ -289,6 +269,7 @@ class _Work:
         return _Heard(
             decoded=bool(decoded),
             sounds=tuple(sorted(sounds.found, key=lambda event: event.start)),
+            loudness=meter.curve,
             transcript=transcript,
             coverage=partition(span, examined, (*sounds.missing(span), *missing)),
         )
@@ -337,6 +318,7 @@ class _Work:
             gate=self.gate,
             deadline=self.stages.deadline,
             missing=(*voices.missing(span), *missing),
+            progress=lambda share: self.stages.advance(TRANSCRIBE, share),
         )
         self.stages.ended(TRANSCRIBE, began, (*voices.errors, *errors))
         return transcript
@@ -354,6 +336,11 @@ class _Work:
         end = self.handle.media.duration or 0.0
         reason = NO_STREAM if lost is None else f"damaged: {lost}"
         return Coverage(gaps=(Gap(start=0.0, end=end, reason=reason),))
+
+
+def _share(time: float, span: Interval) -> float:
+    """Return how much of a span lies before a media time."""
+    return (time - span[0]) / (span[1] - span[0]) if span[1] > span[0] else 1.0
 
 
 def _padding(span: Interval, decoded: Sequence[Interval]) -> tuple[Gap, ...]:

@@ -7,7 +7,7 @@ of the media.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from mmcrime.evidence import AudioWindow, Gap, Interval, MediaReader, merge_intervals
@@ -93,7 +93,11 @@ class Ear(Generic[_Found]):
 
 
 def listen(
-    reader: MediaReader, span: Interval, ears: Sequence[Ear[Any]], halt: Halt
+    reader: MediaReader,
+    span: Interval,
+    ears: Sequence[Ear[Any]],
+    halt: Halt,
+    reached: Callable[[float], None] = lambda _: None,
 ) -> tuple[tuple[Interval, ...], BaseException | None]:
     """Decode the sound of ``span`` once and pass it to every ear. Blocks.
 
@@ -102,6 +106,7 @@ def listen(
         span: Media seconds.
         ears: Who listens; each is finished at the end, also after an error.
         halt: Ends the pass between two windows.
+        reached: Is told the media time up to which everybody has listened.
 
     Returns:
         What was decoded, and the error that ended the pass early, if one did.
@@ -115,6 +120,7 @@ def listen(
             for ear in ears:
                 ear.feed(window)
             decoded = merge_intervals((*decoded, (window.start, window.end)), join=_CONTIGUOUS)
+            reached(window.end)
     except BaseException as error:  # noqa: BLE001 - border: hostile media; what was decoded is used
         failure = error
     for ear in ears:

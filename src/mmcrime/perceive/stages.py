@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -17,6 +18,7 @@ __all__ = ["GRACE", "Halt", "Stages"]
 GRACE = 2.0
 """Seconds past the deadline in which work that was told to stop hands in what it has."""
 
+_STEP = 0.01  # shares closer than this are not worth a call: pictures come by the hundred
 _T = TypeVar("_T")
 _log = logging.getLogger("mmcrime.perceive")
 
@@ -60,7 +62,7 @@ class Stages:
     Args:
         count: Number of stages, for the share that is reported.
         deadline: `asyncio` loop time, or None.
-        progress: Is called with a share between 0 and 1 after each stage.
+        progress: Is called in the event loop with a share between 0 and 1.
 
     Attributes:
         deadline: As given.
@@ -73,11 +75,12 @@ class Stages:
     def __init__(
         self, *, count: int, deadline: float | None, progress: Callable[[float], None]
     ) -> None:
-        now = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
         self._count = count
         self._progress = progress
+        self._shares: dict[str, float] = {}
         self.deadline = deadline
-        self.halt = Halt(None if deadline is None else deadline - now)
+        self.halt = Halt(None if deadline is None else deadline - self._loop.time())
         self.errors: list[ErrorRecord] = []
         self.causes: list[BaseException] = []
         self.timings: dict[str, float] = {}
@@ -117,7 +120,19 @@ class Stages:
         """Book a stage that began at ``began`` (`time.perf_counter`)."""
         self.errors += errors
         self.timings[name] = time.perf_counter() - began
-        self.report(len(self.timings) / self._count)
+        self._shares[name] = 1.0
+        self._tell()
+
+    def advance(self, name: str, share: float) -> None:
+        """Note, from any thread, that this share of a running stage is done."""
+        if share < self._shares.get(name, 0.0) + _STEP:
+            return
+        self._shares[name] = min(share, 1.0)
+        with contextlib.suppress(RuntimeError):  # the loop of a cancelled run may be closed
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self.report(min(1.0, sum(self._shares.values()) / self._count))
 
     def report(self, share: float) -> None:
         """Tell the caller how much is done; a caller who raises misses it, and no more."""

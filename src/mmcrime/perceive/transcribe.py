@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmcrime.errors import ConfigError, EgressError
@@ -40,6 +40,7 @@ async def transcribe_speech(
     gate: EgressGate,
     deadline: float | None,
     missing: Sequence[Gap] = (),
+    progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[Transcript, tuple[ErrorRecord, ...]]:
     """Transcribe the speech of one Media; nothing but cancelling stops it.
 
@@ -59,6 +60,7 @@ async def transcribe_speech(
         gate: Where audio that leaves this machine is announced, window by window.
         deadline: `asyncio` loop time, or None.
         missing: Gaps of ``heard`` whose reason is known.
+        progress: Is called with the share of the speech that was listened to.
 
     Returns:
         The transcript with its coverage, and what went wrong.
@@ -66,8 +68,10 @@ async def transcribe_speech(
     limit = whole[1] if limit_seconds is None else min(whole[1], whole[0] + limit_seconds)
     within = [(start, min(end, limit)) for start, end in speech if start < limit]
     session = _Session(reader, transcriber, language, gate, deadline)
-    for window in pack_speech(within):
+    packed = pack_speech(within)
+    for number, window in enumerate(packed, 1):
         await session.hear(window)
+        progress(number / len(packed))
     unheard = [(gap.start, gap.end) for gap in session.missing]
     listened = [
         part

@@ -50,6 +50,7 @@ class Facts:
     media: MediaRecord
     evidence: Evidence
     evidence_record: EvidenceRecord
+    peaks: Mapping[str, EncodedFrame]
     assessments: tuple[Assessment, ...]
     fused: Fused
     egress: tuple[EgressRecord, ...]
@@ -58,8 +59,10 @@ class Facts:
 
 
 def compose(facts: Facts) -> Report:
-    """Return the report of a run."""
+    """Return the report of a run. Blocks: use a thread."""
     evidence = facts.evidence
+    kept = _with_peaks(facts.evidence_record, facts.peaks)
+    times = [frame.time for frame in kept.frames]
     coverage = CoverageRecord(
         duration=evidence.media.duration,
         video=evidence.video,
@@ -73,9 +76,12 @@ def compose(facts: Facts) -> Report:
         source=facts.source,
         media=facts.media,
         verdict=facts.fused.verdict,
-        incidents=tuple(_illustrated(i, evidence.stills) for i in facts.fused.incidents),
+        incidents=tuple(
+            _illustrated(incident, times, facts.peaks.get(incident.id))
+            for incident in facts.fused.incidents
+        ),
         assessments=facts.assessments,
-        evidence=facts.evidence_record,
+        evidence=kept,
         coverage=coverage,
         egress=facts.egress,
         cost=total_cost(facts.assessments),
@@ -150,6 +156,7 @@ def evidence_record(evidence: Evidence, *, frame_interval: float | None) -> Evid
         transcript=evidence.transcript.segments,
         sounds=evidence.sounds,
         motion=evidence.motion,
+        loudness=evidence.loudness,
         frames=tuple(_frame_record(still) for still in evidence.stills),
         frame_interval=frame_interval,
     )
@@ -169,12 +176,24 @@ def _frame_record(still: EncodedFrame) -> FrameRecord:
     )
 
 
-def _illustrated(incident: Incident, stills: Sequence[EncodedFrame]) -> Incident:
-    """Name the sampled frames inside an incident, or else the one nearest its peak."""
-    inside = [s.time for s in stills if incident.start <= s.time <= incident.end]
-    if not inside and stills:
-        inside = [min(stills, key=lambda s: abs(s.time - incident.peak)).time]
-    return incident.model_copy(update={"frames": tuple(inside)})
+def _with_peaks(record: EvidenceRecord, peaks: Mapping[str, EncodedFrame]) -> EvidenceRecord:
+    """Return the evidence with the frames at the incidents' peaks among its own. Blocks."""
+    there = {frame.time for frame in record.frames}
+    new = {frame.time: frame for frame in peaks.values() if frame.time not in there}
+    if not new:
+        return record
+    frames = (*record.frames, *(_frame_record(frame) for frame in new.values()))
+    return record.model_copy(update={"frames": tuple(sorted(frames, key=lambda f: f.time))})
+
+
+def _illustrated(incident: Incident, times: Sequence[float], peak: EncodedFrame | None) -> Incident:
+    """Name the kept frames of an incident, the one at its peak too, or else the nearest."""
+    inside = {time for time in times if incident.start <= time <= incident.end}
+    if peak is not None:
+        inside.add(peak.time)  # it may have begun just before the incident
+    if not inside and times:
+        inside.add(min(times, key=lambda time: abs(time - incident.peak)))
+    return incident.model_copy(update={"frames": tuple(sorted(inside))})
 
 
 def total_cost(assessments: Sequence[Assessment]) -> Cost:

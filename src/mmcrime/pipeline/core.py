@@ -27,7 +27,7 @@ from mmcrime.media.walk import files_below
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.loop import LoopThread
 from mmcrime.pipeline.options import CallArguments, CallOptions
-from mmcrime.pipeline.run import Emit, Job, deadline_of, new_request_id, run
+from mmcrime.pipeline.run import Emit, Job, deadline_of, new_request_id, run, show_progress
 from mmcrime.pipeline.team import Team
 from mmcrime.plugins import Analyzer, Provider, Transcriber
 from mmcrime.results import Event, Report, Reported
@@ -237,6 +237,7 @@ class CrimeDetectionPipeline:
                 },
             )
             emit(Reported(source=job.name, report=report))
+            show_progress(job, 1.0)
             return report
 
     def _job(self, source: Any, options: CallOptions, emit: Emit) -> Job:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, get_args
@@ -28,6 +28,7 @@ class CallArguments(TypedDict, total=False):
     source_id: str | None
     recorded_at: datetime | None
     metadata: Mapping[str, str] | None
+    progress: Callable[[str, float], None] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +50,9 @@ class CallOptions:
         source_id: Camera or collection.
         recorded_at: Wall-clock time of media time 0, with time zone.
         metadata: Recorded in the report, never interpreted.
+        progress: Is called with the display name of the source and the share that is done,
+            0 to 1, in the pipeline's own thread; it must return at once. What it raises is
+            logged and costs nothing else.
 
     Raises:
         ConfigError: If a value cannot be meant.
@@ -66,6 +70,7 @@ class CallOptions:
     source_id: str | None = None
     recorded_at: datetime | None = None
     metadata: Mapping[str, str] | None = None
+    progress: Callable[[str, float], None] | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None and not isinstance(self.name, str):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mmcrime.evidence import Evidence
 from mmcrime.pipeline.answers import Seat, ask, unanswered
+from mmcrime.pipeline.progress import Progress
 from mmcrime.pipeline.team import Announced
 from mmcrime.plugins import RunContext
 from mmcrime.results import Assessment, ErrorRecord
@@ -19,6 +20,7 @@ async def assess(
     context: RunContext,
     *,
     tell: Callable[[Assessment], None],
+    progress: Progress,
 ) -> tuple[Assessment, ...]:
     """Ask all observers at once, then the verifiers, who also see the proposals.
 
@@ -27,19 +29,25 @@ async def assess(
         evidence: What they look at.
         context: What the run gives to each of them.
         tell: Is told of every assessment as it comes in.
+        progress: Is told how far each of them is.
     """
-    observed = await _stage(seats, "observe", evidence, context, tell)
+    progress.expect([seat.name for seat in seats])
+    observed = await _stage(_of(seats, "observe"), evidence, context, tell, progress)
     proposals = tuple(a for a in observed if a.status == "answered")
     verifying = replace(context, proposals=proposals)
-    return (*observed, *await _stage(seats, "verify", evidence, verifying, tell))
+    return (*observed, *await _stage(_of(seats, "verify"), evidence, verifying, tell, progress))
+
+
+def _of(seats: Sequence[Seat], stage: str) -> list[Seat]:
+    return [seat for seat in seats if seat.stage == stage]
 
 
 async def _stage(
     seats: Sequence[Seat],
-    stage: str,
     evidence: Evidence,
     context: RunContext,
     tell: Callable[[Assessment], None],
+    progress: Progress,
 ) -> list[Assessment]:
     async def one(seat: Seat) -> Assessment:
         if evidence.media.kind not in seat.modalities:
@@ -48,12 +56,14 @@ async def _stage(
             # It may announce nothing; that it is a cloud analyzer is enough to keep it shut.
             answer = unanswered(seat, _kept_in(seat))
         else:
-            answer = await ask(seat, evidence, context, request_id=context.request_id)
+            own = replace(context, progress=progress.of(seat.name))
+            answer = await ask(seat, evidence, own, request_id=context.request_id)
         tell(answer)
+        progress.done(seat.name)
         return answer
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(seat)) for seat in seats if seat.stage == stage]
+        tasks = [group.create_task(one(seat)) for seat in seats]
     return [task.result() for task in tasks]
 
 

@@ -22,6 +22,8 @@ from mmcrime.perceive.assemble import gather
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.options import CallOptions
 from mmcrime.pipeline.panel import assess, not_asked
+from mmcrime.pipeline.peaks import peak_frames
+from mmcrime.pipeline.progress import Progress
 from mmcrime.pipeline.team import Announced, Team
 from mmcrime.plugins import RunContext
 from mmcrime.results import (
@@ -93,6 +95,7 @@ async def run(job: Job) -> Report:
         name: Announced(name, inner, job.gate)
         for name, inner in job.team.providers(job.options.providers).items()
     }
+    progress = Progress(lambda share: show_progress(job, share))
     async with _opened(job) as handle:
         opened = time.perf_counter()
         gathered = await gather(
@@ -102,7 +105,7 @@ async def run(job: Job) -> Report:
             transcriber=job.team.transcriber,
             gate=job.gate,
             deadline=job.deadline,
-            progress=lambda share: _progress(job, 0.5 * share),
+            progress=progress.gathered,
         )
         record = await asyncio.to_thread(
             compose.evidence_record, gathered.evidence, frame_interval=gathered.frame_interval
@@ -111,40 +114,51 @@ async def run(job: Job) -> Report:
         job.emit(Prepared(source=job.name, media=media, evidence=record))
         context = _context(job, providers)
         assessments = await assess(
-            seats, gathered.evidence, context, tell=lambda answer: _tell(job, answer)
+            seats,
+            gathered.evidence,
+            context,
+            tell=lambda answer: _tell(job, answer),
+            progress=progress,
         )
-    for silent in not_asked(providers):
-        _tell(job, silent)
-        assessments = (*assessments, silent)
-    # In a thread: a day of segments takes seconds, in which nobody else may wait.
-    fused = await asyncio.to_thread(
-        fuse,
-        assessments,
-        kind=handle.media.kind,
-        duration=handle.media.duration,
-        min_votes=job.settings.min_votes,
-        lost=_lost(gathered.evidence),
-    )
-    report = compose.compose(
-        compose.Facts(
-            request_id=job.request_id,
-            source=job.name,
-            media=media,
-            evidence=gathered.evidence,
-            evidence_record=record,
-            assessments=assessments,
-            fused=fused,
-            egress=job.gate.records,
-            timings={
-                "open": opened - started,
-                **gathered.timings,
-                **{f"analyze:{a.id}": a.latency for a in assessments if a.latency is not None},
-                "total": time.perf_counter() - started,
-            },
-            errors=(*gathered.errors, *_errors(assessments)),
+        for silent in not_asked(providers):
+            _tell(job, silent)
+            assessments = (*assessments, silent)
+        # In a thread: a day of segments takes seconds, in which nobody else may wait.
+        fused = await asyncio.to_thread(
+            fuse,
+            assessments,
+            kind=handle.media.kind,
+            duration=handle.media.duration,
+            min_votes=job.settings.min_votes,
+            lost=_lost(gathered.evidence),
         )
+        peaks, unseen = await peak_frames(
+            handle,
+            fused.incidents,
+            max_side=job.settings.media.max_side,
+            deadline=job.deadline,
+        )
+    facts = compose.Facts(
+        request_id=job.request_id,
+        source=job.name,
+        media=media,
+        evidence=gathered.evidence,
+        evidence_record=record,
+        peaks=peaks,
+        assessments=assessments,
+        fused=fused,
+        egress=job.gate.records,
+        timings={
+            "open": opened - started,
+            **gathered.timings,
+            **{f"analyze:{a.id}": a.latency for a in assessments if a.latency is not None},
+            "total": time.perf_counter() - started,
+        },
+        errors=(*gathered.errors, *_errors(assessments), *unseen),
     )
+    report = await asyncio.to_thread(compose.compose, facts)
     _announce(job, report)
+    progress.finish()
     return report
 
 
@@ -170,7 +184,6 @@ def _announce(job: Job, report: Report) -> None:
         job.emit(IncidentFound(source=job.name, incident=incident))
     job.emit(Spent(source=job.name, cost=report.cost))
     job.emit(Reported(source=job.name, report=report))
-    _progress(job, 1.0)
     _log.info(
         "%s: %s",
         report.media.content_id,
@@ -188,12 +201,14 @@ def deadline_of(options: CallOptions) -> float | None:
     return own if given is None else min(own, given)
 
 
-def _progress(job: Job, share: float) -> None:
-    if job.options.run is None:
-        return
+def show_progress(job: Job, share: float) -> None:
+    """Tell whoever asked how much is done; their display must not cost the report."""
     try:
-        job.options.run.progress(share)
-    except Exception:  # noqa: BLE001  # a caller's display must not cost the caller the report
+        if job.options.run is not None:
+            job.options.run.progress(share)
+        if job.options.progress is not None:
+            job.options.progress(job.name, share)
+    except BaseException:  # noqa: BLE001  # a caller's code; SystemExit would end the loop
         _log.exception("progress callback failed", extra={"request_id": job.request_id})
 
 
@@ -250,5 +265,4 @@ def _context(job: Job, providers: Mapping[str, Announced]) -> RunContext:
         deadline=job.deadline,
         settings=MappingProxyType(masked(job.settings)),
         providers=MappingProxyType(dict(providers)),
-        progress=lambda share: _progress(job, 0.5 + 0.5 * share),
     )

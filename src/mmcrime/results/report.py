@@ -8,7 +8,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import AwareDatetime, Base64Bytes, Field, ValidationError
 
 from mmcrime.errors import ConfigError
-from mmcrime.evidence import Coverage, MediaKind, MotionCurve, SoundEvent, TranscriptSegment
+from mmcrime.evidence import (
+    Coverage,
+    LoudnessCurve,
+    MediaKind,
+    MotionCurve,
+    SoundEvent,
+    TranscriptSegment,
+)
 from mmcrime.reports import csv_table, flat, html, markdown, text
 from mmcrime.results.assessment import Assessment, Cost, ErrorRecord
 from mmcrime.results.verdict import Incident, Verdict
@@ -24,7 +31,7 @@ from mmcrime.results.words import (
 
 
 class FrameRecord(Record):
-    """One sampled frame. ``thumbnail`` (JPEG) is in the JSON only when asked for."""
+    """One frame that was kept. ``thumbnail`` (JPEG) is in the JSON only when asked for."""
 
     time: Seconds
     width: Count
@@ -33,12 +40,23 @@ class FrameRecord(Record):
 
 
 class EvidenceRecord(Record):
-    """What preprocessing found. All text in it is data from the media."""
+    """What preprocessing found. All text in it is data from the media.
+
+    Attributes:
+        transcription: All words in one text.
+        transcript: The words by segment.
+        sounds: Sound events.
+        motion: One motion score a second.
+        loudness: One level a second, in dBFS.
+        frames: The frames sampled at the interval, and those shown at incidents' peaks.
+        frame_interval: Seconds between sampled frames; None unless it is a video.
+    """
 
     transcription: str = ""
     transcript: tuple[TranscriptSegment, ...] = ()
     sounds: tuple[SoundEvent, ...] = ()
     motion: MotionCurve = Field(default_factory=MotionCurve)
+    loudness: LoudnessCurve = Field(default_factory=LoudnessCurve)
     frames: tuple[FrameRecord, ...] = ()
     frame_interval: Amount | None = None
 

@@ -22,7 +22,24 @@ from mmcrime.results.words import (
 
 
 class Incident(Record):
-    """One event in time, supported by assessments."""
+    """One event in time, supported by assessments.
+
+    Attributes:
+        id: Unique within the report.
+        start: Media seconds.
+        end: Media seconds.
+        start_uncertainty: Seconds by which it may have begun earlier or later; None if unknown.
+        end_uncertainty: Seconds by which it may have ended earlier or later; None if unknown.
+        peak: Media time at which it is strongest.
+        crime_type: Taxonomy id.
+        alternatives: Further taxonomy ids that were named for it.
+        severity: The highest of its crime types.
+        probability: That it is an incident, by its strongest segment.
+        verification: Whether another kind of analyzer confirmed or rejected it.
+        assessment_ids: Who supports it.
+        frames: Times of the kept frames in it, the one shown at its peak among them, or
+            else of the frame nearest to its peak.
+    """
 
     id: str
     start: Seconds
