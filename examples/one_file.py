@@ -23,9 +23,10 @@ def show(report: Report) -> None:
             f"incident: {incident.start:.1f} to {incident.end:.1f} s, {incident.crime_type}, "
             f"severity {incident.severity}, probability {incident.probability:.2f}"
         )
-    for name, coverage in report.coverage.analyzers.items():
+    # What was not looked at is part of the answer.
+    for name, coverage in {**report.coverage.analyzers, "speech": report.coverage.speech}.items():
         for gap in coverage.gaps:
-            print(f"not examined by {name}: {gap.start:.1f} to {gap.end:.1f} s ({gap.reason})")
+            print(f"not examined for {name}: {gap.start:.1f} to {gap.end:.1f} s ({gap.reason})")
 
 
 def main() -> None:
