@@ -23,6 +23,8 @@ def show(report: Report) -> None:
             f"incident: {incident.start:.1f} to {incident.end:.1f} s, {incident.crime_type}, "
             f"severity {incident.severity}, probability {incident.probability:.2f}"
         )
+    for error in report.errors:
+        print(f"failed: {error.stage}: {error.message} {error.next_step}")
     # What was not looked at is part of the answer.
     for name, coverage in {**report.coverage.analyzers, "speech": report.coverage.speech}.items():
         for gap in coverage.gaps:

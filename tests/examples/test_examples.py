@@ -79,6 +79,8 @@ def test_one_file_is_printed_and_written_as_a_page(clip: Path, tmp_path: Path) -
     assert f"{clip}: undetermined (automated result, unconfirmed)" in out
     assert "because: " in out
     assert "   next: " in out
+    assert "failed: analyze:motion: Not judged" in out
+    assert "not examined for speech: 0.0 to 10.0 s (no_stream)" in out
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"report: {tmp_path / 'report.html'}" in out
     assert page.lstrip().startswith("<!doctype html>")
