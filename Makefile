@@ -27,7 +27,7 @@ lint: .venv-test/.ready ## Check style, format and which room imports which
 
 types: .venv-test/.ready ## Check types
 	$(T)/mypy
-	$(T)/mypy tools benchmarks examples/plugin/src tests/conftest.py
+	$(T)/mypy tools benchmarks examples/*.py examples/plugin/src tests/conftest.py
 
 docs: .venv-test/.ready ## Build the documentation into site/; a warning is an error
 	$(T)/python tools/docs.py --check
