@@ -90,10 +90,18 @@ def _section(command: Any, path: str) -> Iterator[str]:
         usage.append("COMMAND")
     yield f"{'##' if ' ' not in path else '###'} `{path}`"
     yield f"```text\n{' '.join(usage)}\n```"
-    yield inspect.cleandoc(command.help or "")
+    yield from map(_paragraph, inspect.cleandoc(command.help or "").split("\n\n"))
     if given:
         rows = "\n".join(_parameter(p, value) for p, value in given)
         yield f"| | what it does |\n| --- | --- |\n{rows}"
+
+
+def _paragraph(text: str) -> str:
+    """Return a paragraph of a help text; a backspace marks one whose lines stay as they are."""
+    if "\b" not in text:
+        return text.strip()
+    lines = text.replace("\b", "").strip("\n")
+    return f"```text\n{inspect.cleandoc(lines)}\n```"
 
 
 def _usage(argument: Any, value: str) -> str:
