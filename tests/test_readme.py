@@ -4,65 +4,99 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
-import tomllib
+import time
 from pathlib import Path
 
+import httpx2
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from pages import KNOWN, PROJECT, ROOT, blocks, check_pip_line, make_footage, run_line, run_python
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PYTHON = [body for language, body in BLOCKS if language == "python"]
-SHELL = [
-    line
-    for language, body in BLOCKS
-    if language == "bash"
-    for line in body.splitlines()
-    if line and not line.startswith("#")
-]
-MMCRIME = [line for line in SHELL if line.startswith("mmcrime ")]
+BLOCKS = blocks(ROOT / "README.md")
+PYTHON = [b.body for b in BLOCKS if b.language == "python"]
+SERVICE = [body for body in PYTHON if "FastAPI" in body]
+SCRIPTS = [body for body in PYTHON if "FastAPI" not in body]
+SHELL = [line for b in BLOCKS if b.language == "bash" for line in b.commands]
+TABLE = re.findall(r"`(mmcrime [^`]+)`", README)
+MMCRIME = list(dict.fromkeys([*(x for x in SHELL if x.startswith("mmcrime ")), *TABLE]))
 
 
 @pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README names."""
-    import av
-    import numpy as np
-
     folder = tmp_path_factory.mktemp("readme")
-    noise = np.random.default_rng(5).integers(60, 160, (120, 160, 3), dtype=np.uint8)
-    (folder / "footage").mkdir()
-    for path in (folder / "clip.mp4", folder / "footage/door.mp4"):
-        with av.open(str(path), "w", format="mp4") as container:
-            stream = container.add_stream("mpeg4", rate=10)
-            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-            for number in range(30):
-                picture = np.roll(noise, number, axis=1)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode())
+    make_footage(folder)
     return folder
 
 
-def in_footage(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+@pytest.fixture
+def footage(films: Path, tmp_path: Path) -> Path:
+    """A fresh copy, so that no line finds what another one wrote."""
+    return shutil.copytree(films, tmp_path / "here")
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
+@pytest.mark.parametrize("block", SCRIPTS, ids=range(len(SCRIPTS)))
 def test_python_blocks_run(block: str, footage: Path) -> None:
-    done = in_footage([sys.executable, "-c", block], footage)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    run_python(block, footage)
 
 
 @pytest.mark.parametrize("line", MMCRIME)
 def test_command_lines_run(line: str, footage: Path) -> None:
-    arguments = shlex.split(line, comments=True)[1:]
-    done = in_footage([sys.executable, "-m", "mmcrime", *arguments], footage)
-    # 10 and 11 are what --fail-on is there to say.
-    allowed = {0, 10, 11} if "--fail-on" in arguments else {0}
-    assert done.returncode in allowed, done.stdout + done.stderr
+    """Those of the table too."""
+    run_line(line, footage)
+
+
+def test_a_page_and_a_folder_of_pages_are_where_the_table_says(footage: Path) -> None:
+    for line in MMCRIME:
+        if "-o report" in line:
+            run_line(line, footage)
+    assert "<html" in (footage / "report.html").read_text(encoding="utf-8")
+    assert (footage / "reports/index.html").is_file()
+    assert list((footage / "reports/reports").glob("*.html"))
+
+
+def test_the_service_takes_an_upload_and_gives_its_report(footage: Path, tmp_path: Path) -> None:
+    """The six lines of FastAPI, served by uvicorn."""
+    (body,) = SERVICE
+    (tmp_path / "service.py").write_text(body, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(150):
+            if server.poll() is not None:
+                pytest.fail(server.stderr.read() if server.stderr else "the service ended")
+            try:
+                assert httpx2.get(f"{url}/openapi.json", trust_env=False).status_code == 200
+                break
+            except httpx2.ConnectError:
+                time.sleep(0.1)
+        with (footage / "clip.mp4").open("rb") as file:
+            answer = httpx2.post(
+                f"{url}/reports", files={"file": ("clip.mp4", file)}, timeout=60, trust_env=False
+            )
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+    assert answer.status_code == 200, answer.text
+    report = answer.json()
+    assert report["verdict"]["outcome"] in ("detected", "not_detected", "undetermined")
+    assert report["media"]["kind"] == "video"
+    assert report["media"]["name"] == "clip.mp4"
+
+
+def test_the_examples_are_as_short_as_the_readme_says() -> None:
+    """A newcomer reads six lines of each, and no more."""
+    for body in PYTHON:
+        assert sum(bool(line.strip()) for line in body.splitlines()) <= 6
 
 
 def test_make_lines_name_targets() -> None:
@@ -73,31 +107,23 @@ def test_make_lines_name_targets() -> None:
 
 
 def test_pip_lines_name_extras_and_files_that_exist() -> None:
-    extras = set(
-        tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    )
     for line in (line for line in SHELL if "pip install" in line):
-        for named in re.findall(r"\[([\w,]+)\]", line):
-            assert set(named.split(",")) <= extras, line
-        for path in re.findall(r"-c (\S+)|(\./\S+)", line):
-            assert (ROOT / "".join(path)).exists(), line
+        check_pip_line(line)
+    for named in re.findall(r'`"\.\[(\w+)\]"`', README):
+        assert named in PROJECT["optional-dependencies"]
 
 
 def test_no_block_is_left_unchecked() -> None:
-    assert {language for language, _ in BLOCKS} <= {"python", "bash", "text"}
-    known = (
-        "mmcrime ",
-        "make ",
-        "pip install ",
-        "python3 -m venv ",
-        ". .venv/",
-        "git clone ",
-        "cd ",
-    )
-    assert [line for line in SHELL if not line.startswith(known)] == []
+    assert {b.language for b in BLOCKS} <= {"python", "bash", "text"}
+    assert [line for line in SHELL if not line.startswith(KNOWN)] == []
 
 
 def test_links_lead_to_files_of_the_tree() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_picture_of_a_report_is_small_enough_for_a_slow_line() -> None:
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
+        assert (ROOT / picture).stat().st_size <= 250_000

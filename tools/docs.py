@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 import tomllib
 import types
 import typing
@@ -101,7 +102,7 @@ def _paragraph(text: str) -> str:
     if "\b" not in text:
         return text.strip()
     lines = text.replace("\b", "").strip("\n")
-    return f"```text\n{inspect.cleandoc(lines)}\n```"
+    return f"```text\n{textwrap.dedent(lines)}\n```"
 
 
 def _usage(argument: Any, value: str) -> str:

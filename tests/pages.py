@@ -1,0 +1,95 @@
+"""What the README and the documentation hold: their fenced blocks, and the footage they name."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_FENCE = re.compile(r"^```[ ]*(?P<info>[^`\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+KNOWN = ("mmcrime ", "make ", "pip install ", "python3 -m venv ", ". .venv/", "uvicorn ")
+"""How the shell lines begin that the tests run or check."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: str
+    number: int
+    language: str
+    body: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.page}-{self.number}"
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines of a shell block."""
+        return [line for line in self.body.splitlines() if line and not line.startswith("#")]
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page in order."""
+    name = str(page.relative_to(ROOT))
+    found = _FENCE.finditer(page.read_text(encoding="utf-8"))
+    return [Block(name, n, match["info"].strip(), match["body"]) for n, match in enumerate(found)]
+
+
+def make_footage(folder: Path) -> None:
+    """Write the files that the pages name: ``clip.mp4``, ``footage/`` and ``clips/``."""
+    import av
+    import numpy as np
+
+    noise = np.random.default_rng(5).integers(60, 160, (120, 160, 3), dtype=np.uint8)
+    with av.open(str(folder / "clip.mp4"), "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(30):
+            picture = np.roll(noise, number, axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    for name in ("footage", "clips"):
+        (folder / name).mkdir()
+        shutil.copy(folder / "clip.mp4", folder / name / "door.mp4")
+
+
+def run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command where the footage is, as a reader would."""
+    # A browser that opens nothing: `mmcrime demo --open` must not look for one here.
+    env = {**os.environ, "BROWSER": "true"}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def run_line(line: str, folder: Path) -> None:
+    """Run one ``mmcrime`` line and expect the exit codes that a reader expects."""
+    arguments = shlex.split(line, comments=True)[1:]
+    done = run([sys.executable, "-m", "mmcrime", *arguments], folder)
+    # 10 and 11 are what --fail-on is there to say.
+    allowed = {0, 10, 11} if "--fail-on" in arguments else {0}
+    assert done.returncode in allowed, done.stdout + done.stderr
+
+
+def run_python(body: str, folder: Path) -> None:
+    """Run a Python block; it works and shows something."""
+    done = run([sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", body], folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def check_pip_line(line: str) -> None:
+    """The extras, the constraints and the folders that a pip line names are there."""
+    for named in re.findall(r"\[([\w,]+)\]", line):
+        assert set(named.split(",")) <= set(PROJECT["optional-dependencies"]), line
+    for path in re.findall(r"-c (\S+)|(\./\S+)", line):
+        assert (ROOT / "".join(path)).exists(), line

@@ -1,0 +1,290 @@
+"""The documentation is true: its blocks run, its pages are fresh, its site builds strictly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import mmcrime
+from mmcrime.config import load_settings
+from mmcrime.errors import (
+    AuthenticationError,
+    InvalidResponseError,
+    ProviderError,
+    RateLimitedError,
+    UnavailableError,
+)
+from mmcrime.plugins import Part, Request
+from pages import (
+    KNOWN,
+    PROJECT,
+    ROOT,
+    Block,
+    blocks,
+    check_pip_line,
+    make_footage,
+    run_line,
+    run_python,
+)
+
+PAGES = sorted(ROOT.glob("docs/**/*.md"))
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+README = blocks(ROOT / "README.md")  # what is there too, tests/test_readme.py runs
+PYTHON = [b for b in BLOCKS if b.language == "python" and b.body not in {r.body for r in README}]
+SHELL = sorted({line for b in BLOCKS if b.language == "bash" for line in b.commands})
+# The analyzer of examples/plugin is not installed here; tests/test_plugin_distribution.py does.
+ELSEWHERE = {line for block in README for line in block.commands}
+MMCRIME = [x for x in SHELL if x.startswith("mmcrime ") and "blackout" not in x]
+MMCRIME = [x for x in MMCRIME if x not in ELSEWHERE]
+PROVIDER = next(b.body for b in PYTHON if "class AcmeProvider" in b.body)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the pages name."""
+    folder = tmp_path_factory.mktemp("docs")
+    make_footage(folder)
+    return folder
+
+
+@pytest.fixture
+def footage(films: Path, tmp_path: Path) -> Path:
+    """A fresh copy, so that no line finds what another one wrote."""
+    return shutil.copytree(films, tmp_path / "here")
+
+
+# -- blocks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.label)
+def test_python_blocks_of_the_documentation_run(block: Block, footage: Path) -> None:
+    run_python(block.body, footage)
+
+
+@pytest.mark.parametrize("line", MMCRIME)
+def test_command_lines_of_the_documentation_run(line: str, footage: Path) -> None:
+    run_line(line, footage)
+
+
+def test_other_shell_lines_name_what_is_there() -> None:
+    for line in SHELL:
+        assert line.startswith(KNOWN), line
+        if "pip install" in line:
+            check_pip_line(line)
+    assert "uvicorn --app-dir examples service:app" in SHELL
+    assert (ROOT / "examples/service.py").is_file()
+
+
+def test_configurations_in_the_documentation_load() -> None:
+    found = [b.body for b in BLOCKS if b.language == "json"]
+    assert found
+    for body in found:
+        load_settings(json.loads(body), environ={"ACME_API_KEY": "k"}, dotenv=None)
+
+
+def test_registrations_in_the_documentation_use_the_real_doors() -> None:
+    found = [tomllib.loads(b.body) for b in BLOCKS if b.language == "toml"]
+    assert found
+    for project in found:
+        assert set(project["project"]["entry-points"]) <= set(PROJECT["entry-points"])
+
+
+def test_every_block_is_of_a_language_that_is_checked() -> None:
+    others = [b for b in BLOCKS if b.language not in ("python", "bash", "json", "toml", "text")]
+    for block in others:
+        # A whole file by name: it has tests of its own.
+        named = re.fullmatch(r'--8<-- "(examples/[^"]+)"\n', block.body)
+        assert named, block.label
+        assert (ROOT / named[1]).is_file()
+
+
+class Acme(BaseHTTPRequestHandler):
+    """The service that the provider of the documentation asks."""
+
+    reply: ClassVar[tuple[int, dict[str, str], str]] = (200, {}, "")
+    heard: ClassVar[list[tuple[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.heard.append((self.headers["Authorization"], json.loads(body)))
+        status, headers, text = self.reply
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def acme() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Acme)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def ask(url: str) -> Any:
+    """Ask the provider of the documentation as the pipeline would build it."""
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(PROVIDER, names)  # noqa: S102  # the block under test
+    options = names["AcmeOptions"](api_key="secret-key", base_url=url)
+
+    async def work() -> Any:
+        provider = names["AcmeProvider"](**options.model_dump())
+        try:
+            return await provider.generate(Request(instructions="look", parts=(Part(data=b"x"),)))
+        finally:
+            await provider.aclose()
+            await provider.aclose()
+
+    return asyncio.run(work())
+
+
+def test_the_provider_of_the_documentation_asks_and_reads_a_service(acme: str) -> None:
+    Acme.reply = (200, {}, json.dumps({"text": "calm", "model": "acme-2", "refused": False}))
+    response = ask(acme)
+    assert (response.status, response.text, response.model) == ("answered", "calm", "acme-2")
+    key, asked = Acme.heard[-1]
+    assert key == "Bearer secret-key"
+    assert asked["parts"] == ["eA=="]
+    Acme.reply = (200, {}, json.dumps({"text": "", "model": "acme-2", "refused": True}))
+    assert ask(acme).status == "refused"
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "wait"),
+    [
+        ((401, {}, "no"), AuthenticationError, None),
+        ((429, {"Retry-After": "7"}, ""), RateLimitedError, 7.0),
+        ((503, {}, ""), UnavailableError, None),
+        ((200, {}, "not json"), InvalidResponseError, None),
+        ((200, {}, "[]"), InvalidResponseError, None),
+    ],
+)
+def test_the_provider_of_the_documentation_translates_errors(
+    acme: str, reply: Any, kind: type[ProviderError], wait: float | None
+) -> None:
+    Acme.reply = reply
+    with pytest.raises(kind) as caught:
+        ask(acme)
+    assert type(caught.value) is kind
+    assert caught.value.retry_after == wait
+    assert "secret-key" not in str(caught.value)
+
+
+# -- pages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", ["docs.py", "figures.py"])
+def test_what_is_generated_is_fresh(tool: str) -> None:
+    """Whatever the terminal: its width and colours change nothing."""
+    env = {**os.environ, "COLUMNS": "37", "FORCE_COLOR": "1", "TERM": "xterm"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / tool, "--check"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_figure_says_what_on_what_when_and_how_it_was_measured() -> None:
+    rows = json.loads((ROOT / "benchmarks/results.json").read_text(encoding="utf-8"))
+    assert len({row["id"] for row in rows}) == len(rows)
+    for row in rows:
+        assert all(row[k] for k in ("what", "figure", "data", "command", "measured", "machine"))
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["date"])
+        script = row["run"].split()[0]
+        assert script == "-m" or (ROOT / script).is_file()
+        # Two digits or more are a result, and results come from the values.
+        fixed = re.sub(r"\{[^}]*\}", "", row["figure"])
+        assert not re.search(r"\d\.\d", fixed), row["id"]
+
+
+def test_the_promises_name_tests_that_exist() -> None:
+    text = (ROOT / "docs/promises.md").read_text(encoding="utf-8")
+    promises = re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:]
+    assert len(promises) == 10
+    for promise in promises:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", promise)
+        assert named, promise.splitlines()[0]
+        for path, test in named:
+            assert re.search(rf"^def {test}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), (
+                test
+            )
+
+
+def test_every_public_name_has_its_place_in_the_python_api() -> None:
+    pages = "".join(p.read_text(encoding="utf-8") for p in ROOT.glob("docs/api/*.md"))
+    documented = set(re.findall(r"^::: (\S+)", pages, re.MULTILINE))
+    for name, home in mmcrime._HOMES.items():
+        assert documented & {f"mmcrime.{home}.{name}", f"mmcrime.{home}"}, name
+
+
+def test_every_decision_says_why_and_when_to_look_again() -> None:
+    for page in sorted(ROOT.glob("docs/decisions/0*.md")):
+        text = page.read_text(encoding="utf-8")
+        for part in ("Context", "Decided", "Why", "What it costs", "Look again when"):
+            assert f"\n**{part}" in text, f"{page.name}: {part}"
+
+
+# -- site -----------------------------------------------------------------------------------
+
+
+class Resources(HTMLParser):
+    """Collects what a page makes a browser load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in ("script", "img", "iframe", "source", "audio", "video") and given.get("src"):
+            self.loaded.append(str(given["src"]))
+        if tag == "link" and given.get("rel") not in ("next", "prev", "canonical"):
+            self.loaded.append(str(given.get("href")))
+
+
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(PAGES) - 1
+    for page in pages:
+        parser = Resources()
+        parser.feed(page.read_text(encoding="utf-8"))
+        assert parser.loaded
+        outside = [url for url in parser.loaded if re.match(r"(?i)\s*(?:[a-z]+:)?//", url)]
+        assert outside == [], page.name
+    for sheet in (tmp_path / "site").rglob("*.css"):
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?https?:", sheet.read_text("utf-8"))
