@@ -29,18 +29,19 @@ SHOTS: dict[str, dict[str, Any]] = {
     "report-dark": {"width": 1120, "scheme": "dark"},
     "report-phone": {"width": 390, "scheme": "light"},
 }
-TALLEST = 1750  # pixels of a page that are shown
+TALLEST = 1900  # pixels of a page that are shown
 
 
 def main() -> int:
     chromium = os.environ.get("MMCRIME_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)))
     ASSETS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as room, sync_playwright() as play:
-        demo = [sys.executable, "-m", "mmcrime", "demo", "-o", room]
-        subprocess.run(demo, check=True, stdout=subprocess.DEVNULL)
+        # A plain name in a plain place, since the page shows it.
+        demo = [sys.executable, "-m", "mmcrime", "demo", "-o", "mmcrime-demo"]
+        subprocess.run(demo, check=True, stdout=subprocess.DEVNULL, cwd=room)
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, how in SHOTS.items():
-            picture = shrunk(shot(browser, Path(room) / "report.html", **how))
+            picture = shrunk(shot(browser, Path(room) / "mmcrime-demo" / "report.html", **how))
             target = ASSETS / f"{name}.png"
             target.write_bytes(picture)
             print(f"{target.relative_to(ROOT)}: {len(picture) // 1000} kB")

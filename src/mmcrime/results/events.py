@@ -11,7 +11,14 @@ from mmcrime.results.words import Record
 
 
 class Prepared(Record):
-    """Preprocessing of a source is done."""
+    """Preprocessing of a source is done.
+
+    Attributes:
+        event: Tells the events apart.
+        source: Display name of the source.
+        media: What it is.
+        evidence: What was found in it.
+    """
 
     event: Literal["prepared"] = "prepared"
     source: str
@@ -20,7 +27,13 @@ class Prepared(Record):
 
 
 class Assessed(Record):
-    """One analyzer is done."""
+    """One analyzer is done.
+
+    Attributes:
+        event: Tells the events apart.
+        source: Display name of the source.
+        assessment: Its answer, or why there is none.
+    """
 
     event: Literal["assessed"] = "assessed"
     source: str
@@ -28,7 +41,13 @@ class Assessed(Record):
 
 
 class IncidentFound(Record):
-    """The verdict holds this incident."""
+    """The verdict holds this incident.
+
+    Attributes:
+        event: Tells the events apart.
+        source: Display name of the source.
+        incident: The incident.
+    """
 
     event: Literal["incident"] = "incident"
     source: str
@@ -36,7 +55,13 @@ class IncidentFound(Record):
 
 
 class Spent(Record):
-    """What the run has cost so far."""
+    """What the run has cost so far.
+
+    Attributes:
+        event: Tells the events apart.
+        source: Display name of the source.
+        cost: Money, with its source.
+    """
 
     event: Literal["spent"] = "spent"
     source: str
@@ -44,7 +69,13 @@ class Spent(Record):
 
 
 class Reported(Record):
-    """The report is ready; the last event of a source."""
+    """The report is ready; the last event of a source.
+
+    Attributes:
+        event: Tells the events apart.
+        source: Display name of the source.
+        report: The report.
+    """
 
     event: Literal["report"] = "report"
     source: str

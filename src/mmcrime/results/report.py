@@ -31,7 +31,14 @@ from mmcrime.results.words import (
 
 
 class FrameRecord(Record):
-    """One frame that was kept. ``thumbnail`` (JPEG) is in the JSON only when asked for."""
+    """One frame that was kept.
+
+    Attributes:
+        time: Presentation time in media seconds.
+        width: Pixels of the decoded frame.
+        height: Pixels of the decoded frame.
+        thumbnail: A small JPEG; in the JSON only when asked for, as base64.
+    """
 
     time: Seconds
     width: Count
@@ -80,7 +87,15 @@ class CoverageRecord(Record):
 
 
 class EgressRecord(Record):
-    """One thing that left this machine: what, to whom, when, how large."""
+    """One thing that left this machine.
+
+    Attributes:
+        what: What a third party saw, in words.
+        to: Host or service that received it.
+        purpose: The kind of call.
+        when: Wall-clock time, just before it was sent.
+        size_bytes: Bytes sent; None when not known before sending.
+    """
 
     what: str
     to: str
@@ -90,7 +105,23 @@ class EgressRecord(Record):
 
 
 class MediaRecord(Record):
-    """The published facts about the Media."""
+    """The published facts about the Media.
+
+    Attributes:
+        kind: Found from the content; None when it could not be read.
+        name: The name a person knows it by; untrusted text, never a path to open.
+        content_id: ``"blake3:"`` and the hex digest of all its bytes.
+        format: Sniffed format, such as ``"mp4"``.
+        size_bytes: Size of the input.
+        duration: Seconds of media time; None for a picture or when unknown.
+        width: Upright pixels.
+        height: Upright pixels.
+        fps: Average frames a second that the container states.
+        has_audio: Whether there is an audio stream.
+        source_id: Camera or collection, if the caller named one.
+        recorded_at: Wall-clock time of media time 0, with time zone.
+        metadata: What the caller gave; recorded, never interpreted.
+    """
 
     kind: MediaKind | None
     name: str
@@ -108,7 +139,26 @@ class MediaRecord(Record):
 
 
 class Report(Record):
-    """Everything about one Media."""
+    """Everything about one Media.
+
+    Attributes:
+        banner: What stands above every verdict.
+        schema_version: Version of the JSON form.
+        request_id: Id of the run; also on every log record of it.
+        timestamp: When the report was made, UTC.
+        source: Display name of the source.
+        media: What the source is.
+        verdict: The fused answer.
+        incidents: What was found, by time.
+        assessments: What every analyzer said, the dead ones included.
+        evidence: What preprocessing found.
+        coverage: What was and was not looked at.
+        egress: What left this machine, in order.
+        cost: Money in all, with its source.
+        timings: Wall seconds by step.
+        versions: What the result depends on: mmcrime, Python, libraries, taxonomy.
+        errors: What went wrong and was survived.
+    """
 
     banner: ClassVar[str] = "automated result, unconfirmed"
 

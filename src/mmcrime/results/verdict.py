@@ -57,7 +57,13 @@ class Incident(Record):
 
 
 class Reason(Record):
-    """Why the verdict is what it is, and what to do next."""
+    """Why the verdict is what it is, and what to do next.
+
+    Attributes:
+        code: One of a few fixed words.
+        text: The reason in a sentence.
+        next_step: What the reader can do about it.
+    """
 
     code: ReasonCode
     text: str
@@ -65,7 +71,14 @@ class Reason(Record):
 
 
 class CrossVerification(Record):
-    """Whether two answering voters agree."""
+    """Whether two answering voters agree.
+
+    Attributes:
+        first: Id of an assessment.
+        second: Id of another one.
+        agree: Whether both say the same.
+        text: The same in words.
+    """
 
     first: str
     second: str
@@ -74,7 +87,12 @@ class CrossVerification(Record):
 
 
 class Timeline(Record):
-    """The fused score over time: ``scores[i]`` holds from ``times[i]`` on."""
+    """The fused score over time: ``scores[i]`` holds from ``times[i]`` on.
+
+    Attributes:
+        times: Media seconds.
+        scores: Chance that an incident is under way, 0 to 1.
+    """
 
     times: tuple[Seconds, ...] = ()
     scores: tuple[Probability, ...] = ()
@@ -87,7 +105,28 @@ class Timeline(Record):
 
 
 class Verdict(Record):
-    """The fused answer over all assessments: an automated result, unconfirmed."""
+    """The fused answer over all assessments: an automated result, unconfirmed.
+
+    Attributes:
+        outcome: What is said.
+        reasons: Why nothing can be said; never empty under ``undetermined``.
+        crime_type: Taxonomy id of the worst incident.
+        probability: That the Media holds an incident, of the kind that is surest of one.
+        probability_source: Where the probability comes from.
+        confidence: How many independent kinds of analyzer stand behind it.
+        severity: That of the worst incident.
+        severity_reasons: Why, in sentences.
+        evidence_description: What was seen and heard; untrusted text.
+        alternative_interpretations: Innocent explanations.
+        recommendations: What a person should do.
+        votes_asked: Distinct voters that were asked.
+        votes_answered: Distinct voters that answered.
+        agreement: Share of determined votes that say ``outcome``; None without any.
+        effective_votes: What the votes are worth together, if models of one kind err
+            together.
+        cross_verification: Each pair of determined votes compared.
+        timeline: The fused score over time.
+    """
 
     outcome: Outcome
     reasons: tuple[Reason, ...] = ()
