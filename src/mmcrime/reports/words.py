@@ -95,32 +95,6 @@ def _stretch(start: float, end: float) -> str:
     return span(start, end) if end - start >= 0.1 else f"under 0.1 s at {clock(start)}"
 
 
-def wall_clock(recorded_at: str | None, seconds: float) -> datetime | None:
-    """Return the wall-clock time of a media time, or None when nobody knows it.
-
-    Args:
-        recorded_at: ISO 8601 time of media time 0, with its zone.
-        seconds: Media time.
-    """
-    try:
-        return datetime.fromisoformat(recorded_at or "") + timedelta(seconds=seconds)
-    except (ValueError, OverflowError):
-        return None
-
-
-def wall_span(recorded_at: str | None, start: float, end: float) -> str:
-    """Return a stretch of media time in wall-clock words, empty when nobody knows it."""
-    first, last = wall_clock(recorded_at, start), wall_clock(recorded_at, end)
-    if first is None or last is None:
-        return ""
-    same_day = first.date() == last.date()
-    until = last.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
-    begun = first.strftime("%Y-%m-%d %H:%M:%S")
-    zone = last.strftime("%z")
-    zone = f"UTC{zone[:3]}:{zone[3:5]}" if zone.strip("+-0") else "UTC"
-    return f"{begun} {zone}" if begun.endswith(until) else f"{begun} to {until} {zone}"
-
-
 def crime_name(type_id: str | None) -> str:
     """Return what people read for a crime type; an unknown one is quoted as it is."""
     if not type_id:
@@ -306,3 +280,36 @@ def _pieces(words: Sequence[str], room: int) -> Iterable[str]:
                 piece, used = "", 0
             piece, used = piece + char, used + wide
         yield piece
+
+
+def wall(recorded_at: str | None, seconds: float) -> str | None:
+    """Return the wall-clock time of an instant, such as ``2026-05-01 12:00:06 +02:00``.
+
+    Args:
+        recorded_at: Wall-clock time of media time 0, ISO 8601 with time zone.
+        seconds: Media seconds.
+
+    Returns:
+        The time to the second, in the time zone of the recording; None when it is unknown.
+    """
+    try:
+        # Tenths as `clock` shows them: 6.99 s is 0:07.0 there, and must be second 7 here.
+        moment = datetime.fromisoformat(recorded_at or "") + timedelta(seconds=round(seconds, 1))
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        return None
+    text = moment.isoformat(" ", "seconds")
+    offset = text[19:]
+    return f"{text[:19]} {'UTC' if offset == '+00:00' else offset}"
+
+
+def wall_span(recorded_at: str | None, start: float, end: float) -> str:
+    """Return a stretch of media time in wall-clock words, empty when nobody knows it."""
+    first, last = wall(recorded_at, start), wall(recorded_at, end)
+    if first is None or last is None:
+        return ""
+    if first == last:
+        return first
+    until = last[11:] if first[:10] == last[:10] else last
+    return f"{first[:19]} to {until}"
