@@ -95,6 +95,29 @@ def _stretch(start: float, end: float) -> str:
     return span(start, end) if end - start >= 0.1 else f"under 0.1 s at {clock(start)}"
 
 
+def wall_clock(recorded_at: str | None, seconds: float) -> datetime | None:
+    """Return the wall-clock time of a media time, or None when nobody knows it.
+
+    Args:
+        recorded_at: ISO 8601 time of media time 0, with its zone.
+        seconds: Media time.
+    """
+    try:
+        return datetime.fromisoformat(recorded_at or "") + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def wall_span(recorded_at: str | None, start: float, end: float) -> str:
+    """Return a stretch of media time in wall-clock words, empty when nobody knows it."""
+    first, last = wall(recorded_at, start), wall(recorded_at, end)
+    if first is None or last is None:
+        return ""
+    if first == last:
+        return first
+    return f"{first[:19]} to {last[11:] if first[:10] == last[:10] else last}"
+
+
 def crime_name(type_id: str | None) -> str:
     """Return what people read for a crime type; an unknown one is quoted as it is."""
     if not type_id:
@@ -283,7 +306,7 @@ def _pieces(words: Sequence[str], room: int) -> Iterable[str]:
 
 
 def wall(recorded_at: str | None, seconds: float) -> str | None:
-    """Return the wall-clock time of an instant, such as ``2026-05-01 12:00:06 +02:00``.
+    """Return the wall-clock time of an instant, such as ``2026-05-01 12:00:06 UTC+02:00``.
 
     Args:
         recorded_at: Wall-clock time of media time 0, ISO 8601 with time zone.
@@ -292,24 +315,22 @@ def wall(recorded_at: str | None, seconds: float) -> str | None:
     Returns:
         The time to the second, in the time zone of the recording; None when it is unknown.
     """
-    try:
-        # Tenths as `clock` shows them: 6.99 s is 0:07.0 there, and must be second 7 here.
-        moment = datetime.fromisoformat(recorded_at or "") + timedelta(seconds=round(seconds, 1))
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
+    # Tenths as `clock` shows them: 6.99 s is 0:07.0 there, and must be second 7 here.
+    moment = wall_clock(recorded_at, round(seconds, 1))
+    if moment is None or moment.tzinfo is None:
         return None
     text = moment.isoformat(" ", "seconds")
     offset = text[19:]
-    return f"{text[:19]} {'UTC' if offset == '+00:00' else offset}"
+    return f"{text[:19]} UTC{'' if offset == '+00:00' else offset}"
 
 
-def wall_span(recorded_at: str | None, start: float, end: float) -> str:
-    """Return a stretch of media time in wall-clock words, empty when nobody knows it."""
-    first, last = wall(recorded_at, start), wall(recorded_at, end)
-    if first is None or last is None:
-        return ""
-    if first == last:
-        return first
-    until = last[11:] if first[:10] == last[:10] else last
-    return f"{first[:19]} to {until}"
+def volume(count: int | None) -> str:
+    """Return how much left this machine, also when nobody knows."""
+    return "size unknown" if count is None else size(count)
+
+
+def agreement(check: Mapping[str, Any]) -> str:
+    """Return in words whether two voters agree."""
+    word = "agree" if check["agree"] else "disagree"
+    who = f"{clean(check['first'], limit=80)} and {clean(check['second'], limit=80)} {word}"
+    return f"{who}: {clean(check['text'])}" if check.get("text") else who
