@@ -32,7 +32,7 @@ def demo(folder: Path, *arguments: str, browser: str = "false") -> subprocess.Co
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what a demo of an earlier version left, and somebody's note."""
     folder = tmp_path_factory.mktemp("demo")
-    write_footage(folder / "street.mp4", start=0.0, end=0.2)
+    write_footage(folder / "synthetic-street.mp4", start=0.0, end=0.2)
     (folder / "report.html").write_text(f"<!doctype html>\n{html.GENERATOR}\n<p>of an older demo")
     (folder / "note.txt").write_text("mine")
     return folder
@@ -77,9 +77,9 @@ def test_it_writes_scene_and_report_over_those_of_an_earlier_demo_and_nothing_el
     done: subprocess.CompletedProcess[str], folder: Path
 ) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
-        "note.txt", "opened", "opener.py", "report.html", "street.mp4",
+        "note.txt", "opened", "opener.py", "report.html", "synthetic-street.mp4",
     ]  # fmt: skip
-    assert (folder / "street.mp4").stat().st_size > 500_000
+    assert (folder / "synthetic-street.mp4").stat().st_size > 500_000
     page = (folder / "report.html").read_text()
     assert html.GENERATOR in page
     assert page.rstrip().endswith("</html>")
@@ -108,7 +108,7 @@ def test_it_prints_the_path_of_the_report_and_opens_it_when_asked(
     assert (folder / "opened").read_text() == uri
 
 
-@pytest.mark.parametrize("name", ["street.mp4", "report.html"])
+@pytest.mark.parametrize("name", ["synthetic-street.mp4", "report.html"])
 @pytest.mark.parametrize("kind", ["text", "link", "folder"])
 def test_it_replaces_no_file_that_is_not_its_own(tmp_path: Path, name: str, kind: str) -> None:
     there = tmp_path / name

@@ -39,7 +39,7 @@ def command(
     from mmcrime.cli import terminal
     from mmcrime.reports.words import clean, wrap
 
-    clip, page = folder / "street.mp4", folder / "report.html"
+    clip, page = folder / "synthetic-street.mp4", folder / "report.html"
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _spare(clip, _is_scene)
