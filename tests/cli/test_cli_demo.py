@@ -42,7 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(folder: Path) -> subprocess.CompletedProcess[str]:
     """The demo, run once: with a browser that writes down what it is to open."""
     opener = folder / "opener.py"
-    opener.write_text(f"import sys; open({str(folder / 'opened')!r}, 'w').write(sys.argv[1])")
+    opener.write_text(
+        f"import pathlib, sys\npathlib.Path({str(folder / 'opened')!r}).write_text(sys.argv[1])\n"
+    )
     browser = f"{shlex.quote(sys.executable)} {shlex.quote(str(opener))} %s"
     return demo(folder, "--open", browser=browser)
 
