@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BANG",
     "FPS",
+    "HEIGHT",
     "LYING",
+    "RATE",
     "RUNNING",
     "SECONDS",
     "SIREN",
@@ -42,6 +44,7 @@ __all__ = [
     "STRUGGLE",
     "TITLE",
     "WALKERS",
+    "WIDTH",
     "write_footage",
 ]
 

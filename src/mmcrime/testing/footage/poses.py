@@ -38,7 +38,7 @@ def blend(one: Pose, other: Pose, share: float) -> Pose:
     """Return a pose between two: the first at 0, the second at 1."""
 
     def number(a: float, b: float) -> float:
-        return a + share * (b - a)
+        return (1.0 - share) * a + share * b
 
     def point(a: Point, b: Point) -> Point:
         return number(a[0], b[0]), number(a[1], b[1])

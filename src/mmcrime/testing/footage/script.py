@@ -16,19 +16,19 @@ HEIGHT: Final = 360
 RATE: Final = 16_000
 """Sound samples a second."""
 
-WALKERS: Final = ((5.0, 13.0), (17.0, 26.0), (28.5, 32.0))
+WALKERS: Final = ((5.0, 12.0), (17.0, 24.0), (29.0, 32.0))
 """When figures walk: one alone, two who pass each other harmlessly, two who meet."""
 STRUGGLE: Final = (32.0, 40.0)
 """When the two who met struggle."""
 BANG: Final = 38.5
 """When the impulsive sound starts."""
-RUNNING: Final = (40.0, 42.0)
+RUNNING: Final = (40.0, 41.5)
 """When one of them runs off."""
 LYING: Final = (40.0, 60.0)
 """When the other one lies on the ground."""
 SIREN: Final = (46.0, 60.0)
 """When a siren is heard, ever louder."""
-STILL: Final = ((0.0, 5.0), (13.0, 17.0), (26.0, 28.5), (42.0, 60.0))
+STILL: Final = ((0.0, 5.0), (12.0, 17.0), (24.0, 29.0), (41.5, 60.0))
 """When nothing moves but the clock and the camera's noise."""
 
 _FALL = (39.2, 40.0)
