@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mmcrime.reports.words import clean
+from mmcrime.reports.words import cells, clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -37,7 +37,8 @@ class Progress:
         self._shown = self._paused = self._over = False
         if total != 0 and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None):
             self._bar = _bar()
-            self._task = self._bar.add_task(text, total=total, count=self._count())
+            self._room = _room(self._bar.console.width) - 2 * len(str(total))
+            self._task = self._bar.add_task(text or "starting", total=total, count=self._count())
             self._timer = threading.Timer(_PATIENCE, self._show)
             self._timer.daemon = True
 
@@ -99,12 +100,11 @@ class Progress:
 
     def _update(self, name: str) -> None:
         if self._bar:
-            # The end of a path says which file it is; how it is cut to fit is rich's work.
-            shown = clean(name.rstrip("/").rpartition("/")[2], limit=200)
+            shown = _middle_out(clean(name.rstrip("/").rpartition("/")[2]), self._room)
             done = self._done + sum(self._shares.values())
             self._bar.update(
                 self._task,
-                description=shown,
+                description=shown or "starting",
                 completed=done,
                 total=self._total or 1,
                 count=self._count(),
@@ -124,6 +124,22 @@ def working(text: str) -> Iterator[Callable[[float], None]]:
     """
     with Progress(None, text=text) as progress:
         yield lambda share: progress.heard(text, share)
+
+
+def _room(width: int) -> int:
+    """Return the columns that a name may take beside all but the two counts."""
+    return width - (52 if width >= _ROOMY else 12)
+
+
+def _middle_out(name: str, room: int) -> str:
+    """Cut a name to the room: names of one camera differ at their ends."""
+    room = max(8, room)
+    if cells(name) <= room:
+        return name
+    head, tail = name[: room // 3], name[len(name) - (room - room // 3 - 3) :]
+    while tail and cells(f"{head}...{tail}") > room:  # wide characters take two columns
+        tail = tail[1:]
+    return f"{head}...{tail}"
 
 
 def _bar() -> Bar:
