@@ -159,6 +159,10 @@ class Report(Record):
         """
         return html.render(self.to_dict(thumbnails=True))
 
+    def _repr_html_(self) -> str:
+        """Return a small view of the report, which notebooks show."""
+        return html.compact(self.to_dict(thumbnails=True))
+
     def to_csv_row(self) -> dict[str, str]:
         """Return the report as cells by column; see `mmcrime.reports.csv_table`."""
         return csv_table.row(self.to_dict())

@@ -1,0 +1,41 @@
+"""A report as a small fragment for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmcrime.reports.html.answer import answer
+from mmcrime.reports.html.axis import Axis
+from mmcrime.reports.html.environment import fill
+from mmcrime.reports.html.incidents import incidents
+from mmcrime.reports.html.pictures import pictures
+from mmcrime.reports.words import clean, facts, unseen
+
+_PICTURES = 3
+_GAPS = 3
+
+
+def compact(report: Mapping[str, Any]) -> str:
+    """Return a report as a fragment of HTML for a page of somebody else.
+
+    It inherits colours and letters, brings no style sheet and no id, so that it can stand
+    on a page many times.
+
+    Args:
+        report: What ``Report.to_dict(thumbnails=True)`` gives.
+    """
+    axis = Axis.of(report)
+    gaps = unseen(report)
+    said = [f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})" for gap in gaps[:_GAPS]]
+    if len(gaps) > _GAPS:
+        said.append(f"and {len(gaps) - _GAPS} more")
+    return fill(
+        "compact.html",
+        source=clean(report["source"], limit=200) or "(no name)",
+        facts=facts(report["media"]),
+        answer=answer(report),
+        axis=axis,
+        incidents=incidents(report, axis, pictures(report), cards=_PICTURES),
+        unseen="; ".join(said) or "no gaps",
+    )

@@ -1,0 +1,229 @@
+"""The page of a folder: one row a report, the worst first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmcrime.reports.html.environment import fill
+from mmcrime.reports.html.incidents import badness, rank
+from mmcrime.reports.html.lanes import missed, missed_words
+from mmcrime.reports.html.pictures import nearest, pictures
+from mmcrime.reports.words import (
+    BANNER,
+    OUTCOMES,
+    SOURCES,
+    clean,
+    crime_name,
+    facts,
+    judged,
+    size,
+    span,
+    wall_span,
+)
+
+_ADDRESS = re.compile(r"(?!/)(?:[A-Za-z0-9._~/-]|%[0-9A-Fa-f]{2})+")
+"""A relative address, percent-encoded: no scheme, no host, no query."""
+_ORDER = {"detected": 0, "undetermined": 1, "not_detected": 2}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What a folder's page says about one report; small, so that many fit into memory.
+
+    Attributes:
+        href: Relative address of the report's page.
+        name: What was analysed.
+        facts: Kind, length and size of it.
+        outcome: ``detected``, ``not_detected`` or ``undetermined``.
+        readable: Whether it could be read at all.
+        kind: What kind of incident, empty unless detected.
+        severity: The word, or "not judged".
+        rank: The severity, 0 to 4; -1 when it was not judged.
+        probability: 0 to 1, or None.
+        source: Where that number comes from.
+        confidence: Of the verdict.
+        votes_answered: How many voted.
+        votes_asked: How many were asked.
+        incidents: How many were found.
+        when: When the worst of them is, media time.
+        wall: The same in wall-clock time, empty when nobody knows it.
+        missed: How much of each sense was judged, in words.
+        blind: Whether some sense was not judged at all.
+        reason: The first reason of the verdict.
+        sent: How many things left this machine for it.
+        sent_bytes: How large they were, as far as known.
+        thumbnail: The frame at the peak of the worst incident as a data URI.
+    """
+
+    href: str
+    name: str
+    facts: str
+    outcome: str
+    readable: bool
+    kind: str
+    severity: str
+    rank: int
+    probability: float | None
+    source: str
+    confidence: str
+    votes_answered: int
+    votes_asked: int
+    incidents: int
+    when: str
+    wall: str
+    missed: str
+    blind: bool
+    reason: str
+    sent: int
+    sent_bytes: int
+    thumbnail: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count:
+    """How many rows have an outcome."""
+
+    outcome: str
+    words: str
+    number: int
+
+
+def row(report: Mapping[str, Any], *, href: str) -> Row:
+    """Return what a folder's page says about one report.
+
+    Args:
+        report: What ``Report.to_dict(thumbnails=True)`` gives.
+        href: Relative address of the report's page, percent-encoded.
+
+    Raises:
+        ValueError: If ``href`` could lead anywhere else.
+    """
+    if not _ADDRESS.fullmatch(href):
+        raise ValueError(f"no relative, percent-encoded address: {href!r}")
+    media, verdict = report["media"], report["verdict"]
+    found = report.get("incidents") or ()
+    worst = max(found, key=badness, default=None)
+    timed = worst is not None and media.get("kind") != "image"
+    shares = missed(report)
+    reasons = verdict.get("reasons") or ()
+    egress = report.get("egress") or ()
+    weighed = judged(verdict)
+    return Row(
+        href=href,
+        name=clean(report["source"], limit=200) or "(no name)",
+        facts=facts(media),
+        outcome=verdict["outcome"],
+        readable=media.get("kind") is not None,
+        kind=crime_name(verdict.get("crime_type")) if verdict["outcome"] == "detected" else "",
+        severity=clean(verdict["severity"]) if weighed else "not judged",
+        rank=rank(verdict["severity"]) if weighed else -1,
+        probability=verdict.get("probability"),
+        source=SOURCES.get(str(verdict.get("probability_source")), ""),
+        confidence=clean(verdict["confidence"]),
+        votes_answered=verdict["votes_answered"],
+        votes_asked=verdict["votes_asked"],
+        incidents=len(found),
+        when=span(worst["start"], worst["end"]) if timed and worst else "",
+        wall=wall_span(media.get("recorded_at"), worst["start"], worst["end"])
+        if timed and worst
+        else "",
+        missed=_missed(shares),
+        blind=any(share is not None and share > 0.9995 for share in shares.values()),
+        reason=clean(reasons[0]["text"], limit=300) if reasons else "",
+        sent=len(egress),
+        sent_bytes=sum(record.get("size_bytes") or 0 for record in egress),
+        thumbnail=_thumbnail(report, worst),
+    )
+
+
+def _missed(shares: Mapping[str, float | None]) -> str:
+    if "it" in shares:
+        return "could not be read"
+    return ", ".join(
+        f"{sense}: {'length unknown' if share is None else missed_words(share)}"
+        for sense, share in shares.items()
+    )
+
+
+def _thumbnail(report: Mapping[str, Any], worst: Mapping[str, Any] | None) -> str | None:
+    if worst is None and report["media"].get("kind") != "image":
+        return None
+    picture = nearest(pictures(report), worst["peak"] if worst else 0.0)
+    return picture.uri if picture else None
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Return rows in the order in which a person should look at them.
+
+    Detected ones by severity, then by probability. Then the undetermined ones, those with
+    a judged severity first. What nobody found anything in comes last.
+    """
+    return sorted(
+        rows,
+        key=lambda row: (
+            _ORDER.get(row.outcome, 1),
+            -row.rank,
+            -(row.probability if row.probability is not None else -1.0),
+            row.name,
+            row.href,
+        ),
+    )
+
+
+def index(rows: Sequence[Row], *, title: str, note: str = "", page: int = 1, pages: int = 1) -> str:
+    """Return the page of a folder as HTML.
+
+    Args:
+        rows: The rows of this page, in any order; they are shown the worst first.
+        title: What was analysed.
+        note: A remark above the counts, such as that the run was stopped.
+        page: Number of this page, from 1. It is called ``index.html``, then
+            ``index-2.html`` and so on.
+        pages: How many there are.
+    """
+    shown = worst_first(rows)
+    return fill(
+        "index.html",
+        banner=BANNER,
+        title=clean(title, limit=300),
+        note=clean(note),
+        rows=shown,
+        counts=_counts(shown),
+        sent=_sent(shown),
+        page=page,
+        pages=pages,
+        before=_page_name(page - 1) if page > 1 else "",
+        after=_page_name(page + 1) if page < pages else "",
+        outcomes=OUTCOMES,
+    )
+
+
+def _page_name(page: int) -> str:
+    return "index.html" if page == 1 else f"index-{page}.html"
+
+
+def _counts(rows: Sequence[Row]) -> list[Count]:
+    """Return how many rows have each outcome; what could not be read counts apart."""
+    counts = [
+        Count(
+            outcome=outcome,
+            words=OUTCOMES[outcome].lower(),
+            number=sum(row.readable and row.outcome == outcome for row in rows),
+        )
+        for outcome in _ORDER
+    ]
+    unreadable = sum(not row.readable for row in rows)
+    return [*counts, Count(outcome="undetermined", words="could not be read", number=unreadable)]
+
+
+def _sent(rows: Sequence[Row]) -> str:
+    things = sum(row.sent for row in rows)
+    if not things:
+        return "Nothing left this machine."
+    volume = size(sum(row.sent_bytes for row in rows))
+    of = sum(row.sent > 0 for row in rows)
+    noun = "thing" if things == 1 else "things"
+    return f"{things} {noun} left this machine for {of} of these reports, {volume} as far as known."
