@@ -84,6 +84,7 @@ class Folder:
     def __init__(self, path: Path, found: Sources, tally: Tally) -> None:
         self._path, self._total = path, len(found.items)
         self._names = page_names(found.items)
+        self._title = ", ".join(map(str, found.folders)) or f"{self._total} sources"
         self._rows: list[html.Row] = []
         self._tally = tally
         self._made: list[Path] = []
@@ -140,11 +141,12 @@ class Folder:
     def _write_index(self, *, note: str) -> None:
         rows = html.worst_first(self._rows)
         pages = -(-len(rows) // _PAGE)
-        said = "; ".join(part for part in (note, self._tally.line()) if part)
+        # A page counts its own rows only.
+        said = "; ".join(filter(None, [note, self._tally.line() if pages > 1 else ""]))
         with _writable(self._path):
             for page in range(1, pages + 1):
                 part = rows[(page - 1) * _PAGE : page * _PAGE]
-                text = html.index(part, title="Reports", note=said, page=page, pages=pages)
+                text = html.index(part, title=self._title, note=said, page=page, pages=pages)
                 _replace(self._path / _index_name(page), text)
             self._drop_old_pages(pages)
 
