@@ -188,7 +188,7 @@ def test_recorded_at_is_in_the_report(run: Run) -> None:
 
 
 def test_a_reader_that_leaves_early_ends_the_run_quietly(footage: Path) -> None:
-    line = f"{sys.executable} -m mmcrime analyze in in/* ./in/*.png --json | head -c 1"
+    line = f"{sys.executable} -m mmcrime analyze in --json | true"
     done = subprocess.run(line, shell=True, capture_output=True, check=False)  # noqa: S602  # the pipe is the point
     assert done.stderr == b""
 
