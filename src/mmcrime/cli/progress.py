@@ -36,8 +36,8 @@ class Progress:
         self._lock = threading.Lock()
         self._shown = self._paused = self._over = False
         if total != 0 and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None):
-            self._bar = _bar()
-            self._room = _room(self._bar.console.width) - 2 * len(str(total))
+            self._terminal = sys.stderr.fileno()
+            self._bar = _bar(self._columns())
             self._task = self._bar.add_task(text or "starting", total=total, count=self._count())
             self._timer = threading.Timer(_PATIENCE, self._show)
             self._timer.daemon = True
@@ -98,9 +98,22 @@ class Progress:
     def _count(self) -> str:
         return f"{self._done} of {self._total}" if self._total and self._total > 1 else ""
 
+    def _columns(self) -> int:
+        # Asked again each time, as windows change; and not left to rich, which asks the
+        # descriptors 0 to 2, none of which need be the terminal here.
+        try:
+            return os.get_terminal_size(self._terminal).columns or 80
+        except OSError:
+            return 80
+
     def _update(self, name: str) -> None:
         if self._bar:
-            shown = _middle_out(clean(name.rstrip("/").rpartition("/")[2]), self._room)
+            from rich.console import ConsoleDimensions
+
+            columns = self._columns()
+            self._bar.console.size = ConsoleDimensions(columns, 24)
+            room = _room(columns) - 2 * len(str(self._total))
+            shown = _middle_out(clean(name.rstrip("/").rpartition("/")[2]), room)
             done = self._done + sum(self._shares.values())
             self._bar.update(
                 self._task,
@@ -142,7 +155,7 @@ def _middle_out(name: str, room: int) -> str:
     return f"{head}...{tail}"
 
 
-def _bar() -> Bar:
+def _bar(width: int) -> Bar:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -161,14 +174,14 @@ def _bar() -> Bar:
         def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002  # rich's signature
             return False
 
-    console = Steady(stderr=True)
+    console = Steady(stderr=True, width=width)
     name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False, table_column=name),
         TaskProgressColumn(),
         TextColumn("{task.fields[count]}"),
     ]
-    if console.width >= _ROOMY:
+    if width >= _ROOMY:
         columns.insert(1, BarColumn(bar_width=20))
         columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(compact=True)]
     # Results are written while the bar is away: rich need not catch them.
