@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmcrime.reports.html import curves, details
-from mmcrime.reports.html.answer import answer
+from mmcrime.reports.html.answer import answer, title
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.environment import fill
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.lanes import lanes
 from mmcrime.reports.html.people import comparisons, voters
 from mmcrime.reports.html.pictures import pictures, spread
-from mmcrime.reports.words import clean, facts
+from mmcrime.reports.words import facts
 
 _SHEET = 12
 
@@ -30,9 +30,11 @@ def render(report: Mapping[str, Any]) -> str:
     """
     axis = Axis.of(report)
     shown = pictures(report)
+    name, source = title(report)
     return fill(
         "page.html",
-        source=clean(report["source"], limit=300) or "(no name)",
+        name=name,
+        source="" if source == name else source,
         facts=facts(report["media"]),
         kind=report["media"].get("kind"),
         answer=answer(report),
