@@ -110,15 +110,12 @@ def wall_clock(recorded_at: str | None, seconds: float) -> datetime | None:
 
 def wall_span(recorded_at: str | None, start: float, end: float) -> str:
     """Return a stretch of media time in wall-clock words, empty when nobody knows it."""
-    first, last = wall_clock(recorded_at, start), wall_clock(recorded_at, end)
+    first, last = wall(recorded_at, start), wall(recorded_at, end)
     if first is None or last is None:
         return ""
-    same_day = first.date() == last.date()
-    until = last.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
-    begun = first.strftime("%Y-%m-%d %H:%M:%S")
-    zone = last.strftime("%z")
-    zone = f"UTC{zone[:3]}:{zone[3:5]}" if zone.strip("+-0") else "UTC"
-    return f"{begun} {zone}" if begun.endswith(until) else f"{begun} to {until} {zone}"
+    if first == last:
+        return first
+    return f"{first[:19]} to {last[11:] if first[:10] == last[:10] else last}"
 
 
 def crime_name(type_id: str | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmcrime.reports.html.incidents import badness, rank
-from mmcrime.reports.html.lanes import missed, missed_words
+from mmcrime.reports.html.lanes import looks
 from mmcrime.reports.words import (
     BANNER,
     OUTCOMES,
@@ -104,6 +104,12 @@ def answer(report: Mapping[str, Any]) -> Answer:
     )
 
 
+def title(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of the input, and its source."""
+    source = clean(report["source"], limit=300) or "(no name)"
+    return clean((report.get("media") or {}).get("name"), limit=300) or source, source
+
+
 def steps(records: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
     """Return reasons or errors with their next steps."""
     return tuple(
@@ -123,13 +129,13 @@ def texts(said: Iterable[str]) -> tuple[str, ...]:
 
 def blind(report: Mapping[str, Any]) -> str:
     """Say which senses nobody judged at all; empty when each was."""
-    shares = missed(report)
-    lost = [sense for sense, share in shares.items() if share is not None and share > 0.9995]
+    found = looks(report)
+    lost = [look.sense for look in found if look.blind]
     if not lost:
         return ""
-    if len(lost) == len(shares):
+    kept = [look.sense for look in found if not look.blind]
+    if not kept:
         return "Nothing was examined: this result says nothing about what is in the input."
-    kept = [sense for sense in shares if sense not in lost]
     return f"No analyzer judged the {lost[0]}: this result rests on the {kept[0]} alone."
 
 
@@ -147,31 +153,34 @@ def _facts(report: Mapping[str, Any]) -> Iterable[Fact]:
         value="none given" if probability is None else f"{probability:.2f}",
         source="" if probability is None else SOURCES.get(source, source),
     )
-    yield Fact(name="Confidence", value=clean(verdict["confidence"]), source="in this verdict")
+    yield Fact(name="Confidence", value=clean(verdict["confidence"]))
     asked, answered = verdict["votes_asked"], verdict["votes_answered"]
     yield Fact(
-        name="Votes",
+        name="Votes answered",
         value=f"{answered} of {asked}",
-        source="answered" + _agreement(verdict),
+        source=_agreement(verdict),
         warn=answered < asked or not answered,
     )
     yield from _when(report)
-    for sense, share in missed(report).items():
-        yield Fact(
-            name=f"{sense.capitalize()} judged",
-            value="length unknown" if share is None else missed_words(share),
-            warn=bool(share),
-        )
-    cost = report.get("cost") or {}
+    for look in looks(report):
+        yield Fact(name=f"{look.sense.capitalize()} judged", value=look.words, warn=look.lost != 0)
+    yield _cost(report.get("cost") or {})
+
+
+def _cost(cost: Mapping[str, Any]) -> Fact:
+    if cost.get("usd") is None:
+        return Fact(name="Cost", value="unknown")
+    if cost.get("source") == "local":
+        return Fact(name="Cost", value="none", source="ran on this machine")
     value, _, source = money(cost).partition(" (")
-    yield Fact(name="Cost", value=value, source=source.rstrip(")"))
+    return Fact(name="Cost", value=value, source=source.rstrip(")"))
 
 
 def _agreement(verdict: Mapping[str, Any]) -> str:
     share = verdict.get("agreement")
     if share is None or verdict["votes_answered"] < 2:
         return ""
-    return f", {round(100 * share)} % agree"
+    return f"{round(100 * share)} % of them agree"
 
 
 def _when(report: Mapping[str, Any]) -> Iterable[Fact]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmcrime.reports.html.answer import answer
+from mmcrime.reports.html.answer import answer, title
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.environment import fill
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.pictures import pictures
-from mmcrime.reports.words import clean, facts, unseen
+from mmcrime.reports.words import facts, unseen
 
 _PICTURES = 3
 _GAPS = 3
@@ -32,8 +32,8 @@ def compact(report: Mapping[str, Any]) -> str:
         said.append(f"and {len(gaps) - _GAPS} more")
     return fill(
         "compact.html",
-        source=clean(report["source"], limit=200) or "(no name)",
-        facts=facts(report["media"]),
+        name=title(report)[0],
+        facts=facts({**report["media"], "recorded_at": None}),
         answer=answer(report),
         axis=axis,
         incidents=incidents(report, axis, pictures(report), cards=_PICTURES),

@@ -7,21 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmcrime.reports.html.answer import title
 from mmcrime.reports.html.environment import fill
 from mmcrime.reports.html.incidents import badness, rank
-from mmcrime.reports.html.lanes import missed, missed_words
+from mmcrime.reports.html.lanes import looks
 from mmcrime.reports.html.pictures import nearest, pictures
 from mmcrime.reports.words import (
     BANNER,
     OUTCOMES,
-    SOURCES,
     clean,
     crime_name,
     facts,
-    judged,
     size,
     span,
     wall_span,
+)
+from mmcrime.reports.words import (
+    judged as weighed,
 )
 
 _ADDRESS = re.compile(r"(?!/)(?:[A-Za-z0-9._~/-]|%[0-9A-Fa-f]{2})+")
@@ -36,6 +38,7 @@ class Row:
     Attributes:
         href: Relative address of the report's page.
         name: What was analysed.
+        place: Where it is, as far as that says more than its name.
         facts: Kind, length and size of it.
         outcome: ``detected``, ``not_detected`` or ``undetermined``.
         readable: Whether it could be read at all.
@@ -50,7 +53,7 @@ class Row:
         incidents: How many were found.
         when: When the worst of them is, media time.
         wall: The same in wall-clock time, empty when nobody knows it.
-        missed: How much of each sense was judged, in words.
+        judged: How much of each sense was judged, in words.
         blind: Whether some sense was not judged at all.
         reason: The first reason of the verdict.
         sent: How many things left this machine for it.
@@ -60,6 +63,7 @@ class Row:
 
     href: str
     name: str
+    place: str
     facts: str
     outcome: str
     readable: bool
@@ -74,7 +78,7 @@ class Row:
     incidents: int
     when: str
     wall: str
-    missed: str
+    judged: str
     blind: bool
     reason: str
     sent: int
@@ -104,24 +108,26 @@ def row(report: Mapping[str, Any], *, href: str) -> Row:
     if not _ADDRESS.fullmatch(href):
         raise ValueError(f"no relative, percent-encoded address: {href!r}")
     media, verdict = report["media"], report["verdict"]
+    name, source = title(report)
     found = report.get("incidents") or ()
     worst = max(found, key=badness, default=None)
     timed = worst is not None and media.get("kind") != "image"
-    shares = missed(report)
+    judgements = looks(report)
     reasons = verdict.get("reasons") or ()
     egress = report.get("egress") or ()
-    weighed = judged(verdict)
+    has_weight = weighed(verdict)
     return Row(
         href=href,
-        name=clean(report["source"], limit=200) or "(no name)",
-        facts=facts(media),
+        name=name,
+        place="" if source == name else source,
+        facts=facts({**media, "recorded_at": None}),
         outcome=verdict["outcome"],
         readable=media.get("kind") is not None,
         kind=crime_name(verdict.get("crime_type")) if verdict["outcome"] == "detected" else "",
-        severity=clean(verdict["severity"]) if weighed else "not judged",
-        rank=rank(verdict["severity"]) if weighed else -1,
+        severity=clean(verdict["severity"]) if has_weight else "not judged",
+        rank=rank(verdict["severity"]) if has_weight else -1,
         probability=verdict.get("probability"),
-        source=SOURCES.get(str(verdict.get("probability_source")), ""),
+        source=clean(verdict.get("probability_source"), limit=40),
         confidence=clean(verdict["confidence"]),
         votes_answered=verdict["votes_answered"],
         votes_asked=verdict["votes_asked"],
@@ -130,21 +136,12 @@ def row(report: Mapping[str, Any], *, href: str) -> Row:
         wall=wall_span(media.get("recorded_at"), worst["start"], worst["end"])
         if timed and worst
         else "",
-        missed=_missed(shares),
-        blind=any(share is not None and share > 0.9995 for share in shares.values()),
+        judged=", ".join(f"{look.sense}: {look.words}" for look in judgements),
+        blind=any(look.blind for look in judgements),
         reason=clean(reasons[0]["text"], limit=300) if reasons else "",
         sent=len(egress),
         sent_bytes=sum(record.get("size_bytes") or 0 for record in egress),
         thumbnail=_thumbnail(report, worst),
-    )
-
-
-def _missed(shares: Mapping[str, float | None]) -> str:
-    if "it" in shares:
-        return "could not be read"
-    return ", ".join(
-        f"{sense}: {'length unknown' if share is None else missed_words(share)}"
-        for sense, share in shares.items()
     )
 
 

@@ -12,7 +12,7 @@ from mmcrime.reports.words import clean, clock, crime_name, span, wall_span
 
 CARDS = 12
 _ROWS = 200
-_ROOM = 4.0  # per cent of the axis that a number takes on a phone
+_NUMBER, _PICTURE = 8.0, 12.0  # per cent of the axis that each takes
 _RANKS = {"none": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}
 _CHECKED = {
     "confirmed": "confirmed by a second look of an analyzer",
@@ -76,6 +76,7 @@ class Incidents:
         more: How many stand in neither.
         marks: All of them, in order of time.
         labels: The numbers that have room on the axis.
+        strip: Those whose pictures have room above the axis.
     """
 
     cards: tuple[Card, ...] = ()
@@ -83,6 +84,7 @@ class Incidents:
     more: int = 0
     marks: tuple[Card, ...] = ()
     labels: frozenset[int] = frozenset()
+    strip: tuple[Card, ...] = ()
 
 
 def rank(severity: object) -> int:
@@ -114,22 +116,24 @@ def incidents(
         for number, incident in enumerate(found)
     ]
     rest = [card for card in made if card.worst > cards]
+    full = tuple(card for card in made if card.worst <= cards)
     return Incidents(
-        cards=tuple(card for card in made if card.worst <= cards),
+        cards=full,
         rest=tuple(rest[:_ROWS]),
         more=max(0, len(rest) - _ROWS),
         marks=tuple(made),
-        labels=_labels([card for card in made if card.worst <= cards]),
+        labels=frozenset(card.number for card in _apart(full, _NUMBER)),
+        strip=_apart([card for card in full if card.picture], _PICTURE),
     )
 
 
-def _labels(cards: Sequence[Card]) -> frozenset[int]:
-    """Choose the numbers to write on the axis, the worst first, none over another."""
+def _apart(cards: Sequence[Card], room: float) -> tuple[Card, ...]:
+    """Choose what to write on the axis, the worst first, none over another."""
     kept: list[Card] = []
     for card in sorted(cards, key=lambda card: card.worst):
-        if all(abs(card.peak_at - other.peak_at) >= _ROOM for other in kept):
+        if all(abs(card.peak_at - other.peak_at) >= room for other in kept):
             kept.append(card)
-    return frozenset(card.number for card in kept)
+    return tuple(kept)
 
 
 def _card(

@@ -13,6 +13,10 @@ from mmcrime.reports.words import JUDGES, clean
 
 _FINEST = 1 / 600
 """Share of the axis under which neighbouring stretches are drawn as one."""
+_SLIVER = 0.0005
+"""Share under which a rest comes from the rounding of timestamps."""
+_INSTANT = 1e-3
+"""Seconds that are no stretch."""
 _NOTHING_THERE = (NO_STREAM, SILENT, "padding")
 """Reasons of gaps that nobody could have looked at."""
 
@@ -33,7 +37,7 @@ class Lane:
     Attributes:
         name: ``Pictures decoded`` or the analyzer.
         status: What it did, in words.
-        share: How much of the time it missed, in words.
+        share: How much of the time it looked at, in words.
         bars: What is drawn; empty when nothing is known.
     """
 
@@ -41,6 +45,26 @@ class Lane:
     status: str
     share: str
     bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How much of one sense was judged.
+
+    Attributes:
+        sense: ``pictures``, ``sound``, or ``input`` where nothing could be read.
+        lost: The share that nobody judged, 0 to 1, or None when the length is unknown.
+        words: How much was judged, in words.
+    """
+
+    sense: str
+    lost: float | None
+    words: str
+
+    @property
+    def blind(self) -> bool:
+        """Whether nothing of it was judged."""
+        return self.lost is not None and self.lost > 1 - _SLIVER
 
 
 def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
@@ -85,7 +109,7 @@ def _lane(name: str, status: str, covered: Mapping[str, Any], axis: Axis) -> Lan
     return Lane(
         name=name,
         status=status,
-        share=missed_words(lost / there if there > 1e-3 else None),
+        share=looked_words(lost / there if there > _INSTANT else None),
         bars=(
             *_bars(absent, "nothing", axis),
             *_bars(seen, "seen", axis),
@@ -94,15 +118,21 @@ def _lane(name: str, status: str, covered: Mapping[str, Any], axis: Axis) -> Lan
     )
 
 
-def missed_words(share: float | None) -> str:
-    """Return how much was missed, 0 to 1, in words; None when there was nothing to see."""
-    if share is None:
-        return "nothing there"
-    if share < 0.0005:
-        return "all of it"
-    if share > 0.9995:
-        return "none of it"
-    return f"{max(1, min(99, round(100 * share)))} % missed"
+def looked_words(lost: float | None) -> str:
+    """Return how much was looked at, from the share that was not, 0 to 1, in words.
+
+    None means that there was nothing to look at. Less than all is never called all, and
+    more than nothing never nothing.
+    """
+    if lost is None:
+        return "nothing there to be"
+    if lost < _SLIVER:
+        return "all"
+    if lost > 1 - _SLIVER:
+        return "nothing"
+    if lost <= 0.5:
+        return f"all but {max(1, round(100 * lost))} %"
+    return f"only {max(1, round(100 * (1 - lost)))} %"
 
 
 def _absent(covered: Mapping[str, Any], axis: Axis) -> tuple[Interval, ...]:
@@ -123,7 +153,7 @@ def _clipped(intervals: Iterable[Interval], axis: Axis) -> tuple[Interval, ...]:
             for start, end in intervals
             if math.isfinite(start) and math.isfinite(end)
         ),
-        join=1e-3,
+        join=_INSTANT,
     )
 
 
@@ -132,46 +162,50 @@ def _bars(stretches: Iterable[Interval], kind: str, axis: Axis) -> list[Bar]:
     return [Bar(at=axis.at(s[0]), width=axis.width(s), kind=kind) for s in merged]
 
 
-def missed(report: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the share of each sense that no analyzer that answered judged.
+def looks(report: Mapping[str, Any]) -> tuple[Look, ...]:
+    """Return how much of each sense the analyzers that answered judged.
 
-    Returns:
-        ``pictures`` and ``sound`` as far as the input has them, each 0 to 1, or None when
-        its length is unknown. An input that could not be read misses all of ``it``.
+    A sense that the input does not have is left out: no sound track, or digital silence.
     """
     media = report.get("media") or {}
     kind = media.get("kind")
     if kind is None:
-        return {"it": 1.0}
+        return (Look(sense="input", lost=1.0, words=looked_words(1.0)),)
     there = {
         "pictures": kind in ("image", "video"),
         "sound": kind == "audio" or (kind == "video" and media.get("has_audio") is not False),
     }
-    return {sense: _missed(report, sense) for sense, is_there in there.items() if is_there}
+    found = (_look(report, sense) for sense, is_there in there.items() if is_there)
+    return tuple(look for look in found if look)
 
 
-def _missed(report: Mapping[str, Any], sense: str) -> float | None:
+def _look(report: Mapping[str, Any], sense: str) -> Look | None:
     coverage = report.get("coverage") or {}
     judges = [
         a
         for a in report.get("assessments") or ()
         if a["status"] == "answered" and a["kind"] in JUDGES[sense]
     ]
-    if not judges:
-        return 1.0
     axis = Axis.of(report)
     if axis is None:
-        return 0.0 if report["media"]["kind"] == "image" else None
-    by_name = coverage.get("analyzers") or {}
-    seen = _clipped(
-        (
-            (start, end)
-            for a in judges
-            for start, end in (by_name.get(a["id"]) or a.get("coverage") or {}).get("examined", ())
-        ),
-        axis,
-    )
+        if not judges:
+            return Look(sense=sense, lost=1.0, words=looked_words(1.0))
+        still = report["media"]["kind"] == "image"
+        return Look(
+            sense=sense,
+            lost=0.0 if still else None,
+            words=looked_words(0.0) if still else "an unknown part",
+        )
     absent = _absent(coverage.get("sound" if sense == "sound" else "video") or {}, axis)
     there = axis.length - sum(e - s for s, e in absent)
-    lost = subtract_intervals((axis.start, axis.end), (*seen, *absent))
-    return sum(e - s for s, e in lost) / there if there > 1e-3 else 0.0
+    if there < _INSTANT:
+        return None
+    by_name = coverage.get("analyzers") or {}
+    examined = (
+        (start, end)
+        for a in judges
+        for start, end in (by_name.get(a["id"]) or a.get("coverage") or {}).get("examined") or ()
+    )
+    left = subtract_intervals((axis.start, axis.end), (*_clipped(examined, axis), *absent))
+    lost = sum(e - s for s, e in left) / there
+    return Look(sense=sense, lost=lost, words=looked_words(lost))

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmcrime.reports.html import curves, details
-from mmcrime.reports.html.answer import answer
+from mmcrime.reports.html.answer import answer, title
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.environment import fill
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.lanes import lanes
 from mmcrime.reports.html.people import comparisons, voters
 from mmcrime.reports.html.pictures import pictures, spread
-from mmcrime.reports.words import clean, facts
+from mmcrime.reports.words import facts, wall
 
 _SHEET = 12
 
@@ -28,13 +28,16 @@ def render(report: Mapping[str, Any]) -> str:
         report: What ``Report.to_dict(thumbnails=True)`` gives; without thumbnails the page
             has no pictures.
     """
+    media = report["media"]
     axis = Axis.of(report)
     shown = pictures(report)
+    name, source = title(report)
     return fill(
         "page.html",
-        source=clean(report["source"], limit=300) or "(no name)",
-        facts=facts(report["media"]),
-        kind=report["media"].get("kind"),
+        name=name,
+        source="" if source == name else source,
+        facts=facts({**media, "recorded_at": wall(media.get("recorded_at"), 0.0)}),
+        kind=media.get("kind"),
         answer=answer(report),
         axis=axis,
         incidents=incidents(report, axis, shown),
