@@ -1,12 +1,11 @@
 """A web service: a file in, its report out, as JSON or as an HTML page.
 
-Run it:  pip install fastapi uvicorn python-multipart
+Run it:  pip install "fastapi>=0.165" uvicorn python-multipart
          uvicorn --app-dir examples service:app
 Use it:  curl -F file=@clip.mp4 http://127.0.0.1:8000/reports
          curl -F file=@clip.mp4 "http://127.0.0.1:8000/reports?format=html" -o report.html
 
-Needs the FastAPI that has `max_body_size`. Put it behind your own authentication: whoever reaches
-it can keep its processors busy.
+Put it behind your own authentication: whoever reaches it can keep its processors busy.
 """
 
 import asyncio
@@ -45,7 +44,7 @@ async def health() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-@app.post("/reports", max_body_size=UPLOAD_LIMIT)
+@app.post("/reports", max_body_size=UPLOAD_LIMIT)  # older FastAPI refuses this keyword here
 async def report_on(
     request: Request,
     file: UploadFile,  # in a temporary file once it is larger than 1 MB

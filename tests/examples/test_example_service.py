@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,8 @@ class Served:
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
-    def post(
-        self, content: bytes, name: str = "clip.mp4", *, timeout: float = 60, **query: str
-    ) -> httpx2.Response:
-        upload = {"file": (name, content)}
-        return self.client.post("/reports", files=upload, params=query, timeout=timeout)
+    def post(self, content: bytes, name: str = "clip.mp4", **query: str) -> httpx2.Response:
+        return self.client.post("/reports", files={"file": (name, content)}, params=query)
 
 
 @contextmanager
@@ -166,33 +164,14 @@ def test_an_upload_of_unstated_length_is_cut_off_at_the_limit(service: Served) -
     assert "content-length" not in answer.request.headers
 
 
-def test_several_uploads_at_once_are_all_answered_and_nobody_else_waits(
-    service: Served, clip: Path
-) -> None:
+def test_several_uploads_at_once_are_all_answered(service: Served, clip: Path) -> None:
+    """More than are worked on at the same time; each gets its own report."""
     content = clip.read_bytes()
-
-    async def go() -> tuple[list[httpx2.Response], float]:
-        async with httpx2.AsyncClient(base_url=service.url, timeout=60, trust_env=False) as client:
-            posts = [
-                asyncio.create_task(
-                    client.post("/reports", files={"file": (f"{number}.mp4", content)})
-                )
-                for number in range(8)
-            ]
-            await asyncio.sleep(0.3)
-            slowest = 0.0
-            while not all(post.done() for post in posts):
-                began = time.monotonic()
-                assert (await client.get("/health")).json()["status"] == "ok"
-                slowest = max(slowest, time.monotonic() - began)
-                await asyncio.sleep(0.05)
-            return [await post for post in posts], slowest
-
-    answers, slowest = asyncio.run(go())
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: service.post(content, f"{n}.mp4"), range(8)))
     assert [a.status_code for a in answers] == [200] * 8
     assert [a.json()["source"] for a in answers] == [f"{n}.mp4" for n in range(8)]
     assert len({a.json()["request_id"] for a in answers}) == 8
-    assert slowest < 2.0  # one analysis takes longer than a health check may
 
 
 def test_a_deadline_that_passes_is_a_gateway_timeout(tmp_path: Path, clip: Path) -> None:
@@ -227,14 +206,26 @@ service.CrimeDetectionPipeline = partial(CrimeDetectionPipeline, analyzers=[Hang
 """
 
 
-def test_the_work_of_a_client_that_has_left_is_cancelled(tmp_path: Path, clip: Path) -> None:
+def test_nobody_waits_for_a_long_analysis_and_it_ends_when_its_client_leaves(
+    tmp_path: Path, clip: Path
+) -> None:
     (tmp_path / "hanging.py").write_text(HANGING, encoding="utf-8")
     found = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
+    upload = {"file": ("a.mp4", clip.read_bytes())}
+
+    async def go(service: Served) -> None:
+        async with httpx2.AsyncClient(base_url=service.url, timeout=60, trust_env=False) as client:
+            waiting = asyncio.create_task(client.post("/reports", files=upload))
+            assert await asyncio.to_thread(eventually, lambda: "HANGING" in service.log)
+            assert (await client.get("/health", timeout=10)).status_code == 200
+            assert "CANCELLED" not in service.log
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
     with serving(tmp_path, "hanging:app", path=tmp_path, PYTHONPATH=found) as service:
-        with pytest.raises(httpx2.ReadTimeout):
-            service.post(clip.read_bytes(), timeout=2)
+        asyncio.run(go(service))
         assert eventually(lambda: "CANCELLED" in service.log), service.log
-        assert service.log.index("HANGING") < service.log.index("CANCELLED")
         assert service.client.get("/health").status_code == 200
 
 

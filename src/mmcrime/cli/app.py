@@ -24,14 +24,20 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they would show local variables, keys among them
-    rich_markup_mode=None,
+    rich_markup_mode=None,  # boxes take half of an 80-column line
     context_settings=HELP,
 )
-app.command("analyze", context_settings=HELP)(analyze.command)
-app.command("doctor", context_settings=HELP)(doctor.command)
+app.command(
+    "analyze", short_help="Report on files, URLs, folders and globs.", context_settings=HELP
+)(analyze.command)
+app.command("doctor", short_help="Say what works here and what is missing.", context_settings=HELP)(
+    doctor.command
+)
 app.add_typer(providers.app, name="providers")
 app.add_typer(config.app, name="config")
-app.command("demo", context_settings=HELP)(demo.command)
+app.command("demo", short_help="Make a scene and analyze it, offline.", context_settings=HELP)(
+    demo.command
+)
 
 
 def _version(asked: bool) -> None:
@@ -53,8 +59,13 @@ def root(
     what was not looked at. Every verdict is an automated result, unconfirmed. Nothing
     leaves this machine unless you name a provider or a URL.
 
-    Examples: `mmcrime demo`, `mmcrime analyze clip.mp4`, `mmcrime doctor`
-    """
+    \b
+    Examples:
+      mmcrime demo
+      mmcrime analyze clip.mp4
+      mmcrime analyze footage/ --format html -o reports/
+      mmcrime doctor
+    """  # noqa: D301  # click takes the sign itself for "leave these lines as they are"
 
 
 def main() -> None:

@@ -11,7 +11,9 @@ import typer
 from mmcrime.cli.choices import HELP, ConfigFile
 
 app = typer.Typer(
-    no_args_is_help=True, context_settings=HELP, help="Write, show and describe the configuration."
+    no_args_is_help=True,
+    context_settings=HELP,
+    help="Write, show and describe the configuration.\n\nExample: mmcrime config init",
 )
 
 
@@ -20,9 +22,11 @@ def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("config.json"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a configuration with every key at its default, readable by you alone.
+    """Write a configuration with every key at its default.
 
-    Example: `mmcrime config init`
+    Only you can read the file: keys of services end up in it.
+
+    Example: mmcrime config init
     """
     from mmcrime.cli.output import written
     from mmcrime.cli.terminal import remark
@@ -41,9 +45,11 @@ def init(
 
 @app.command("show", context_settings=HELP)
 def show(config: ConfigFile = None) -> None:
-    """Show the settings in use as JSON: file, .env and environment joined, secrets masked.
+    """Show the settings in use as JSON.
 
-    Example: `mmcrime config show --config config.json`
+    File, .env and environment are joined; secrets are masked.
+
+    Example: mmcrime config show --config config.json
     """
     from mmcrime.cli.terminal import remark
     from mmcrime.config import find_config, load_settings, masked
@@ -60,7 +66,7 @@ def show(config: ConfigFile = None) -> None:
 def schema() -> None:
     """Print the JSON Schema of config.json.
 
-    Example: `mmcrime config schema > config.schema.json`
+    Example: mmcrime config schema > config.schema.json
     """
     from mmcrime.config import settings_schema
 

@@ -46,31 +46,34 @@ def command(config: ConfigFile = None) -> None:
     Exits with 2 when the configuration is broken, with 1 when a part that comes with every
     installation is, else with 0.
 
-    Example: `mmcrime doctor`
+    Example: mmcrime doctor
     """
     from mmcrime import __version__
+    from mmcrime.cli.progress import working
     from mmcrime.cli.terminal import table_line
     from mmcrime.config import Settings, find_config, load_settings
     from mmcrime.errors import ConfigError
 
     system = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
-    base = list(_base())
-    whole = all(line.mark == "ok" for line in base)
     broken: ConfigError | None = None
     settings = Settings()
-    try:
-        settings = load_settings(config)
-        if whole:  # else this would only say once more what is broken
-            _build(settings)
-    except ConfigError as error:
-        broken = error
-    for line in (
-        Line("ok", f"mmcrime {__version__}", system),
-        *base,
-        *_plugins(settings),
-        _train(),
-        *_configuration(settings, broken, find_config(config)),
-    ):
+    with working("looking at what is installed"):
+        base = list(_base())
+        whole = all(line.mark == "ok" for line in base)
+        try:
+            settings = load_settings(config)
+            if whole:  # else this would only say once more what is broken
+                _build(settings)
+        except ConfigError as error:
+            broken = error
+        lines = [
+            Line("ok", f"mmcrime {__version__}", system),
+            *base,
+            *_plugins(settings),
+            _train(),
+            *_configuration(settings, broken, find_config(config)),
+        ]
+    for line in lines:
         table_line(*line)
     if broken:
         raise typer.Exit(2)

@@ -84,7 +84,9 @@ class Folder:
     def __init__(self, path: Path, found: Sources, tally: Tally) -> None:
         self._path, self._total = path, len(found.items)
         self._names = page_names(found.items)
-        self._rows: list[html.Row] = []
+        self._title = ", ".join(map(str, found.folders)) or f"{self._total} sources"
+        self._pictured: list[html.Row] = []  # with their pictures
+        self._plain: list[html.Row] = []
         self._tally = tally
         self._made: list[Path] = []
         _outside(path, found.folders)
@@ -99,12 +101,12 @@ class Folder:
 
     def write(self, report: Report) -> None:
         """Write the page of the next report."""
-        name = self._names[len(self._rows)]
+        name = self._names[self._written]
         data = report.to_dict(thumbnails=True)
         with _writable(self._path):
             _replace(self._reports / name, html.render(data))
-        self._rows.append(html.row(data, href=f"{_REPORTS}/{name}"))
-        if len(self._rows) % (4 * _PAGE) == 0:
+        self._pictured.append(html.row(data, href=f"{_REPORTS}/{name}"))
+        if len(self._pictured) > 4 * _PAGE:
             self._lighten()
 
     def __exit__(
@@ -113,7 +115,7 @@ class Folder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._rows:
+        if not self._written:
             for made in self._made:
                 with contextlib.suppress(OSError):
                     made.rmdir()
@@ -122,7 +124,7 @@ class Folder:
             self._write_index(note="")
             remark(f"Wrote {str(self._path / 'index.html')!r}.")
             return
-        note = f"stopped after {len(self._rows)} of {self._total} sources"
+        note = f"stopped after {self._written} of {self._total} sources"
         # What went wrong first is what has to be said.
         with contextlib.suppress(MmcrimeError):
             self._write_index(note=note)
@@ -132,19 +134,25 @@ class Folder:
     def _reports(self) -> Path:
         return self._path / _REPORTS
 
+    @property
+    def _written(self) -> int:
+        return len(self._pictured) + len(self._plain)
+
     def _lighten(self) -> None:
         """Drop the pictures of all but the worst: 100,000 of them would fill the memory."""
-        ranked = html.worst_first(self._rows)
-        self._rows = ranked[:_PAGE] + [replace(row, thumbnail=None) for row in ranked[_PAGE:]]
+        ranked = html.worst_first(self._pictured)
+        self._pictured = ranked[:_PAGE]
+        self._plain += [replace(row, thumbnail=None) for row in ranked[_PAGE:]]
 
     def _write_index(self, *, note: str) -> None:
-        rows = html.worst_first(self._rows)
+        rows = html.worst_first(self._pictured + self._plain)
         pages = -(-len(rows) // _PAGE)
-        said = "; ".join(part for part in (note, self._tally.line()) if part)
+        # A page counts its own rows only.
+        said = "; ".join(filter(None, [note, self._tally.line() if pages > 1 else ""]))
         with _writable(self._path):
             for page in range(1, pages + 1):
                 part = rows[(page - 1) * _PAGE : page * _PAGE]
-                text = html.index(part, title="Reports", note=said, page=page, pages=pages)
+                text = html.index(part, title=self._title, note=said, page=page, pages=pages)
                 _replace(self._path / _index_name(page), text)
             self._drop_old_pages(pages)
 

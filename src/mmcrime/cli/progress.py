@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mmcrime.reports.words import clean
+from mmcrime.reports.words import cells, clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -36,8 +36,9 @@ class Progress:
         self._lock = threading.Lock()
         self._shown = self._paused = self._over = False
         if total != 0 and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None):
-            self._bar = _bar()
-            self._task = self._bar.add_task(text, total=total, count=self._count())
+            self._terminal = sys.stderr.fileno()
+            self._bar = _bar(self._columns())
+            self._task = self._bar.add_task(text or "starting", total=total, count=self._count())
             self._timer = threading.Timer(_PATIENCE, self._show)
             self._timer.daemon = True
 
@@ -97,14 +98,26 @@ class Progress:
     def _count(self) -> str:
         return f"{self._done} of {self._total}" if self._total and self._total > 1 else ""
 
+    def _columns(self) -> int:
+        # Asked again each time, as windows change; and not left to rich, which asks the
+        # descriptors 0 to 2, none of which need be the terminal here.
+        try:
+            return os.get_terminal_size(self._terminal).columns or 80
+        except OSError:
+            return 80
+
     def _update(self, name: str) -> None:
         if self._bar:
-            # The end of a path says which file it is; how it is cut to fit is rich's work.
-            shown = clean(name.rstrip("/").rpartition("/")[2], limit=200)
+            from rich.console import ConsoleDimensions
+
+            columns = self._columns()
+            self._bar.console.size = ConsoleDimensions(columns, 24)
+            room = _room(columns) - 2 * len(str(self._total))
+            shown = _middle_out(clean(name.rstrip("/").rpartition("/")[2]), room)
             done = self._done + sum(self._shares.values())
             self._bar.update(
                 self._task,
-                description=shown,
+                description=shown or "starting",
                 completed=done,
                 total=self._total or 1,
                 count=self._count(),
@@ -126,7 +139,23 @@ def working(text: str) -> Iterator[Callable[[float], None]]:
         yield lambda share: progress.heard(text, share)
 
 
-def _bar() -> Bar:
+def _room(width: int) -> int:
+    """Return the columns that a name may take beside all but the two counts."""
+    return width - (52 if width >= _ROOMY else 12)
+
+
+def _middle_out(name: str, room: int) -> str:
+    """Cut a name to the room: names of one camera differ at their ends."""
+    room = max(8, room)
+    if cells(name) <= room:
+        return name
+    head, tail = name[: room // 3], name[len(name) - (room - room // 3 - 3) :]
+    while tail and cells(f"{head}...{tail}") > room:  # wide characters take two columns
+        tail = tail[1:]
+    return f"{head}...{tail}"
+
+
+def _bar(width: int) -> Bar:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -145,14 +174,14 @@ def _bar() -> Bar:
         def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002  # rich's signature
             return False
 
-    console = Steady(stderr=True)
+    console = Steady(stderr=True, width=width)
     name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False, table_column=name),
         TaskProgressColumn(),
         TextColumn("{task.fields[count]}"),
     ]
-    if console.width >= _ROOMY:
+    if width >= _ROOMY:
         columns.insert(1, BarColumn(bar_width=20))
         columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(compact=True)]
     # Results are written while the bar is away: rich need not catch them.

@@ -11,19 +11,19 @@ from mmcrime.cli.choices import HELP, ConfigFile
 if TYPE_CHECKING:
     from mmcrime.config import Settings
 
-app = typer.Typer(
-    invoke_without_command=True, context_settings=HELP, help="List the services that can be asked."
-)
+app = typer.Typer(invoke_without_command=True, context_settings=HELP)
 
 
 @app.callback()
 def providers(context: typer.Context, config: ConfigFile = None) -> None:
-    """List the services that can be asked: installed, configured, with a key or without.
+    """List the services that can be asked.
+
+    For each: is it installed and configured, is there a key, is it the default.
 
     A service is asked only when it is named with --provider, enabled, or the default. A key
     alone sends nothing.
 
-    Example: `mmcrime providers`
+    Example: mmcrime providers
     """
     if context.invoked_subcommand is None:
         show(config)
@@ -31,9 +31,9 @@ def providers(context: typer.Context, config: ConfigFile = None) -> None:
 
 @app.command("list", context_settings=HELP)
 def show(config: ConfigFile = None) -> None:
-    """List the services that can be asked.
+    """Do what `mmcrime providers` does.
 
-    Example: `mmcrime providers list`
+    Example: mmcrime providers list
     """
     from mmcrime.cli.plugins import statuses
     from mmcrime.cli.terminal import table_line
