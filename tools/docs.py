@@ -183,7 +183,7 @@ def _analyzer_row(name: str) -> str:
 
 def _row(key: str, kind: str, default: str, meaning: str) -> str:
     variable = "MMCRIME_" + key.upper().replace(".", "__")
-    return f"| `{key}`<br>`{variable}` | {kind} | {default} | {_cell(meaning)} |"
+    return f"| `{key}`<br><small>`{variable}`</small> | {kind} | {default} | {_cell(meaning)} |"
 
 
 def provider_keys() -> str:

@@ -42,7 +42,7 @@ def main() -> int:
     return status or settle(
         {
             "README.md": {"figures": short_table(rows)},
-            "docs/responsible-use.md": {"figures": accuracy_table(rows)},
+            "docs/responsible-use.md": {"figures": long_table(rows)},
         },
         check=given.check,
         command="python tools/figures.py",
@@ -55,20 +55,21 @@ def short_table(rows: list[Row]) -> str:
     return "\n".join(["| what | figure | command |", "| --- | --- | --- |", *body])
 
 
-def accuracy_table(rows: list[Row]) -> str:
+def long_table(rows: list[Row]) -> str:
     """Return the table of the documentation: also on what data, on what machine and when."""
     body = [
-        f"| {row['what']} | {figure(row)} | {row['data']} | `{row['command']}` "
-        f"| {row['date']}, {row['machine']} |"
+        f"| {row['what']} | {figure(row)} | {row['data']}<br>`{row['command']}`"
+        f"<br>{row['date']}, {row['machine']} |"
         for row in rows
     ]
-    head = "| what | figure | measured on | command | when, on what machine |"
-    return "\n".join([head, "| --- | --- | --- | --- | --- |", *body])
+    head = "| what | figure | measured on what, by which command, when and where |"
+    return "\n".join([head, "| --- | --- | --- |", *body])
 
 
 def figure(row: Row) -> str:
     """Return the figure of a row in words, from its values."""
-    return re.sub(r"(?<=\d)%", " %", str(row["figure"]).format(**row["measured"]))
+    # A no-break space: a number and its unit stay on one line.
+    return re.sub(r"(?<=\d) ?%", "\u00a0%", str(row["figure"]).format(**row["measured"]))
 
 
 def measure(rows: list[Row], wanted: set[str], footage: Path | None) -> int:

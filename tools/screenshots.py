@@ -29,7 +29,7 @@ SHOTS: dict[str, dict[str, Any]] = {
     "report-dark": {"width": 1120, "scheme": "dark"},
     "report-phone": {"width": 390, "scheme": "light"},
 }
-TALLEST = 1900  # pixels of a page that are shown
+TALLEST = 2000  # pixels of a page that are shown
 
 
 def main() -> int:
