@@ -94,7 +94,7 @@ def _section(command: Any, path: str) -> Iterator[str]:
     yield from map(_paragraph, inspect.cleandoc(command.help or "").split("\n\n"))
     if given:
         rows = "\n".join(_parameter(p, value) for p, value in given)
-        yield f"| | what it does |\n| --- | --- |\n{rows}"
+        yield f"| option | what it does |\n| --- | --- |\n{rows}"
 
 
 def _paragraph(text: str) -> str:
