@@ -112,6 +112,24 @@ def test_every_block_is_of_a_language_that_is_checked() -> None:
         assert (ROOT / named[1]).is_file()
 
 
+def test_the_analyzer_of_the_documentation_finds_a_flash(footage: Path) -> None:
+    """Not only does it run: it says something where there is something."""
+    import av
+    import numpy as np
+
+    body = next(b.body for b in PYTHON if "class FlashAnalyzer" in b.body)
+    with av.open(str(footage / "clip.mp4"), "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(40):
+            grey = np.full((48, 64, 3), 220 if number >= 20 else 40, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    done = run([sys.executable, "-c", body + "print(report.verdict.outcome)"], footage)
+    assert done.stdout.split("\n")[0].startswith("answered 1 flashes"), done.stdout + done.stderr
+    assert "detected" in done.stdout.splitlines()
+
+
 class Acme(BaseHTTPRequestHandler):
     """The service that the provider of the documentation asks."""
 
