@@ -37,6 +37,7 @@ from pages import (
     blocks,
     check_pip_line,
     make_footage,
+    run,
     run_line,
     run_python,
 )
