@@ -110,15 +110,12 @@ def wall_clock(recorded_at: str | None, seconds: float) -> datetime | None:
 
 def wall_span(recorded_at: str | None, start: float, end: float) -> str:
     """Return a stretch of media time in wall-clock words, empty when nobody knows it."""
-    first, last = wall_clock(recorded_at, start), wall_clock(recorded_at, end)
+    first, last = wall(recorded_at, start), wall(recorded_at, end)
     if first is None or last is None:
         return ""
-    same_day = first.date() == last.date()
-    until = last.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
-    begun = first.strftime("%Y-%m-%d %H:%M:%S")
-    zone = last.strftime("%z")
-    zone = f"UTC{zone[:3]}:{zone[3:5]}" if zone.strip("+-0") else "UTC"
-    return f"{begun} {zone}" if begun.endswith(until) else f"{begun} to {until} {zone}"
+    if first == last:
+        return first
+    return f"{first[:19]} to {last[11:] if first[:10] == last[:10] else last}"
 
 
 def crime_name(type_id: str | None) -> str:
@@ -306,3 +303,34 @@ def _pieces(words: Sequence[str], room: int) -> Iterable[str]:
                 piece, used = "", 0
             piece, used = piece + char, used + wide
         yield piece
+
+
+def wall(recorded_at: str | None, seconds: float) -> str | None:
+    """Return the wall-clock time of an instant, such as ``2026-05-01 12:00:06 UTC+02:00``.
+
+    Args:
+        recorded_at: Wall-clock time of media time 0, ISO 8601 with time zone.
+        seconds: Media seconds.
+
+    Returns:
+        The time to the second, in the time zone of the recording; None when it is unknown.
+    """
+    # Tenths as `clock` shows them: 6.99 s is 0:07.0 there, and must be second 7 here.
+    moment = wall_clock(recorded_at, round(seconds, 1))
+    if moment is None or moment.tzinfo is None:
+        return None
+    text = moment.isoformat(" ", "seconds")
+    offset = text[19:]
+    return f"{text[:19]} UTC{'' if offset == '+00:00' else offset}"
+
+
+def volume(count: int | None) -> str:
+    """Return how much left this machine, also when nobody knows."""
+    return "size unknown" if count is None else size(count)
+
+
+def agreement(check: Mapping[str, Any]) -> str:
+    """Return in words whether two voters agree."""
+    word = "agree" if check["agree"] else "disagree"
+    who = f"{clean(check['first'], limit=80)} and {clean(check['second'], limit=80)} {word}"
+    return f"{who}: {clean(check['text'])}" if check.get("text") else who

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mmcrime.evidence import Interval
-from mmcrime.reports.words import clock, wall_clock
+from mmcrime.reports.words import clock, wall
 
 _STEPS = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
@@ -81,18 +81,17 @@ class Axis:
             Tick(
                 at=self.at(number * step),
                 media=_label(number * step, step),
-                wall=self._wall(number * step, step),
+                wall=self._wall(number * step),
                 minor=(number - first) % 2 == 1,
                 anchor=_anchor(self.at(number * step)),
             )
             for number in range(first, last + 1)
         )
 
-    def _wall(self, seconds: float, step: float) -> str:
-        when = wall_clock(self.recorded_at, seconds)
-        if when is None:
-            return ""
-        return when.strftime("%H:%M:%S") + (f".{when.microsecond // 100_000}" if step < 1 else "")
+    def _wall(self, seconds: float) -> str:
+        """Return the time of day; a label between two seconds has none."""
+        said = wall(self.recorded_at, seconds) if abs(seconds - round(seconds)) < 1e-6 else None
+        return said[11:19] if said else ""
 
 
 def _step(length: float) -> float:

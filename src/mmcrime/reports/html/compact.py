@@ -33,7 +33,7 @@ def compact(report: Mapping[str, Any]) -> str:
     return fill(
         "compact.html",
         name=title(report)[0],
-        facts=facts(report["media"]),
+        facts=facts({**report["media"], "recorded_at": None}),
         answer=answer(report),
         axis=axis,
         incidents=incidents(report, axis, pictures(report), cards=_PICTURES),

@@ -12,10 +12,14 @@ from mmcrime.evidence import Interval, merge_intervals
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.words import SOUND_NAMES, clean, clock
 
+_TOLD = 4
 COLUMNS = 600
 """Most values drawn of one curve: about one a pixel on a phone, two on paper."""
 _SECOND = 1.0
 """Motion and sound are measured once a second."""
+
+_SILENCE = -100.0
+"""The lowest level there is, in dBFS."""
 
 Piece = tuple[float, float, float]
 """A value that holds: start and end in media seconds, then the value, 0 to 1 of the scale."""
@@ -128,6 +132,12 @@ def sound(report: Mapping[str, Any], axis: Axis) -> Curve:
         silent = (report.get("media") or {}).get("has_audio") is False
         why = "this input has no sound" if silent else "the level was not measured"
         return Curve(name="Sound", notes=(f"There is none: {why}.",), marks=marks)
+    if max(levels) <= _SILENCE:
+        return Curve(
+            name="Sound",
+            notes=("There is none to draw: all of it is digital silence.",),
+            marks=marks,
+        )
     floor = _floor(levels)
     shares = [1 - max(level, floor) / floor for level in levels]
     drawn, cut = _columns(_seconds(times, shares), axis)
@@ -138,7 +148,7 @@ def sound(report: Mapping[str, Any], axis: Axis) -> Curve:
         top="0 dBFS",
         bottom=f"{floor} or less",
         facts=f"Loudest {levels[best]:.0f} dBFS at {clock(times[best])}.",
-        notes=(*_method(found), *cut),
+        notes=(*_method(found), *cut, *_told(marks)),
         marks=marks,
     )
 
@@ -152,9 +162,17 @@ def _event(event: Mapping[str, Any], axis: Axis) -> Mark:
     )
 
 
+def _told(marks: Sequence[Mark]) -> tuple[str, ...]:
+    """Say what is marked: a colour alone tells nobody."""
+    if not marks:
+        return ()
+    more = f" and {len(marks) - _TOLD} more, see below" if len(marks) > _TOLD else ""
+    return (f"Marked: {', '.join(mark.text for mark in marks[:_TOLD])}{more}.",)
+
+
 def _floor(levels: Sequence[float]) -> int:
     """Return the lowest level of the scale in dBFS: silence does not squash the rest."""
-    quietest = min((level for level in levels if level > -100), default=-60.0)
+    quietest = min((level for level in levels if level > _SILENCE), default=-60.0)
     return next(floor for floor in (-60, -80, -100) if quietest >= floor or floor == -100)
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from mmcrime.reports.html.answer import Step
-from mmcrime.reports.words import SOUND_NAMES, clean, clock, size, span, unseen, wall_span
+from mmcrime.reports.words import SOUND_NAMES, clean, clock, size, span, unseen, volume, wall_span
 
 T = TypeVar("T")
 _HEARD = 200
@@ -92,13 +92,12 @@ def sent(report: Mapping[str, Any]) -> Shown[Sent]:
 
 
 def _sent(record: Mapping[str, Any]) -> Sent:
-    volume = record.get("size_bytes")
     return Sent(
         what=clean(record["what"]),
         to=clean(record["to"]),
         purpose=clean(record["purpose"]),
         when=instant(record["when"]),
-        size="size unknown" if volume is None else size(volume),
+        size=volume(record.get("size_bytes")),
     )
 
 

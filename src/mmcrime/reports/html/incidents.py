@@ -12,7 +12,7 @@ from mmcrime.reports.words import clean, clock, crime_name, span, wall_span
 
 CARDS = 12
 _ROWS = 200
-_NUMBER, _PICTURE = 4.0, 12.0  # per cent of the axis that each takes
+_NUMBER, _PICTURE = 8.0, 12.0  # per cent of the axis that each takes
 _RANKS = {"none": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}
 _CHECKED = {
     "confirmed": "confirmed by a second look of an analyzer",

@@ -170,7 +170,7 @@ def looks(report: Mapping[str, Any]) -> tuple[Look, ...]:
     media = report.get("media") or {}
     kind = media.get("kind")
     if kind is None:
-        return (Look(sense="input", lost=1.0, words="nothing: it could not be read"),)
+        return (Look(sense="input", lost=1.0, words=looked_words(1.0)),)
     there = {
         "pictures": kind in ("image", "video"),
         "sound": kind == "audio" or (kind == "video" and media.get("has_audio") is not False),

@@ -13,7 +13,7 @@ from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.lanes import lanes
 from mmcrime.reports.html.people import comparisons, voters
 from mmcrime.reports.html.pictures import pictures, spread
-from mmcrime.reports.words import facts
+from mmcrime.reports.words import facts, wall
 
 _SHEET = 12
 
@@ -28,6 +28,7 @@ def render(report: Mapping[str, Any]) -> str:
         report: What ``Report.to_dict(thumbnails=True)`` gives; without thumbnails the page
             has no pictures.
     """
+    media = report["media"]
     axis = Axis.of(report)
     shown = pictures(report)
     name, source = title(report)
@@ -35,8 +36,8 @@ def render(report: Mapping[str, Any]) -> str:
         "page.html",
         name=name,
         source="" if source == name else source,
-        facts=facts(report["media"]),
-        kind=report["media"].get("kind"),
+        facts=facts({**media, "recorded_at": wall(media.get("recorded_at"), 0.0)}),
+        kind=media.get("kind"),
         answer=answer(report),
         axis=axis,
         incidents=incidents(report, axis, shown),

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmcrime.reports.html.answer import Step, steps, texts
+from mmcrime.reports.html.answer import Step, steps
 from mmcrime.reports.html.incidents import rank
-from mmcrime.reports.words import OUTCOMES, SOURCES, clean, crime_name, money
+from mmcrime.reports.words import OUTCOMES, SOURCES, agreement, clean, crime_name, money
 
 _LIMIT = 2000
 _FLAGS = {"suspected_instructions": "suspected instructions in the media"}
@@ -108,8 +108,4 @@ def _outcome(assessment: Mapping[str, Any]) -> str:
 
 def comparisons(report: Mapping[str, Any]) -> tuple[str, ...]:
     """Return which voters agree and which contradict each other."""
-    return texts(
-        f"{c['first']} and {c['second']} {'agree' if c['agree'] else 'contradict each other'}"
-        + (f": {c['text']}" if c.get("text") else "")
-        for c in report["verdict"].get("cross_verification") or ()
-    )
+    return tuple(agreement(check) for check in report["verdict"].get("cross_verification") or ())
