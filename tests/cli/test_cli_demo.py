@@ -12,7 +12,7 @@ import pytest
 
 from mmcrime.reports import html
 from mmcrime.reports.words import clock, span
-from mmcrime.testing.footage import BANG, STRUGGLE, write_footage
+from mmcrime.testing.footage import BANG, STRUGGLE, TITLE, write_footage
 
 SYNTHETIC = "SYNTHETIC SCENE: this shows the machinery, not accuracy."
 
@@ -113,19 +113,24 @@ def test_it_prints_the_path_of_the_report_and_opens_it_when_asked(
 @pytest.mark.parametrize("name", ["synthetic-street.mp4", "report.html"])
 @pytest.mark.parametrize("kind", ["text", "link", "folder"])
 def test_it_replaces_no_file_that_is_not_its_own(tmp_path: Path, name: str, kind: str) -> None:
-    there = tmp_path / name
+    """Nor does it follow a link, even to a file of its own."""
+    folder, target = tmp_path / "demo", tmp_path / "target"
+    folder.mkdir()
+    target.write_text(f"{html.GENERATOR} {TITLE}")
+    there = folder / name
     if kind == "folder":
         there.mkdir()
     elif kind == "link":
-        there.symlink_to("target")
+        there.symlink_to(target)
     else:
         there.write_text("mine")
-    done = demo(tmp_path)
+    done = demo(folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{str(there)!r} is there already" in done.stderr
     assert "next: Name another folder" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in folder.iterdir()] == [name]
     assert kind != "text" or there.read_text() == "mine"
+    assert target.read_text() == f"{html.GENERATOR} {TITLE}"
 
 
 def test_a_folder_that_cannot_be_made_is_2_with_one_error(tmp_path: Path) -> None:
