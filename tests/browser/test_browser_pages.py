@@ -251,7 +251,7 @@ def test_a_page_forbids_itself_every_script_and_every_address(
     page.goto(path.as_uri())
     assert "taken" not in page.title()
     assert asked == [path.as_uri()]
-    with pytest.raises(Error, match="Content Security Policy|unsafe-eval"):
+    with pytest.raises(Error, match=r"Content Security Policy|unsafe-eval"):
         page.add_script_tag(content="1")
     page.close()
 
