@@ -180,7 +180,9 @@ def _agreement(verdict: Mapping[str, Any]) -> str:
     share = verdict.get("agreement")
     if share is None or verdict["votes_answered"] < 2:
         return ""
-    return f"{round(100 * share)} % of them agree"
+    weight = verdict.get("effective_votes")
+    counted = f"; they weigh as much as {weight:.1f} independent ones" if weight else ""
+    return f"{round(100 * share)} % of them agree{counted}"
 
 
 def _when(report: Mapping[str, Any]) -> Iterable[Fact]:
