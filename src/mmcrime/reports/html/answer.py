@@ -163,7 +163,7 @@ def _facts(report: Mapping[str, Any]) -> Iterable[Fact]:
     )
     yield from _when(report)
     for look in looks(report):
-        yield Fact(name=f"{look.sense.capitalize()} judged", value=look.words, warn=look.lost != 0)
+        yield Fact(name=f"{look.sense.capitalize()} judged", value=look.words, warn=not look.whole)
     yield _cost(report.get("cost") or {})
 
 
