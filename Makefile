@@ -27,7 +27,7 @@ lint: .venv-test/.ready ## Check style, format and which room imports which
 
 types: .venv-test/.ready ## Check types
 	$(T)/mypy
-	$(T)/mypy tools benchmarks examples/plugin/src tests/conftest.py
+	$(T)/mypy tools benchmarks examples/*.py examples/plugin/src tests/conftest.py
 
 bench: .venv-test/.ready ## Measure the numbers of the README; one JSON line each
 	$(T)/python benchmarks/import_time.py

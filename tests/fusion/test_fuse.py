@@ -367,3 +367,9 @@ def test_a_person_is_sent_to_the_worst_incidents_with_what_came_before_and_after
 def test_a_person_is_sent_to_what_there_is(kind: Any, words: str) -> None:
     result = fuse([answered()], kind=kind, duration=20.0 if kind == "audio" else None)
     assert words in result.verdict.recommendations[0]
+
+
+def test_one_vote_that_decided_agrees_with_nobody() -> None:
+    unsure = answered("sound", kind="sound", outcome="undetermined", probability=0.5)
+    assert fused(answered("motion"), unsure).verdict.agreement is None
+    assert fused(answered("motion"), unsure).verdict.outcome == "detected"

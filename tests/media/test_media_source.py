@@ -269,6 +269,17 @@ def test_a_text_stream_is_refused(temporary: Path) -> None:
         spooled(io.StringIO("text"))  # type: ignore[arg-type]  # the mistake under test
 
 
+def test_an_asynchronous_file_object_is_refused_with_what_to_pass_instead() -> None:
+    """Web frameworks hand over such objects; the file is inside them."""
+
+    class Upload:
+        async def read(self, size: int) -> bytes:
+            return wav()[:size]
+
+    with pytest.raises(UnsupportedMediaError, match=r"asynchronous\. .*upload\.file"):
+        spooled(Upload())  # type: ignore[arg-type]  # the mistake under test
+
+
 def test_a_closed_file_object_is_a_typed_error() -> None:
     stream = io.BytesIO(wav())
     stream.close()

@@ -116,6 +116,7 @@ def test_content_of_another_kind_than_asked_for_is_refused(
         ({"frame_interval": 0}, "frame_interval=0"),
         ({"frame_interval": float("nan")}, "frame_interval=nan"),
         ({"frame_interval": True}, "frame_interval=True"),
+        ({"name": 3}, "name=3"),
         ({"deadline": -1}, "deadline=-1"),
         ({"kind": "movie"}, "'movie'"),
         ({"providers": "openai"}, "'openai'"),

@@ -118,9 +118,12 @@ def effective_votes(votes: Sequence[Assessment]) -> float:
 
 
 def agreement(votes: Sequence[Assessment], outcome: Outcome) -> float | None:
-    """Return the share of determined votes that say ``outcome``; None without any."""
+    """Return the share of determined votes that say ``outcome``; None for fewer than two.
+
+    A single vote that decided agrees with nobody.
+    """
     determined = [v for v in votes if v.outcome != "undetermined"]
-    if not determined or outcome == "undetermined":
+    if len(determined) < 2 or outcome == "undetermined":
         return None
     return sum(v.outcome == outcome for v in determined) / len(determined)
 

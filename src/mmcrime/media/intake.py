@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import unicodedata
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeGuard, runtime_checkable
 from urllib.parse import unquote
 
@@ -143,6 +144,13 @@ def _read(stream: SupportsRead, *, name: str) -> bytes:
             source=name,
             next_step="Pass a binary file object that is open for reading.",
         ) from error
+    if isinstance(chunk, Coroutine):
+        chunk.close()
+        raise UnsupportedMediaError(
+            "its read is asynchronous.",
+            source=name,
+            next_step="Pass the file object inside it, such as upload.file of an upload.",
+        )
     if not isinstance(chunk, bytes | bytearray | memoryview):
         raise UnsupportedMediaError(
             f"the file object gives {type(chunk).__name__!r} and no bytes.",

@@ -17,6 +17,7 @@ from mmcrime import __version__, taxonomy
 from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import EncodedFrame, Evidence, Media
 from mmcrime.fusion import Fused
+from mmcrime.media.intake import clean_name
 from mmcrime.perceive.spans import record as error_record
 from mmcrime.results import (
     SCHEMA_VERSION,
@@ -228,8 +229,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def display_name(source: object) -> str:
-    """Return a short name for a source that could not even be opened; never its secrets."""
+def display_name(source: object, given: str | None = None) -> str:
+    """Return a short name for a source that could not even be opened; never its secrets.
+
+    Args:
+        source: The source.
+        given: What the caller calls it, if anything; also from a hostile client.
+    """
+    if given is not None:
+        return clean_name(given)
     if isinstance(source, str | os.PathLike):
         text = os.fsdecode(source)
         scheme = _SCHEME.match(text)

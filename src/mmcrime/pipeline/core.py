@@ -10,9 +10,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
+    AsyncGenerator,
     Iterable,
     Iterator,
     Mapping,
@@ -24,12 +22,12 @@ from typing import Any, Literal, Self, Unpack
 
 from mmcrime.config import Settings, load_settings
 from mmcrime.egress import Gate
-from mmcrime.errors import ConfigError, MmcrimeError, ModelNotFoundError
+from mmcrime.errors import BudgetExceededError, ConfigError, MmcrimeError, ModelNotFoundError
 from mmcrime.media.walk import files_below
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.loop import LoopThread
 from mmcrime.pipeline.options import CallArguments, CallOptions
-from mmcrime.pipeline.run import Emit, Job, new_request_id, run, show_progress
+from mmcrime.pipeline.run import Emit, Job, deadline_of, new_request_id, run, show_progress
 from mmcrime.pipeline.team import Team
 from mmcrime.plugins import Analyzer, Provider, Transcriber
 from mmcrime.results import Event, Report, Reported
@@ -105,7 +103,8 @@ class CrimeDetectionPipeline:
         Raises:
             MediaError: If the source cannot be read.
             ConfigError: If an option is wrong or names something that is not there.
-            BudgetExceededError: If the deadline passed before anything was open.
+            BudgetExceededError: If the deadline passed before anything was open; the
+                source may have waited for a free place until then.
             EgressError: If the source is a URL and ``offline`` is set.
         """
         return self._loop.run(self._strict(source, _call(options), _silent))
@@ -114,10 +113,13 @@ class CrimeDetectionPipeline:
         """Analyse one source; see `analyze`. Cancelling it stops its work."""
         return await _crossed(self._loop.submit(self._strict(source, _call(options), _silent)))
 
-    async def stream(self, source: Any, **options: Unpack[CallArguments]) -> AsyncIterator[Event]:
+    async def stream(
+        self, source: Any, **options: Unpack[CallArguments]
+    ) -> AsyncGenerator[Event, None]:
         """Yield the events of one run as they happen; the last one holds the report.
 
-        Leaving the iteration early cancels the run. Raises as `analyze` does.
+        Leaving the iteration early cancels the run; ``contextlib.aclosing`` does so at once.
+        Raises as `analyze` does.
         """
         here = asyncio.get_running_loop()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -147,6 +149,11 @@ class CrimeDetectionPipeline:
         ConfigError stops the iteration. Leaving it early cancels what is under way.
         """
         call = _call(options)
+        if call.name is not None:
+            raise ConfigError(
+                f"name={call.name!r} is given to many sources.",
+                next_step="Leave it out, or analyse them one by one.",
+            )
         waiting: deque[Future[Report]] = deque()
         try:
             for source in sources:
@@ -206,12 +213,12 @@ class CrimeDetectionPipeline:
     # -- in the pipeline's loop ---------------------------------------------------
 
     async def _strict(self, source: Any, options: CallOptions, emit: Emit) -> Report:
-        return await self._within_limits(lambda: run(self._job(source, options, emit)))
+        return await self._within_limits(self._job(source, options, emit))
 
     async def _tolerant(self, source: Any, options: CallOptions, emit: Emit) -> Report:
         job = self._job(source, options, emit)
         try:
-            return await self._within_limits(lambda: run(job))
+            return await self._within_limits(job)
         except ConfigError:
             raise
         except Exception as error:  # noqa: BLE001  # one bad file stops nothing else
@@ -238,24 +245,28 @@ class CrimeDetectionPipeline:
         outer = options.run.egress if options.run else None
         return Job(
             source=source,
-            name=compose.display_name(source),
+            name=compose.display_name(source, options.name),
             options=options,
             settings=self.settings,
             team=self._team,
             gate=Gate(offline=offline, outer=outer),
             request_id=new_request_id(options),
             emit=emit,
+            deadline=deadline_of(options),
         )
 
-    async def _within_limits(self, work: Callable[[], Awaitable[Report]]) -> Report:
+    async def _within_limits(self, job: Job) -> Report:
         if self._slots is None or self._idle is None:
             self._slots = asyncio.Semaphore(self.settings.max_concurrent)
             self._idle = asyncio.Event()
         self._working += 1
         self._idle.clear()
         try:
-            async with self._slots:
-                return await work()
+            await _free_place(self._slots, job)
+            try:
+                return await run(job)
+            finally:
+                self._slots.release()
         finally:
             self._working -= 1
             if not self._working:
@@ -312,6 +323,18 @@ def _call(options: CallArguments) -> CallOptions:
     except TypeError as error:
         known = ", ".join(CallOptions.__dataclass_fields__)
         raise ConfigError(f"{error}.", next_step=f"Known options: {known}.") from error
+
+
+async def _free_place(slots: asyncio.Semaphore, job: Job) -> None:
+    try:
+        async with asyncio.timeout_at(job.deadline):
+            await slots.acquire()
+    except TimeoutError as error:
+        raise BudgetExceededError(
+            f"{job.name!r} waited for a free place until its deadline was over "
+            f"(deadline={job.options.deadline!r}).",
+            next_step="Allow a longer deadline, raise max_concurrent, or send fewer at once.",
+        ) from error
 
 
 async def _crossed(future: Future[Report]) -> Report:

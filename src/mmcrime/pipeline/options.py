@@ -16,6 +16,7 @@ from mmcrime.plugins import RunContext
 class CallArguments(TypedDict, total=False):
     """The keyword arguments of ``analyze``; `CallOptions` says what each one means."""
 
+    name: str | None
     kind: MediaKind | None
     frame_interval: float | None
     providers: Sequence[str] | None
@@ -35,13 +36,16 @@ class CallOptions:
     """The keyword arguments of ``analyze``, as the caller gave them.
 
     Attributes:
+        name: What a person knows the source by, such as the name of an uploaded file. Hostile
+            names are welcome: it is cleaned, shown, and never opened. Only for one source.
         kind: Refuse the source unless its content is of this kind.
         frame_interval: Seconds between sampled frames; None for the setting.
         providers: Names of the providers to use; None for the configured ones.
         analyzers: Names of the analyzers to run; None for the enabled ones.
         offline: Refuse everything that leaves; None for the setting.
         notify: Send alerts. This release has none, so True is refused.
-        deadline: Seconds after which what is not done counts as failed.
+        deadline: Seconds from the call after which what is not done counts as failed. Waiting
+            for a free place (``max_concurrent``) counts as well.
         run: Request id, tenant and progress of a caller that has its own.
         source_id: Camera or collection.
         recorded_at: Wall-clock time of media time 0, with time zone.
@@ -54,6 +58,7 @@ class CallOptions:
         ConfigError: If a value cannot be meant.
     """
 
+    name: str | None = None
     kind: MediaKind | None = None
     frame_interval: float | None = None
     providers: Sequence[str] | None = None
@@ -68,6 +73,8 @@ class CallOptions:
     progress: Callable[[str, float], None] | None = None
 
     def __post_init__(self) -> None:
+        if self.name is not None and not isinstance(self.name, str):
+            raise ConfigError(f"name={self.name!r} is no text.", next_step="Give a str.")
         if self.kind is not None and self.kind not in get_args(MediaKind):
             raise ConfigError(
                 f"kind={self.kind!r} is no kind of media.",

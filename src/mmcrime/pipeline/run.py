@@ -55,6 +55,7 @@ class Job:
         gate: The egress gate of this run.
         request_id: The id in the report and in every log record.
         emit: Receives the events, in the pipeline's loop.
+        deadline: Loop time after which nothing counts; None for never.
     """
 
     source: Any
@@ -65,6 +66,7 @@ class Job:
     gate: Gate
     request_id: str
     emit: Emit
+    deadline: float | None
 
     @property
     def frame_interval(self) -> float:
@@ -87,7 +89,6 @@ async def run(job: Job) -> Report:
         EgressError: If the source is a URL and ``offline`` is set.
     """
     started = time.perf_counter()
-    deadline = _deadline(job.options)
     # Both raise ConfigError, which must come before anything is opened or fetched.
     seats = job.team.analyzers(job.options.analyzers)
     providers = {
@@ -95,7 +96,7 @@ async def run(job: Job) -> Report:
         for name, inner in job.team.providers(job.options.providers).items()
     }
     progress = Progress(lambda share: show_progress(job, share))
-    async with _opened(job, deadline) as handle:
+    async with _opened(job) as handle:
         opened = time.perf_counter()
         gathered = await gather(
             handle,
@@ -103,7 +104,7 @@ async def run(job: Job) -> Report:
             frame_interval=job.frame_interval,
             transcriber=job.team.transcriber,
             gate=job.gate,
-            deadline=deadline,
+            deadline=job.deadline,
             progress=progress.gathered,
         )
         record = await asyncio.to_thread(
@@ -111,7 +112,7 @@ async def run(job: Job) -> Report:
         )
         media = compose.media_record(handle.media)
         job.emit(Prepared(source=job.name, media=media, evidence=record))
-        context = _context(job, deadline, providers)
+        context = _context(job, providers)
         assessments = await assess(
             seats,
             gathered.evidence,
@@ -135,7 +136,7 @@ async def run(job: Job) -> Report:
             handle,
             fused.incidents,
             max_side=job.settings.media.max_side,
-            deadline=deadline,
+            deadline=job.deadline,
         )
     facts = compose.Facts(
         request_id=job.request_id,
@@ -191,8 +192,8 @@ def _announce(job: Job, report: Report) -> None:
     )
 
 
-def _deadline(options: CallOptions) -> float | None:
-    """Return the deadline in loop time: the earlier of the call's and the context's."""
+def deadline_of(options: CallOptions) -> float | None:
+    """Return the deadline in loop time, from now: the earlier of the call's and the context's."""
     given = options.run.deadline if options.run else None
     if options.deadline is None:
         return given
@@ -212,7 +213,7 @@ def show_progress(job: Job, share: float) -> None:
 
 
 @asynccontextmanager
-async def _opened(job: Job, deadline: float | None) -> AsyncIterator[MediaHandle]:
+async def _opened(job: Job) -> AsyncIterator[MediaHandle]:
     """Open the source in a thread and close it, even if the wait for it is cancelled."""
     options = job.options
     opening = asyncio.ensure_future(
@@ -221,13 +222,14 @@ async def _opened(job: Job, deadline: float | None) -> AsyncIterator[MediaHandle
             job.source,
             limits=job.settings.media.limits,
             gate=job.gate,
+            name=options.name,
             source_id=options.source_id,
             recorded_at=options.recorded_at,
             metadata=options.metadata,
         )
     )
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(job.deadline):
             handle = await asyncio.shield(opening)
     except TimeoutError as error:
         opening.add_done_callback(_close_late)
@@ -255,12 +257,12 @@ def _close_late(opening: asyncio.Future[MediaHandle]) -> None:
         opening.result().close()
 
 
-def _context(job: Job, deadline: float | None, providers: Mapping[str, Announced]) -> RunContext:
+def _context(job: Job, providers: Mapping[str, Announced]) -> RunContext:
     return RunContext(
         request_id=job.request_id,
         egress=job.gate,
         tenant=job.options.run.tenant if job.options.run else "default",
-        deadline=deadline,
+        deadline=job.deadline,
         settings=MappingProxyType(masked(job.settings)),
         providers=MappingProxyType(dict(providers)),
     )

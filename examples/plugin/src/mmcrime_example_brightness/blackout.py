@@ -21,6 +21,7 @@ from mmcrime.plugins import Analyzer, PluginOptions, RunContext
 from mmcrime.results import LOCAL_COST, Assessment, AssessmentKind, ErrorRecord
 
 _LOOKS_PER_SECOND = 2.0
+_REACH = 1.5 / _LOOKS_PER_SECOND  # frames do not come exactly when they are asked for
 _MAX_SIDE = 64  # brightness needs no detail
 
 
@@ -56,10 +57,10 @@ class BlackoutAnalyzer(Analyzer):
         if evidence.media.duration is None:
             return self._skipped(context)
         times, black = await asyncio.to_thread(self._look, evidence, evidence.media.duration)
-        seen = Coverage.from_times(
-            times, reach=1 / _LOOKS_PER_SECOND, whole=(0.0, evidence.media.duration)
+        seen = Coverage.from_times(times, reach=_REACH, whole=(0.0, evidence.media.duration))
+        dark = merge_intervals(
+            _around(black, evidence.media.duration), join=_REACH - 1 / _LOOKS_PER_SECOND
         )
-        dark = merge_intervals(_around(black, evidence.media.duration))
         return Assessment(
             id=f"{context.request_id}:{self.name}",
             analyzer=self.name,
