@@ -108,6 +108,20 @@ def test_output_goes_to_the_file_and_stdout_stays_empty(run: Run, footage: Path)
     assert sorted(p.name for p in footage.iterdir()) == ["config.json", "in", "result.jsonl"]
 
 
+def test_a_person_sees_where_the_result_went_and_what_it_comes_to(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    code, out, err = run("analyze", "in/still.png", "-o", "report.html")
+    assert (code, out) == (0, "")
+    assert err.split("\n") == [
+        "Wrote 'report.html'.",
+        "",
+        "1 source: 0 detected, 1 undetermined, 0 not detected, 0 unreadable",
+        "",
+    ]
+
+
 @pytest.mark.parametrize("target", ["in", "nowhere/x.json", "in/still.png"])
 def test_an_output_that_cannot_be_is_2_and_touches_nothing(run: Run, target: str) -> None:
     before = Path("in/still.png").read_bytes()

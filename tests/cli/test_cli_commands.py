@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,32 @@ def test_every_verb_explains_itself(run: Run, verb: str) -> None:
         code, out, _ = run(*verb.split(), flag)
         assert code == 0
         assert "Usage: mmcrime" in out
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "",
+        "analyze",
+        "doctor",
+        "demo",
+        "providers",
+        "providers list",
+        "config",
+        "config init",
+        "config show",
+        "config schema",
+    ],
+)
+def test_the_help_of_a_command_says_what_it_does_gives_an_example_and_fits(
+    run: Run, verb: str
+) -> None:
+    lines = run(*verb.split(), "--help")[1].splitlines()
+    assert lines[0].startswith("Usage: mmcrime")
+    assert re.fullmatch(r"  [A-Z].*[.]", lines[2])
+    assert any(re.match(r"  Examples?:", line) for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.endswith("...") and "Usage" not in line]
 
 
 def test_an_unknown_option_is_2_without_a_traceback(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -196,6 +197,20 @@ def test_one_report_goes_to_stdout_or_into_one_file(run: Run) -> None:
     assert html.GENERATOR in Path("report.html").read_text()[:4096]
 
 
+def test_a_page_is_not_written_into_a_terminal(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mmcrime", "analyze", "one.png", "--format", "html"]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+    os.set_blocking(ours, False)
+    with pytest.raises(BlockingIOError):  # nothing is there to be read
+        os.read(ours, 1)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 2
+    assert b"next: Name a file for it, such as -o report.html." in done.stderr
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_one_source_into_a_folder_makes_the_folder_form(run: Run, exists: bool) -> None:
     if exists:
@@ -264,7 +279,8 @@ def test_a_run_that_cannot_start_leaves_no_folder_behind(run: Run) -> None:
 
 def test_a_folder_that_cannot_be_is_2(run: Run) -> None:
     Path("file").write_text("x")
-    for output in ("file/out", "a" * 300 + "/"):
+    Path("circle").symlink_to("circle")
+    for output in ("file/out", "a" * 300 + "/", "circle/", "circle/out"):
         code, _, err = run("analyze", "in", "--format", "html", "-o", output)
         assert code == 2
         assert err.startswith("error: ")

@@ -79,8 +79,8 @@ def test_the_page_says_what_when_who_what_was_missed_and_what_left() -> None:
         "severity HIGH [###-]",
         "People are struck.",
         "1 of 3 votes answered",
-        "Time           Strongest  Clock UTC  Severity  Probability  Kind",
-        "0:04.0-0:08.0  0:06.5     12:00:04   high      0.82         Fighting or",
+        "Time           Strongest  Clock UTC  Severity  Prob.  Kind",
+        "0:04.0-0:08.0  0:06.5     12:00:04   high      0.82   Fighting or Assault",
         "motion  detected: unknown kind; probability 0.90, measured",
         "by embedded, motion-1",
         "acme    refused",
@@ -258,7 +258,7 @@ def test_ten_incidents_stand_one_a_line_in_columns() -> None:
     )
     page = text.render(report(incidents=ten).to_dict(), colour=False)
     assert "Incidents: 10, not verified" in page
-    rows = [line for line in page.splitlines() if line.endswith("0.82         Fighting")]
+    rows = [line for line in page.splitlines() if line.endswith("0.82   Fighting")]
     assert len(rows) == 10
     assert len({line.index("high") for line in rows}) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -218,7 +219,7 @@ def _run(
     from mmcrime.cli.interrupt import own_temporary_folder
     from mmcrime.cli.progress import Progress
     from mmcrime.cli.tally import Tally
-    from mmcrime.cli.terminal import summary
+    from mmcrime.cli.terminal import remark, summary
 
     causes = {codes.MEDIA} if found.empty else set[int]()
     tally = Tally()
@@ -234,6 +235,10 @@ def _run(
                 write(report)
             tally.add(report)
             causes.update(codes.causes(report, fail_on=fail_on.value if fail_on else None))
-    if len(found.items) > 1:
+    # A person whose results went into a file sees where, and what they come to.
+    watched = target.path is not None and sys.stdout.isatty()
+    if watched and not target.folder:
+        remark(f"Wrote {str(target.path)!r}.")
+    if watched or len(found.items) > 1:
         summary(tally.line(), tally.worst())
     return codes.first(causes)

@@ -196,8 +196,10 @@ def _index_name(page: int) -> str:
 
 def _outside(path: Path, folders: Sequence[Path]) -> None:
     """Raise ConfigError where the pages would be among what is analyzed."""
+    # Path.resolve raises RuntimeError where links go in circles.
+    real = Path(os.path.realpath(path))
     for folder in folders:
-        if path.resolve().is_relative_to(folder.resolve()):
+        if real.is_relative_to(os.path.realpath(folder)):
             raise ConfigError(
                 f"The folder {str(path)!r} is inside {str(folder)!r}, which is analyzed.",
                 next_step="Name a folder outside of it with -o.",

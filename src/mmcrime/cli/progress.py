@@ -117,7 +117,7 @@ class Progress:
             done = self._done + sum(self._shares.values())
             self._bar.update(
                 self._task,
-                description=shown or "starting",
+                description=shown or ("" if self._done else "starting"),
                 completed=done,
                 total=self._total or 1,
                 count=self._count(),

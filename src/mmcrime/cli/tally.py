@@ -38,6 +38,6 @@ class Tally:
     def worst(self) -> list[str]:
         """Return the worst of those with an incident, worst first, five at most."""
         return [
-            f"{SEVERITIES[severity]:<8}  probability {probability:.2f}  {source}"
+            f"{SEVERITIES[severity]}, probability {probability:.2f}: {source}"
             for severity, probability, source in self._worst
         ]

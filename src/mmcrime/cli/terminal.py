@@ -40,8 +40,9 @@ def summary(line: str, details: Sequence[str]) -> None:
     if sys.stdout.isatty():
         typer.echo("", err=True)
         remark(line)
-        for detail in details:
-            typer.echo(f"  {clean(detail, limit=width() - 2)}", err=True)
+        for detail in ["worst first:", *details] if details else []:
+            for part in wrap(clean(detail), width(), first="  ", rest="    "):
+                typer.echo(part, err=True)
     else:
         remark(line)
 

@@ -50,8 +50,8 @@ def render(report: Mapping[str, Any], *, colour: bool, width: int = 80) -> str:
     _verdict(page, report["verdict"])
     _about(page, report)
     _timeline(page, report)
-    _advice(page, report["verdict"])
     _incidents(page, report)
+    _advice(page, report["verdict"])
     _assessments(page, report)
     _unseen(page, report)
     _heard(page, report)
@@ -110,7 +110,7 @@ def _timeline(page: Page, report: Mapping[str, Any]) -> None:
     line = (
         marks(page.axis_width, end=end, incidents=incidents, gaps=gaps(report)) if end > 0 else ""
     )
-    meanings = {"#": "# incident", "x": "x not looked at, or not by everyone"}
+    meanings = {"#": "# incident", "x": "x not looked at by all"}
     found = [meaning for mark, meaning in meanings.items() if mark in line]
     if found:
         page.axis(line, end=end, legend=", ".join(found))
@@ -137,7 +137,7 @@ def _incidents(page: Page, report: Mapping[str, Any]) -> None:
     alike = f", {checked.pop()}" if len(checked) == 1 else ""
     page.heading(f"Incidents: {len(incidents)}{alike}")
     page.table(
-        ("Time", "Strongest", *_zone(report), "Severity", "Probability", "Kind"),
+        ("Time", "Strongest", *_zone(report), "Severity", "Prob.", "Kind"),
         [_incident(incident, report, alike=bool(alike)) for incident in incidents],
     )
 
@@ -205,8 +205,10 @@ def _remarks(page: Page, assessment: Mapping[str, Any]) -> None:
         if assessment.get(key):
             page.note(f"{key}: " + ", ".join(clean(text) for text in assessment[key]))
     error = assessment.get("error")
-    if error:
-        page.note(clean(error["message"]) if assessment["status"] == "skipped" else _error(error))
+    if error and assessment["status"] == "skipped":
+        page.note(clean(error["message"]))
+    elif error:
+        page.note(_error(error))
         _next_step(page, error)
 
 
