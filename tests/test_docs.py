@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import pytest
 
 import mmcrime
+import report_samples
 from mmcrime.config import load_settings
 from mmcrime.errors import (
     AuthenticationError,
@@ -259,6 +260,15 @@ def test_every_public_name_has_its_place_in_the_python_api() -> None:
     documented = set(re.findall(r"^::: (\S+)", pages, re.MULTILINE))
     for name, home in mmcrime._HOMES.items():
         assert documented & {f"mmcrime.{home}.{name}", f"mmcrime.{home}"}, name
+
+
+def test_the_page_about_reports_has_the_headings_of_a_report_in_their_order() -> None:
+    text = (ROOT / "docs/report.md").read_text(encoding="utf-8")
+    described = re.findall(r"^## (.+)$", text, re.MULTILINE)[1:]
+    described = described[: described.index("In the dark and on a phone")]
+    titles = re.findall(r"<h2>(.*?)</h2>", report_samples.report().to_html(), re.DOTALL)
+    shown = [title.partition("<")[0].strip() for title in titles]
+    assert [heading for heading in shown if heading in described] == described
 
 
 def test_every_decision_says_why_and_when_to_look_again() -> None:
