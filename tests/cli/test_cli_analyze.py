@@ -1,4 +1,4 @@
-"""``mmcrime analyze`` and ``mmcrime demo`` from end to end, on real files."""
+"""``mmcrime analyze`` from end to end, on real files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from PIL import Image
 
 from mmcrime.cli.app import main
 from mmcrime.cli.terminal import quiet_libraries, remark
-from mmcrime.reports.words import clock
 from mmcrime.results import Report
-from mmcrime.testing.footage import BANG, write_footage
 
 Run = Callable[..., tuple[int, str, str]]
 QUIET = {"analyzers": {"speech": {"enabled": False}}}
@@ -286,32 +284,6 @@ def test_a_tiff_that_makes_libtiff_talk_leaves_stderr_to_us(footage: Path) -> No
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == "2 sources: 0 detected, 0 undetermined, 0 not detected, 2 unreadable\n"
-
-
-@pytest.mark.slow
-def test_the_demo_hears_its_bang_offline_and_says_that_it_is_made_up(run: Run) -> None:
-    code, out, err = run("demo", "-o", "demo")
-    assert code == 0
-    assert out.count("SYNTHETIC SCENE") == 2
-    assert "Nothing left this machine." in out
-    assert "AUTOMATED RESULT, UNCONFIRMED" in out
-    assert f"{clock(BANG)}" in out
-    assert "[possible gunshot or similar bang]" in out
-    assert "demo/street.mp4" in err
-    first = Path("demo/street.mp4").read_bytes()
-    assert write_footage("again.mp4").read_bytes() == first
-    assert len(first) < 2_000_000
-    assert run("demo", "-o", "demo")[0] == 0
-    assert [p.name for p in Path("demo").iterdir()] == ["street.mp4"]
-
-
-@pytest.mark.slow
-def test_the_demo_replaces_no_file_that_is_not_its_own(run: Run) -> None:
-    Path("street.mp4").write_bytes(b"mine")
-    code, out, err = run("demo", "-o", ".")
-    assert (code, out) == (2, "")
-    assert "is not the scene" in err
-    assert Path("street.mp4").read_bytes() == b"mine"
 
 
 def test_what_other_libraries_log_is_not_printed() -> None:

@@ -17,8 +17,9 @@ from mmcrime.testing.footage import write_footage
 
 @pytest.fixture(scope="session")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up street scene with a struggle and a bang: 24 s with sound."""
-    return write_footage(tmp_path_factory.mktemp("footage") / "scene.mp4")
+    """A part of the made-up street scene, 24 s with sound: a struggle, and a bang at 13.5 s."""
+    path = tmp_path_factory.mktemp("footage") / "scene.mp4"
+    return write_footage(path, start=25.0, end=49.0)
 
 
 @pytest.fixture(scope="session")

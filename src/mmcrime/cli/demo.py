@@ -3,66 +3,177 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmcrime.cli.choices import Format
+if TYPE_CHECKING:
+    from mmcrime.results import Report
+
+_SYNTHETIC = "SYNTHETIC SCENE: this shows the machinery, not accuracy."
+_SOURCE = "SYNTHETIC demo: a drawn scene, nobody was in it"
+_NOTE = f"{_SYNTHETIC} It was drawn by mmcrime; nobody was in it and nothing happened."
+_MARK_WITHIN = 4096  # bytes at the start of a page that hold our mark
+_MAX_SCENE = 10_000_000  # bytes; no scene that we ever wrote is larger
 
 
 def command(
     folder: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Where the scene is written.")
+        Path,
+        typer.Option("-o", "--output", metavar="DIR", help="Where scene and report are written."),
     ] = Path("mmcrime-demo"),
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Open the report in the browser.")
+    ] = False,
 ) -> None:
-    """Make a small drawn street scene, analyze it offline and print the report.
+    """Draw a street scene of a minute, analyze it offline and write a report of it.
 
     It shows that the machinery works. It says nothing about accuracy: nobody is in the
     scene and nothing happened.
 
-    Example: `mmcrime demo -o /tmp/demo`
+    Example: `mmcrime demo --open`
     """
     from mmcrime.cli import terminal
-    from mmcrime.cli.output import Writer, unfinished
-    from mmcrime.config import Settings
-    from mmcrime.errors import ConfigError
-    from mmcrime.pipeline import CrimeDetectionPipeline
+    from mmcrime.reports.words import clean, wrap
+
+    clip, page = folder / "synthetic-street.mp4", folder / "report.html"
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _spare(clip, _is_scene)
+        _spare(page, _is_report)
+        typer.echo(f"{_SYNTHETIC}\n")
+        terminal.remark(f"Drawing the scene {str(clip)!r} ...")
+        _draw(clip)
+    terminal.remark("Analyzing it offline ...")
+    report = _analyzed(clip)
+    with _writing(folder):
+        _spare(page, _is_report)
+        _replace(page, report.to_html())
+    for said in _result(report):
+        for line in wrap(said, terminal.width(), rest="  "):
+            typer.echo(line)
+    typer.echo(f"\nThe whole report: {clean(page, limit=2000)}")
+    typer.echo(f"In the browser:   {page.resolve().as_uri()}")
+    typer.echo(f"\n{_SYNTHETIC}\nTry it on footage of your own:")
+    typer.echo("  mmcrime analyze YOUR_FILE -o report.html")
+    if open_it:
+        _open(page)
+
+
+def _draw(clip: Path) -> None:
+    from mmcrime.cli.output import unfinished
     from mmcrime.testing.footage import write_footage
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        clip = folder / "street.mp4"
-        with unfinished(clip) as scene:
-            write_footage(scene)
-            if os.path.lexists(clip) and not _same(scene, clip):
-                raise ConfigError(
-                    f"{str(clip)!r} is there already and is not the scene.",
-                    next_step="Name another folder with -o.",
-                )
-            scene.replace(clip)
-    except OSError as error:
-        raise ConfigError(
-            f"{str(folder)!r} cannot be written: {error.strerror or error}.",
-            next_step="Name another folder with -o.",
-        ) from error
-    terminal.remark(f"Wrote the scene {str(clip)!r}; analyzing it offline.")
-    # Plain settings: the demo is the same whatever is configured, and asks no service.
+    with unfinished(clip) as scene:
+        write_footage(scene)
+        scene.replace(clip)
+
+
+def _analyzed(clip: Path) -> Report:
+    """Return the report on the scene; it is the same whatever is configured, and asks nobody."""
+    from mmcrime.cli import terminal
+    from mmcrime.config import Settings
+    from mmcrime.pipeline import CrimeDetectionPipeline
+
     with (
         terminal.quiet_libraries(),
         terminal.logs_to_stderr(),
         CrimeDetectionPipeline(settings=Settings(offline=True)) as pipeline,
     ):
-        report = pipeline.analyze(clip, offline=True, source_id="demo: a drawn scene")
-    typer.echo("SYNTHETIC SCENE: this shows the machinery, not accuracy.\n")
-    Writer(sys.stdout, Format.text).write(report)
-    typer.echo("\nSYNTHETIC SCENE: nobody was in it. Try it on your own footage:")
-    typer.echo("  mmcrime analyze YOUR_FILE")
+        # Part of the report, so that its page says it as well.
+        told = {"note": _NOTE, "drawn": _drawn()}
+        return pipeline.analyze(clip, offline=True, source_id=_SOURCE, metadata=told)
 
 
-def _same(one: Path, other: Path) -> bool:
-    """Tell whether two files hold the same bytes; nothing but a regular file does."""
-    if other.is_symlink() or not other.is_file() or other.stat().st_size != one.stat().st_size:
-        return False
-    return one.read_bytes() == other.read_bytes()
+def _drawn() -> str:
+    """Say what is in the scene, so that people see what the detectors missed."""
+    from mmcrime.reports.words import clock, span
+    from mmcrime.testing.footage import BANG, LYING, RUNNING, SIREN, STRUGGLE, WALKERS
+
+    return (
+        f"people walk {', '.join(span(*walk) for walk in WALKERS)}; two struggle "
+        f"{span(*STRUGGLE)}; a bang {clock(BANG)}; one runs off {span(*RUNNING)}, the other "
+        f"lies {span(*LYING)}; a siren comes near {span(*SIREN)}"
+    )
+
+
+def _result(report: Report) -> Iterator[str]:
+    """Yield the result in a few lines; the report has all of it."""
+    from mmcrime.reports.words import BANNER, OUTCOMES, chance, crime_name, span
+
+    yield BANNER.upper()
+    yield OUTCOMES[report.verdict.outcome]
+    for found in report.incidents:
+        said = chance(found.probability, report.verdict.probability_source)
+        kind = crime_name(found.crime_type)
+        yield f"- {span(found.start, found.end)}: {kind}, severity {found.severity}; {said}"
+    for reason in report.verdict.reasons:
+        yield f"- {reason.text}"
+    for one in report.assessments:
+        said = OUTCOMES[one.outcome].lower() if one.status == "answered" else one.status
+        yield f"- {one.analyzer} says: {said}"
+    yield f"What was drawn, to compare: {_drawn()}"
+    if not report.egress:
+        yield "Nothing left this machine."
+
+
+def _replace(path: Path, text: str) -> None:
+    from mmcrime.cli.output import unfinished
+
+    with unfinished(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        temporary.replace(path)
+
+
+def _open(page: Path) -> None:
+    import webbrowser
+
+    from mmcrime.cli import terminal
+
+    try:
+        opened = webbrowser.open(page.resolve().as_uri())
+    except (OSError, webbrowser.Error):
+        opened = False
+    if not opened:
+        terminal.remark("No browser could be opened; open the report by hand.")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    from mmcrime.errors import ConfigError
+
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{str(folder)!r} cannot be written: {error.strerror or error}.",
+            next_step="Name another folder with -o.",
+        ) from error
+
+
+def _spare(path: Path, ours: Callable[[Path], bool]) -> None:
+    """Raise ConfigError where something would be replaced that is not of an earlier demo."""
+    from mmcrime.errors import ConfigError
+
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file() or not ours(path)):
+        raise ConfigError(
+            f"{str(path)!r} is there already and is not from an earlier demo.",
+            next_step="Name another folder with -o.",
+        )
+
+
+def _is_scene(path: Path) -> bool:
+    """Tell whether a file carries the title of our scene, also of one of an earlier version."""
+    from mmcrime.testing.footage import TITLE
+
+    return path.stat().st_size <= _MAX_SCENE and TITLE.encode() in path.read_bytes()
+
+
+def _is_report(path: Path) -> bool:
+    from mmcrime.reports import html
+
+    with path.open("rb") as page:
+        return html.GENERATOR.encode() in page.read(_MARK_WITHIN)
