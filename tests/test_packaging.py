@@ -23,7 +23,16 @@ GROUPS = ("mmcrime.providers", "mmcrime.analyzers", "mmcrime.transcribers")
 MODULES = sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("providers/**/*.py")])
 HEAVY = {
     *("numpy", "PIL", "torch", "cv2", "av", "transformers", "scipy", "sklearn", "onnxruntime"),
-    *("pocketsphinx", "speech_recognition", "pydub", "faster_whisper", "httpx2", "rich", "typer"),
+    *(
+        "jinja2",
+        "pocketsphinx",
+        "speech_recognition",
+        "pydub",
+        "faster_whisper",
+        "httpx2",
+        "rich",
+        "typer",
+    ),
     *("openai", "anthropic", "google", "replicate", "huggingface_hub", "mmcrime_providers"),
 }
 

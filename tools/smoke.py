@@ -56,6 +56,8 @@ def main() -> int:
         voices = {assessment.analyzer: assessment.status for assessment in report.assessments}
         check(voices.get("motion") == "answered", f"motion answered: {voices}")
         check(voices.get("sound") == "answered", f"sound answered: {voices}")
+        page = report.to_html()
+        check("<h1>" in page and "@media print" in page, "a page with its templates")
         check(json.loads(line)["verdict"]["outcome"] == report.verdict.outcome, "one outcome")
         doctor = subprocess.run([program, "doctor"], capture_output=True, text=True, check=False)
         check(doctor.returncode == 0, f"doctor is content:\n{doctor.stdout}{doctor.stderr}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from mmcrime.results import (
     MediaRecord,
     Reason,
     Report,
+    Segment,
+    Usage,
     Verdict,
 )
 from report_samples import NOW, report, undetermined
@@ -70,6 +74,12 @@ def text(sample: Report | None = None) -> str:
 def test_a_stored_report_gives_the_same_page_as_a_fresh_one() -> None:
     fresh = report(evidence=EvidenceRecord(frames=frames(6.5)))
     assert Report.from_json(fresh.to_json(thumbnails=True)).to_html() == fresh.to_html()
+
+
+def test_the_template_engine_is_loaded_only_when_a_page_is_made() -> None:
+    code = "import sys, mmcrime.results; print('jinja2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_page_says_near_its_start_who_made_it() -> None:
@@ -253,6 +263,18 @@ def test_who_said_what_shows_every_status_and_its_next_step() -> None:
     assert "Who said what 1 of 3 votes answered" in found.text
     assert "cached Incident detected" in found.text
     assert "0.90 measured by a detector, not calibrated" in found.text
+
+
+def test_what_an_analyzer_noticed_when_is_told_the_likeliest_first() -> None:
+    noticed = tuple(
+        Segment(start=float(n), end=n + 1.0, score=n / 20, text=f"a fall, no. {n}")
+        for n in range(12)
+    )
+    vote = answered(segments=noticed, usage=Usage(calls=2, input_tokens=1500, output_tokens=90))
+    said = text(report(assessments=(vote,)))
+    assert "0:11.0-0:12.0 (score 0.55): a fall, no. 11 0:10.0-0:11.0 (score 0.50)" in said
+    assert "and 2 more; all of it is in the JSON." in said
+    assert "calls 2, tokens in 1500, tokens out 90" in said
 
 
 def test_voters_that_contradict_each_other_are_named() -> None:

@@ -182,6 +182,13 @@ def test_an_analyzer_without_an_answer_examined_nothing_that_counts() -> None:
     assert lane("acme", sample) == [("missed", 0, 100)]
 
 
+def test_who_judges_pictures_only_missed_nothing_of_a_recording_of_sound() -> None:
+    sample = data()
+    sample["media"]["kind"] = "audio"
+    assert "motion" in [found.name for found in lanes(data(), axis())]
+    assert "motion" not in [found.name for found in lanes(sample, axis())]
+
+
 def test_a_short_gap_between_many_is_still_drawn() -> None:
     gaps = [(n / 100, n / 100 + 0.005, "damaged") for n in range(2000)]
     seen = [[n / 100 + 0.005, (n + 1) / 100] for n in range(2000)]

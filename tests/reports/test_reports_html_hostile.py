@@ -14,7 +14,7 @@ from builders import answered
 from html_reader import Page, read
 from mmcrime.reports import html
 from mmcrime.reports.words import clean
-from mmcrime.results import CrossVerification, FrameRecord, Verdict
+from mmcrime.results import CrossVerification, FrameRecord, Segment, Verdict
 from report_samples import HOSTILE, calm, hostile_text, report
 
 MORE_HOSTILE = (
@@ -51,6 +51,7 @@ def rich() -> dict[str, Any]:
         card={"licence": "MIT"},
         alternative_interpretations=("z",),
         evidence_description="w",
+        segments=(Segment(start=1.0, end=2.0, score=0.5, text="v"),),
     )
     verdict = data["verdict"]
     checked = CrossVerification(first="a", second="b", agree=False, text="c")

@@ -163,7 +163,7 @@ def _facts(report: Mapping[str, Any]) -> Iterable[Fact]:
     )
     yield from _when(report)
     for look in looks(report):
-        yield Fact(name=f"{look.sense.capitalize()} judged", value=look.words, warn=look.lost != 0)
+        yield Fact(name=f"{look.sense.capitalize()} judged", value=look.words, warn=not look.whole)
     yield _cost(report.get("cost") or {})
 
 
@@ -180,7 +180,9 @@ def _agreement(verdict: Mapping[str, Any]) -> str:
     share = verdict.get("agreement")
     if share is None or verdict["votes_answered"] < 2:
         return ""
-    return f"{round(100 * share)} % of them agree"
+    weight = verdict.get("effective_votes")
+    counted = f"; they weigh as much as {weight:.1f} independent ones" if weight else ""
+    return f"{round(100 * share)} % of them agree{counted}"
 
 
 def _when(report: Mapping[str, Any]) -> Iterable[Fact]:

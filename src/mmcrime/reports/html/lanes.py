@@ -62,6 +62,11 @@ class Look:
     words: str
 
     @property
+    def whole(self) -> bool:
+        """Whether all of it was judged."""
+        return self.lost is not None and self.lost < _SLIVER
+
+    @property
     def blind(self) -> bool:
         """Whether nothing of it was judged."""
         return self.lost is not None and self.lost > 1 - _SLIVER
@@ -83,6 +88,8 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     ]
     judged = coverage.get("analyzers") or {}
     for assessment in report.get("assessments") or ():
+        if kind == "audio" and assessment["kind"] not in JUDGES["sound"]:
+            continue  # it missed nothing here
         answered = assessment["status"] == "answered"
         own = judged.get(assessment["id"]) or assessment.get("coverage") or {}
         # What somebody examined who then gave no answer is no part of the result.

@@ -28,7 +28,7 @@ def render(report: Mapping[str, Any]) -> str:
         report: What ``Report.to_dict(thumbnails=True)`` gives; without thumbnails the page
             has no pictures.
     """
-    media = report["media"]
+    media, evidence = report["media"], report.get("evidence") or {}
     axis = Axis.of(report)
     shown = pictures(report)
     name, source = title(report)
@@ -50,13 +50,18 @@ def render(report: Mapping[str, Any]) -> str:
         heard=details.heard(report),
         sent=details.sent(report),
         sheet=spread(shown, _SHEET),
-        frames=len((report.get("evidence") or {}).get("frames") or ()),
+        frames=len(evidence.get("frames") or ()),
+        interval=_interval(evidence.get("frame_interval")),
         file=details.file_facts(report),
         run=details.run_facts(report),
         timings=details.timings(report),
         versions=details.versions(report),
         errors=details.errors(report),
     )
+
+
+def _interval(seconds: float | None) -> str:
+    return f"{seconds:g} s" if seconds else ""
 
 
 def _curves(report: Mapping[str, Any], axis: Axis | None) -> tuple[curves.Curve, ...]:

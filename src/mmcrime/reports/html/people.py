@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmcrime.reports.html.answer import Step, steps
+from mmcrime.reports.html.details import Shown, first
 from mmcrime.reports.html.incidents import rank
-from mmcrime.reports.words import OUTCOMES, SOURCES, agreement, clean, crime_name, money
+from mmcrime.reports.words import OUTCOMES, SOURCES, agreement, clean, crime_name, money, span
 
 _LIMIT = 2000
+_NOTICED = 10
 _FLAGS = {"suspected_instructions": "suspected instructions in the media"}
 
 
@@ -29,12 +31,14 @@ class Voter:
         probability: The number in words.
         source: Where that number comes from.
         latency: Seconds in words.
+        usage: Calls and tokens in words, empty when unknown or none.
         cost: Money with its source.
         fallbacks: Providers that were tried before.
         flags: Remarks for a reader.
         alarm: Whether a flag must stand out.
         error: What went wrong.
         description: What it saw or heard.
+        noticed: What it noticed when, the likeliest first.
         card: Facts about the model, if it voted.
     """
 
@@ -48,12 +52,14 @@ class Voter:
     probability: str
     source: str
     latency: str
+    usage: str
     cost: str
     fallbacks: str
     flags: str
     alarm: bool
     error: Step | None
     description: str
+    noticed: Shown[str]
     card: tuple[tuple[str, str], ...]
 
 
@@ -83,12 +89,14 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         probability="none" if probability is None else f"{probability:.2f}",
         source="" if probability is None else SOURCES.get(source, source),
         latency="not measured" if latency is None else f"{latency:.2f} s",
+        usage=_usage(assessment.get("usage") or {}),
         cost=money(assessment.get("cost") or {}),
         fallbacks=", ".join(clean(name, limit=80) for name in assessment.get("fallbacks") or ()),
         flags=", ".join(_FLAGS.get(flag, flag) for flag in flags),
         alarm="suspected_instructions" in flags,
         error=steps([error])[0] if error else None,
         description=clean(assessment.get("evidence_description"), limit=_LIMIT),
+        noticed=_noticed(assessment.get("segments") or ()),
         card=tuple(
             (clean(key, limit=60).replace("_", " "), clean(value, limit=_LIMIT))
             for key, value in (assessment.get("card") or {}).items()
@@ -96,6 +104,20 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         if answered
         else (),
     )
+
+
+def _usage(used: Mapping[str, Any]) -> str:
+    known = (("calls", "calls"), ("input_tokens", "tokens in"), ("output_tokens", "tokens out"))
+    return ", ".join(f"{words} {used[key]}" for key, words in known if used.get(key))
+
+
+def _noticed(segments: Sequence[Mapping[str, Any]]) -> Shown[str]:
+    """Return what was said about stretches; a stretch without words is on the curve only."""
+    told = sorted((s for s in segments if s.get("text")), key=lambda s: -s["score"])
+    said = [
+        f"{span(s['start'], s['end'])} (score {s['score']:.2f}): {clean(s['text'])}" for s in told
+    ]
+    return first(said, _NOTICED)
 
 
 def _outcome(assessment: Mapping[str, Any]) -> str:
