@@ -74,13 +74,16 @@ def test_the_page_holds_the_facts_of_the_terminal_text() -> None:
     full = report()
     page = report(
         verdict=full.verdict.model_copy(update={"cross_verification": (check,)}),
-        assessments=(answered("motion", cached=True, fallbacks=("acme was gone",)),),
+        assessments=(
+            answered("motion", cached=True, crime_type="fighting", fallbacks=("acme was gone",)),
+        ),
         cost=Cost(usd=0.0125, source="reported"),
     ).to_markdown()
     for said in (
         "motion and sound disagree\\: one heard a bang",
         "answered (from the cache)".replace("(", "\\(").replace(")", "\\)"),
         "acme was gone",
+        "detected\\: Fighting",
         "$0.0125".replace("$", "\\$"),
         "512 bytes",
         "1 of 3 votes answered",

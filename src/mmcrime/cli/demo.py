@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _SYNTHETIC = "SYNTHETIC SCENE: this shows the machinery, not accuracy."
 _SOURCE = "SYNTHETIC demo: a drawn scene, nobody was in it"
 _NOTE = f"{_SYNTHETIC} It was drawn by mmcrime; nobody was in it and nothing happened."
-_MARK_WITHIN = 4096  # bytes at the start of a page that hold our mark
 _MAX_SCENE = 10_000_000  # bytes; no scene that we ever wrote is larger
 
 
@@ -29,29 +28,29 @@ def command(
         bool, typer.Option("--open", help="Open the report in the browser.")
     ] = False,
 ) -> None:
-    """Draw a street scene of a minute, analyze it offline and write a report of it.
+    """Draw a street scene, analyze it offline and write a report of it.
 
     It shows that the machinery works. It says nothing about accuracy: nobody is in the
     scene and nothing happened.
 
-    Example: `mmcrime demo --open`
+    Example: mmcrime demo --open
     """
-    from mmcrime.cli import terminal
+    from mmcrime.cli import pages, terminal
     from mmcrime.reports.words import clean, wrap
 
     clip, page = folder / "synthetic-street.mp4", folder / "report.html"
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _spare(clip, _is_scene)
-        _spare(page, _is_report)
+        _spare(page, pages.is_ours)
         typer.echo(f"{_SYNTHETIC}\n")
         terminal.remark(f"Drawing the scene {str(clip)!r} ...")
         _draw(clip)
     terminal.remark("Analyzing it offline ...")
     report = _analyzed(clip)
     with _writing(folder):
-        _spare(page, _is_report)
-        _replace(page, report.to_html())
+        _spare(page, pages.is_ours)
+        pages.put(page, report.to_html())
     for said in _result(report):
         for line in wrap(said, terminal.width(), rest="  "):
             typer.echo(line)
@@ -65,9 +64,10 @@ def command(
 
 def _draw(clip: Path) -> None:
     from mmcrime.cli.output import unfinished
+    from mmcrime.cli.progress import working
     from mmcrime.testing.footage import write_footage
 
-    with unfinished(clip) as scene:
+    with working("drawing"), unfinished(clip) as scene:
         write_footage(scene)
         scene.replace(clip)
 
@@ -75,6 +75,7 @@ def _draw(clip: Path) -> None:
 def _analyzed(clip: Path) -> Report:
     """Return the report on the scene; it is the same whatever is configured, and asks nobody."""
     from mmcrime.cli import terminal
+    from mmcrime.cli.progress import working
     from mmcrime.config import Settings
     from mmcrime.pipeline import CrimeDetectionPipeline
 
@@ -82,10 +83,17 @@ def _analyzed(clip: Path) -> Report:
         terminal.quiet_libraries(),
         terminal.logs_to_stderr(),
         CrimeDetectionPipeline(settings=Settings(offline=True)) as pipeline,
+        working("analyzing") as advance,
     ):
         # Part of the report, so that its page says it as well.
         told = {"note": _NOTE, "drawn": _drawn()}
-        return pipeline.analyze(clip, offline=True, source_id=_SOURCE, metadata=told)
+        return pipeline.analyze(
+            clip,
+            offline=True,
+            source_id=_SOURCE,
+            metadata=told,
+            progress=lambda _name, share: advance(share),
+        )
 
 
 def _drawn() -> str:
@@ -118,14 +126,6 @@ def _result(report: Report) -> Iterator[str]:
     yield f"What was drawn, to compare: {_drawn()}"
     if not report.egress:
         yield "Nothing left this machine."
-
-
-def _replace(path: Path, text: str) -> None:
-    from mmcrime.cli.output import unfinished
-
-    with unfinished(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        temporary.replace(path)
 
 
 def _open(page: Path) -> None:
@@ -170,10 +170,3 @@ def _is_scene(path: Path) -> bool:
     from mmcrime.testing.footage import TITLE
 
     return path.stat().st_size <= _MAX_SCENE and TITLE.encode() in path.read_bytes()
-
-
-def _is_report(path: Path) -> bool:
-    from mmcrime.reports import html
-
-    with path.open("rb") as page:
-        return html.GENERATOR.encode() in page.read(_MARK_WITHIN)

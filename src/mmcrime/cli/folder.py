@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mmcrime.cli.output import unfinished, usual_mode
+from mmcrime.cli import pages
 from mmcrime.cli.sources import Sources
 from mmcrime.cli.tally import Tally
 from mmcrime.cli.terminal import remark
@@ -31,7 +31,6 @@ _REPORTS = "reports"
 _PAGE = 500  # rows of one page of the index: a browser shows them at once
 _SLUG = 60  # characters of a page's name that come from the source's
 _DIGITS = 8  # of a hash, so that sources of one name get pages of their own
-_MARK_WITHIN = 4096  # bytes at the start of a page that hold our mark
 _INDEX = re.compile(r"index-\d+\.html")
 
 
@@ -146,21 +145,21 @@ class Folder:
 
     def _write_index(self, *, note: str) -> None:
         rows = html.worst_first(self._pictured + self._plain)
-        pages = -(-len(rows) // _PAGE)
+        count = _pages(len(rows))
         # A page counts its own rows only.
-        said = "; ".join(filter(None, [note, self._tally.line() if pages > 1 else ""]))
+        said = "; ".join(filter(None, [note, self._tally.line() if count > 1 else ""]))
         with _writable(self._path):
-            for page in range(1, pages + 1):
+            for page in range(1, count + 1):
                 part = rows[(page - 1) * _PAGE : page * _PAGE]
-                text = html.index(part, title=self._title, note=said, page=page, pages=pages)
+                text = html.index(part, title=self._title, note=said, page=page, pages=count)
                 _replace(self._path / _index_name(page), text)
-            self._drop_old_pages(pages)
+            self._drop_old_pages(count)
 
-    def _drop_old_pages(self, pages: int) -> None:
+    def _drop_old_pages(self, count: int) -> None:
         """Remove further pages of an earlier, longer index: they would tell of another run."""
-        current = {_index_name(page) for page in range(1, pages + 1)}
+        current = {_index_name(page) for page in range(1, count + 1)}
         for path in self._path.iterdir():
-            if _INDEX.fullmatch(path.name) and path.name not in current and _is_ours(path):
+            if _INDEX.fullmatch(path.name) and path.name not in current and pages.is_ours(path):
                 path.unlink()
 
     def _look(self, found: Sources) -> None:
@@ -175,8 +174,8 @@ class Folder:
                     f"{str(self._reports)!r} is no folder of its own.",
                     next_step="Name another folder with -o.",
                 )
-            pages = -(-self._total // _PAGE)
-            ours = {self._path: {_index_name(page) for page in range(1, pages + 1)}}
+            count = _pages(self._total)
+            ours = {self._path: {_index_name(page) for page in range(1, count + 1)}}
             ours[self._reports] = set(self._names)
             there = [
                 path
@@ -188,6 +187,10 @@ class Folder:
             for path in there:
                 _check(path)
             _spare(found.items, {_place(path) for path in there})
+
+
+def _pages(rows: int) -> int:
+    return -(-rows // _PAGE)
 
 
 def _index_name(page: int) -> str:
@@ -227,18 +230,8 @@ def _is_real_folder(path: Path) -> bool:
     return stat.S_ISDIR(path.lstat().st_mode)
 
 
-def _is_ours(path: Path) -> bool:
-    """Tell whether a path is a page that we wrote; a link is not, wherever it leads."""
-    if not stat.S_ISREG(path.lstat().st_mode):
-        return False
-    with path.open("rb") as page:
-        # Without the version: pages of an earlier release are ours too.
-        mark = html.GENERATOR.rpartition(" ")[0]
-        return mark.encode() in page.read(_MARK_WITHIN)
-
-
 def _check(path: Path) -> None:
-    if os.path.lexists(path) and not _is_ours(path):
+    if os.path.lexists(path) and not pages.is_ours(path):
         raise ConfigError(
             f"{str(path)!r} is there already and is no page of mmcrime.",
             next_step="Name another folder with -o, or move that file away.",
@@ -246,14 +239,9 @@ def _check(path: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a page whole; what is there is replaced, not followed, and only if it is ours."""
+    """Write a page; what is there is replaced only if it is ours."""
     _check(path)
-    with unfinished(path) as temporary:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
-            out.write(text)
-        temporary.chmod(usual_mode())
-        temporary.replace(path)
+    pages.put(path, text)
 
 
 @contextlib.contextmanager

@@ -148,11 +148,18 @@ def _assessment(assessment: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         ", ".join(str(name) for name in who if name),
         assessment["status"] + (" (from the cache)" if assessment.get("cached") else ""),
-        assessment["outcome"].replace("_", " "),
+        _said(assessment),
         chance(assessment.get("probability"), assessment.get("probability_source")),
         money(assessment.get("cost") or {}),
         "; ".join(str(remark) for remark in remarks if remark),
     )
+
+
+def _said(assessment: Mapping[str, Any]) -> str:
+    said: str = assessment["outcome"].replace("_", " ")
+    if assessment["outcome"] == "detected":
+        said += f": {crime_name(assessment.get('crime_type'))}"
+    return said
 
 
 def _heard(report: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,42 @@
+"""HTML pages as files: written whole, and told from files that are not ours."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from mmcrime.cli.output import unfinished, usual_mode
+from mmcrime.reports import html
+
+_MARK_WITHIN = 4096  # bytes at the start of a page that hold our mark
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a path is a page that we wrote, in this release or an earlier one.
+
+    A link is not, wherever it leads.
+
+    Raises:
+        OSError: If it cannot be looked at.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    # Without the version: pages of an earlier release are ours too.
+    mark = html.GENERATOR.rpartition(" ")[0]
+    with path.open("rb") as page:
+        return mark.encode() in page.read(_MARK_WITHIN)
+
+
+def put(path: Path, text: str) -> None:
+    """Write a page whole or not at all; a link in its place is replaced, not followed.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with unfinished(path) as temporary:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+            out.write(text)
+        temporary.chmod(usual_mode())
+        temporary.replace(path)
