@@ -76,6 +76,13 @@ def test_a_value_that_was_not_measured_is_a_hole_and_not_a_line() -> None:
     assert curve.path.line.count("M") == 2
 
 
+def test_values_out_of_order_or_without_a_time_are_drawn_as_far_as_they_go() -> None:
+    found = {"times": [5.0, 0.0], "scores": [0.4, 0.2, 0.9], "method": "m"}
+    curve = curves.motion(data(motion=found), axis())
+    assert boxes(curve.path.area) == [(0, 5, 20), (25, 30, 40)]
+    assert curve.facts == "Highest 0.40 at 0:05.0."
+
+
 def test_the_fused_score_holds_until_the_next_one_and_stops_where_nobody_looked() -> None:
     sample = data()
     sample["verdict"]["timeline"] = {"times": [0.0, 4.0, 8.0], "scores": [0.1, 0.9, 0.0]}

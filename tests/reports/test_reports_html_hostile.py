@@ -162,3 +162,33 @@ def test_a_thumbnail_that_is_no_jpeg_is_left_out() -> None:
 def test_a_row_leads_only_to_a_relative_percent_encoded_address(href: str) -> None:
     with pytest.raises(ValueError, match="address"):
         html.row(rich(), href=href)
+
+
+NUMBERS = (0.0, -0.0, 1e-300, 1e-9, 0.1, 3.0, 1e9, 1e308, -1e-9, -3.0, -1e308)
+
+
+def renumbered(value: Any, draw: Callable[[], float], key: str = "") -> Any:
+    """Put other numbers into every field that holds one; counts and scores keep their range."""
+    if isinstance(value, Mapping):
+        return {name: renumbered(item, draw, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [renumbered(item, draw, key) for item in value]
+    if isinstance(value, float) and key not in ("score", "scores", "probability", "agreement"):
+        return draw()
+    return value
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(data=st.data())
+@calm
+def test_no_number_breaks_a_page_or_leaves_its_drawing(
+    form: Callable[[Mapping[str, Any]], str], data: st.DataObject
+) -> None:
+    strange = renumbered(rich(), lambda: data.draw(st.sampled_from(NUMBERS)))
+    page = read(form(strange))
+    for name in ("x", "x1", "x2", "width"):
+        shares = [float(v[:-1]) for v in page.values(name) if v.endswith("%")]
+        assert all(0 <= share <= 100 for share in shares)
+    drawn = " ".join(page.values("d") + page.values("x") + page.values("width"))
+    assert "nan" not in drawn
+    assert "inf" not in drawn

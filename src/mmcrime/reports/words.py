@@ -54,6 +54,7 @@ JUDGES = {
 """Kinds of analyzers by what they judge; a language model may be given both."""
 
 _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+_LONGEST = 1e10  # seconds; three centuries
 _MAX_TEXT = 600  # characters; a description of that length still fits a screen
 
 
@@ -76,7 +77,12 @@ def clean(text: object, *, limit: int = _MAX_TEXT) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return media time as ``m:ss.s`` (``h:mm:ss.s`` from one hour on)."""
+    """Return media time as ``m:ss.s`` (``h:mm:ss.s`` from one hour on).
+
+    What is no time of any recording is quoted as the number it is.
+    """
+    if not abs(seconds) < _LONGEST:
+        return f"{seconds:g} s"
     tenths = round(abs(seconds) * 10)
     sign = "-" if seconds < 0 and tenths else ""
     minutes, rest = divmod(tenths, 600)

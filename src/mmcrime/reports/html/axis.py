@@ -17,6 +17,10 @@ _STEPS = (
 )
 """Seconds between labels that people can count in."""
 _MOST_TICKS = 6
+_SHORTEST = 1e-3
+"""Seconds under which nothing can be told apart."""
+_LONGEST = 1e9
+"""Seconds, three decades: a time beyond them is a mistake, and would squash all others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,9 +56,9 @@ class Axis:
         media = report.get("media") or {}
         if media.get("kind") in (None, "image"):
             return None
-        times = [t for t in _times(report) if math.isfinite(t)]
+        times = [t for t in _times(report) if abs(t) < _LONGEST]
         start, end = min([0.0, *times]), max([0.0, *times])
-        if end <= start:
+        if end - start < _SHORTEST:
             return None
         return cls(start=start, end=end, recorded_at=media.get("recorded_at"))
 
@@ -69,8 +73,8 @@ class Axis:
         return round(100 * share, 3)
 
     def width(self, interval: Interval) -> float:
-        """Return how wide an interval is, in per cent."""
-        return round(self.at(interval[1]) - self.at(interval[0]), 3)
+        """Return how wide an interval is, in per cent; nothing where it ends before it starts."""
+        return max(0.0, round(self.at(interval[1]) - self.at(interval[0]), 3))
 
     def ticks(self) -> tuple[Tick, ...]:
         """Return at most seven labels at times people can count in."""

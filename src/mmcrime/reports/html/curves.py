@@ -105,7 +105,7 @@ def _looked(report: Mapping[str, Any]) -> tuple[Interval, ...]:
 def motion(report: Mapping[str, Any], axis: Axis) -> Curve:
     """Return how much moves, or why nobody knows."""
     found = (report.get("evidence") or {}).get("motion") or {}
-    times, values = found.get("times") or (), found.get("scores") or ()
+    times, values = _measured(found, "scores")
     if not times:
         kind = (report.get("media") or {}).get("kind")
         why = "this input has no pictures" if kind == "audio" else "motion was not measured"
@@ -126,7 +126,7 @@ def sound(report: Mapping[str, Any], axis: Axis) -> Curve:
     """Return the level of the sound with the sound events on it, or why there is none."""
     evidence = report.get("evidence") or {}
     found = evidence.get("loudness") or {}
-    times, levels = found.get("times") or (), found.get("levels") or ()
+    times, levels = _measured(found, "levels")
     marks = tuple(_event(event, axis) for event in (evidence.get("sounds") or ())[:COLUMNS])
     if not times:
         silent = (report.get("media") or {}).get("has_audio") is False
@@ -174,6 +174,12 @@ def _floor(levels: Sequence[float]) -> int:
     """Return the lowest level of the scale in dBFS: silence does not squash the rest."""
     quietest = min((level for level in levels if level > _SILENCE), default=-60.0)
     return next(floor for floor in (-60, -80, -100) if quietest >= floor or floor == -100)
+
+
+def _measured(found: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:
+    """Return times in order and their values, as far as both are there."""
+    pairs = sorted(zip(found.get("times") or (), found.get(key) or (), strict=False))
+    return [time for time, _ in pairs], [value for _, value in pairs]
 
 
 def _method(found: Mapping[str, Any]) -> tuple[str, ...]:
