@@ -359,6 +359,8 @@ def test_a_person_is_sent_to_the_worst_incidents_with_what_came_before_and_after
     assert "0:00.0-0:06.0" in first  # five seconds more at each end, but not before the media
     assert any("1:05.0-1:16.0" in text for text in result.verdict.recommendations)
     assert "other 3 incidents" in last
+    late = fuse([answered(segments=segments[-1:])], kind="video", duration=72.5)
+    assert "1:05.0-1:12.5" in late.verdict.recommendations[0]  # nor after it
     assert len(result.verdict.severity_reasons) == 1  # the one that makes it critical
     assert "Explosion" in result.verdict.severity_reasons[0]
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import answered, dead
+from mmcrime.evidence import Coverage, Gap
 from mmcrime.reports import csv_table, text, text_page, words
 from mmcrime.results import (
     CoverageRecord,
@@ -300,3 +301,17 @@ def test_what_to_do_and_what_went_wrong_are_not_said_twice() -> None:
     assert page.count("no such file") == 1
     assert "prepare: MediaError, as told under Why" in page
     assert "  - Call." in page
+
+
+def test_a_silent_track_is_a_gap_and_not_a_sound_that_nobody_judged() -> None:
+    def told(reason: str, **sound: Any) -> str:
+        gap = Gap(start=0.0, end=20.0, reason=reason)
+        coverage = CoverageRecord(duration=20.0, sound=Coverage(gaps=(gap,), **sound))
+        skipped = dead("sound", status="skipped", kind="sound")
+        return report(coverage=coverage, assessments=(answered("motion"), skipped)).to_text()
+
+    silent = told("silent")
+    assert "digital silence" in silent
+    assert "no analyzer judged" not in silent
+    assert "no analyzer judged" in told("damaged")
+    assert "no analyzer judged" in told("silent", examined=((0.0, 5.0),))

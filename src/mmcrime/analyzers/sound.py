@@ -50,16 +50,16 @@ _WORDS: dict[SoundLabel, str] = {
 }
 _ALTERNATIVES: dict[SoundLabel, tuple[str, ...]] = {
     "impulsive": (
-        "fireworks, a slammed door, a clap, a dropped object or a knock on the microphone",
-        "a film, game or television in the room",
+        "Fireworks, a slammed door, a clap, a dropped object or a knock on the microphone.",
+        "A film, game or television in the room.",
     ),
     "scream": (
-        "children at play, cheering, laughter, singing, exercise or an animal",
-        "a film, game or television in the room",
+        "Children at play, cheering, laughter, singing, exercise or an animal.",
+        "A film, game or television in the room.",
     ),
     "siren": (
-        "an emergency vehicle that passes by on its way elsewhere",
-        "an alarm or a tune, or a film, game or television in the room",
+        "An emergency vehicle that passes by on its way elsewhere.",
+        "An alarm or a tune, or a film, game or television in the room.",
     ),
 }
 _CAVEAT = "Judged by sound only; an incident without these sounds is not excluded."
@@ -70,7 +70,7 @@ _CARD = {
     "measured": "bangs: precision 0.90, recall 0.90; screams: precision 1.00, recall 1.00 "
     "(per recording 4 of 4); sirens: generated ones only, 3 of 3",
     "measured_by": "benchmarks/sound_accuracy.py; the thresholds were set on the same files, "
-    "so expect less elsewhere",
+    "so expect less elsewhere.",
     "limits": "cannot tell shots from fireworks or claps, fear from joy, or a live sound from a "
     "loudspeaker; misses screams below about 650 Hz and shots near the noise level",
     "licence": "MIT, as the library; nothing was learnt from third-party data",

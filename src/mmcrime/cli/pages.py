@@ -22,10 +22,8 @@ def is_ours(path: Path) -> bool:
     """
     if not stat.S_ISREG(path.lstat().st_mode):
         return False
-    # Without the version: pages of an earlier release are ours too.
-    mark = html.GENERATOR.rpartition(" ")[0]
     with path.open("rb") as page:
-        return mark.encode() in page.read(_MARK_WITHIN)
+        return html.GENERATOR.encode() in page.read(_MARK_WITHIN)
 
 
 def put(path: Path, text: str) -> None:

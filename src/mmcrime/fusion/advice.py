@@ -39,10 +39,15 @@ def _because(incident: Incident) -> str:
 
 
 def recommendations(
-    outcome: Outcome, reasons: Sequence[Reason], found: Sequence[Incident], kind: MediaKind
+    outcome: Outcome,
+    reasons: Sequence[Reason],
+    found: Sequence[Incident],
+    *,
+    kind: MediaKind,
+    duration: float | None,
 ) -> tuple[str, ...]:
     """Return what people should do next about a verdict."""
-    watch = _to_check(found, kind) if found else ()
+    watch = _to_check(found, kind, duration) if found else ()
     if outcome == "undetermined":
         return (*watch, *dict.fromkeys(r.next_step for r in reasons))
     if outcome == "not_detected":
@@ -50,14 +55,18 @@ def recommendations(
     return watch
 
 
-def _to_check(found: Sequence[Incident], kind: MediaKind) -> tuple[str, ...]:
+def _to_check(
+    found: Sequence[Incident], kind: MediaKind, duration: float | None
+) -> tuple[str, ...]:
     """Say what a person should look at: the worst incidents, with what came before and after."""
     if kind == "image":
         return ("Have a person look at the picture before anything is done about it.",)
     verb = "listen to" if kind == "audio" else "watch"
     worst = sorted(found, key=lambda i: (-SEVERITIES.index(i.severity), -i.probability, i.start))
+    end = float("inf") if duration is None else duration
     told = [
-        f"Have a person {verb} {span(max(0.0, i.start - _CONTEXT), i.end + _CONTEXT)} "
+        f"Have a person {verb} "
+        f"{span(max(0.0, i.start - _CONTEXT), max(i.end, min(end, i.end + _CONTEXT)))} "
         "before anything is done about it."
         for i in sorted(worst[:_MOST_TOLD], key=lambda i: i.start)
     ]

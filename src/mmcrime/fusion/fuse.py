@@ -82,6 +82,7 @@ def fuse(
         kinds=kinds,
         found=found,
         kind=kind,
+        duration=duration,
     )
     return Fused(verdict=verdict, incidents=found)
 
@@ -200,6 +201,7 @@ def _verdict(
     kinds: Sequence[votes.Opinion],
     found: Sequence[Incident],
     kind: MediaKind,
+    duration: float | None,
 ) -> Verdict:
     strongest = _strongest(kinds, outcome)
     worst = max(found, key=lambda i: (SEVERITIES.index(i.severity), i.probability), default=None)
@@ -218,7 +220,7 @@ def _verdict(
         alternative_interpretations=tuple(
             dict.fromkeys(t for v in live for t in v.alternative_interpretations)
         ),
-        recommendations=recommendations(outcome, reasons, found, kind),
+        recommendations=recommendations(outcome, reasons, found, kind=kind, duration=duration),
         votes_asked=votes.asked(assessments),
         votes_answered=len(live),
         agreement=votes.agreement(live, outcome),

@@ -229,7 +229,7 @@ def unseen(report: Mapping[str, Any]) -> list[Unseen]:
     for (who, reason), stretches in holes.items():
         together.setdefault((reason, merge_intervals(stretches, join=0.05)), []).append(who)
     return [
-        *_unjudged(media, report.get("assessments") or ()),
+        *_unjudged(media, coverage.get("sound") or {}, report.get("assessments") or ()),
         *(
             Unseen(who=tuple(dict.fromkeys(who)), reason=reason, stretches=stretches)
             for (reason, stretches), who in together.items()
@@ -238,12 +238,17 @@ def unseen(report: Mapping[str, Any]) -> list[Unseen]:
 
 
 def _unjudged(
-    media: Mapping[str, Any], assessments: Iterable[Mapping[str, Any]]
+    media: Mapping[str, Any],
+    sound: Mapping[str, Any],
+    assessments: Iterable[Mapping[str, Any]],
 ) -> Iterator[Unseen]:
-    """Yield the senses for which no analyzer answered."""
+    """Yield the senses for which no analyzer answered, although there is something to judge."""
     kind = media.get("kind")
     there = {"pictures": kind in ("image", "video"), "sound": kind == "audio"}
     there["sound"] |= kind == "video" and bool(media.get("has_audio"))
+    reasons = {gap["reason"] for gap in sound.get("gaps") or ()}
+    if reasons and reasons <= {SILENT, NO_STREAM} and not sound.get("examined"):
+        there["sound"] = False  # a gap says so already
     answered = {a["kind"] for a in assessments if a["status"] == "answered"}
     for sense, judges in JUDGES.items():
         if there[sense] and answered.isdisjoint(judges):
