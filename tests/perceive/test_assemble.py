@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -393,3 +393,28 @@ def test_whatever_fails_examined_and_gaps_cover_the_media_and_never_overlap(
 
 
 _BABBLE = babble(40)
+
+
+class HalfSilent(ArrayReader):
+    """A reader of silence whose sound cannot be decoded after ten seconds."""
+
+    def audio(self, *args: Any, **options: Any) -> Iterator[AudioWindow]:
+        for window in super().audio(*args, **options):
+            if window.start >= 10.0:
+                raise CorruptMediaError("bad packets", source="x")
+            yield AudioWindow(start=window.start, samples=window.samples[: 10 * SAMPLE_RATE])
+
+
+def test_sound_that_did_not_decode_is_never_called_silent() -> None:
+    got = perceive(HalfSilent(np.zeros(60 * SAMPLE_RATE, np.float32)), transcriber=Quick())
+    for coverage in (got.evidence.sound, got.evidence.transcript.coverage):
+        reasons = [(gap.start, gap.end, gap.reason.partition(":")[0]) for gap in coverage.gaps]
+        assert reasons == [(0.0, 10.0, "silent"), (10.0, 60.0, "damaged")]
+        assert coverage.examined == ()
+
+
+def test_nobody_listened_for_speech_in_silence_either() -> None:
+    got = perceive(ArrayReader(np.zeros(20 * SAMPLE_RATE, np.float32)), transcriber=Quick())
+    assert [gap.reason for gap in got.evidence.transcript.coverage.gaps] == ["silent"]
+    unasked = perceive(ArrayReader(np.zeros(20 * SAMPLE_RATE, np.float32)))
+    assert [gap.reason for gap in unasked.evidence.transcript.coverage.gaps] == ["not_requested"]

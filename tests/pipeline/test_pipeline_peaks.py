@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_a_decoder_that_dies_at_the_peak_costs_the_picture_and_nothing_else(
     frames = MediaHandle.frames
 
     def dying(self: MediaHandle, at: Any, **options: Any) -> Any:
-        if list(at) == [13.5]:
+        if 13.5 in at:
             raise SystemExit("the decoder")
         return frames(self, at, **options)
 
@@ -104,3 +105,44 @@ def test_the_sound_of_a_run_has_a_level_curve_in_its_report(
     assert max(curve.levels) <= 0
     assert curve.times[curve.levels.index(max(curve.levels))] == 13.0  # the bang
     assert Report.from_json(report.to_json()).evidence.loudness == curve
+
+
+def test_a_deadline_keeps_the_pictures_that_were_ready_and_says_what_is_missing(
+    silent_settings: Settings, footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = MediaHandle.frames
+    spans = [(4.0 * k + 0.3, 4.0 * k + 0.35) for k in range(6)]
+
+    def slow(self: MediaHandle, at: Any, **options: Any) -> Any:
+        for number, frame in enumerate(frames(self, at, **options)):
+            if len(at) == len(spans) and number == 2:
+                time.sleep(8)
+            yield frame
+
+    monkeypatch.setattr(MediaHandle, "frames", slow)
+    report = seen_at(silent_settings, footage, *spans, deadline=6)
+    assert report.verdict.outcome == "detected"
+    assert "peaks" in {error.stage for error in report.errors}
+    assert "no time left" in next(e.message for e in report.errors if e.stage == "peaks")
+
+
+def test_the_time_that_the_peaks_take_is_in_the_report(
+    silent_settings: Settings, footage: Path
+) -> None:
+    assert "peaks" in seen_at(silent_settings, footage, (13.0, 14.0)).timings
+
+
+def test_a_peak_whose_picture_is_missing_gets_no_other_peaks_picture(
+    silent_settings: Settings, footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = MediaHandle.frames
+
+    def holed(self: MediaHandle, at: Any, **options: Any) -> Any:
+        return (f for f in frames(self, at, **options) if not 15.0 < f.time < 17.0)
+
+    monkeypatch.setattr(MediaHandle, "frames", holed)
+    report = seen_at(silent_settings, footage, (12.0, 12.2), (16.0, 16.2))
+    first, second = report.incidents
+    assert first.frames[0] == pytest.approx(12.1, abs=1 / 15)
+    # The nearest sample, and not the picture of the first incident.
+    assert [round(t) for t in second.frames] == [20]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fakes import Scripted, Verifier, reply
 
-from mmcrime import CrimeDetectionPipeline, Settings
-from mmcrime.pipeline.progress import GATHERING, Progress
+from mmcrime import ConfigError, CrimeDetectionPipeline, Settings
+from mmcrime.pipeline.progress import GATHERING, JUDGING, Progress
 
 
 def test_a_run_tells_often_how_far_it_is_and_ends_at_one(
@@ -71,7 +71,7 @@ def test_what_a_plugin_tells_as_its_share_is_bounded_and_may_come_from_a_thread(
     assert told[-1] == 1.0
     assert all(0.0 <= share <= 1.0 for share in told)
     # "odd" claimed to be done; the other one has not answered yet.
-    assert GATHERING + (1 - GATHERING) / 2 in [pytest.approx(share) for share in told]
+    assert GATHERING + JUDGING / 2 in [pytest.approx(share) for share in told]
 
 
 def test_nobody_who_was_not_asked_moves_the_share() -> None:
@@ -85,4 +85,9 @@ def test_nobody_who_was_not_asked_moves_the_share() -> None:
         progress.finish()
         return told
 
-    assert asyncio.run(go()) == [1.0]
+    assert asyncio.run(go()) == [GATHERING + JUDGING, 1.0]
+
+
+def test_a_progress_that_cannot_be_called_is_refused(pipeline: CrimeDetectionPipeline) -> None:
+    with pytest.raises(ConfigError, match="progress=3"):
+        pipeline.analyze(b"x", progress=3)  # type: ignore[arg-type]  # the mistake under test

@@ -66,7 +66,7 @@ def _to_check(
     end = float("inf") if duration is None else duration
     told = [
         f"Have a person {verb} "
-        f"{span(max(0.0, i.start - _CONTEXT), max(i.end, min(end, i.end + _CONTEXT)))} "
+        f"{span(max(0.0, i.start - _CONTEXT), max(0.0, i.end, min(end, i.end + _CONTEXT)))} "
         "before anything is done about it."
         for i in sorted(worst[:_MOST_TOLD], key=lambda i: i.start)
     ]

@@ -264,8 +264,11 @@ class _Work:
         transcript = await self._transcript(transcriber, voices, span, missing)
         examined = sounds.examined
         if examined and not detector.audible:
-            # A track of digital silence is a microphone that was off: nobody heard a thing.
-            examined, missing = (), (Gap(start=span[0], end=span[1], reason=SILENT), *missing)
+            # Digital silence is a microphone that was off: nobody heard a thing. What was not
+            # decoded keeps its own reason, as it may have been loud.
+            silent = tuple(Gap(start=s, end=e, reason=SILENT) for s, e in examined)
+            examined, missing = (), (*silent, *missing)
+            transcript = _unspoken(transcript, silent, span)
         return _Heard(
             decoded=bool(decoded),
             sounds=tuple(sorted(sounds.found, key=lambda event: event.start)),
@@ -336,6 +339,20 @@ class _Work:
         end = self.handle.media.duration or 0.0
         reason = NO_STREAM if lost is None else f"damaged: {lost}"
         return Coverage(gaps=(Gap(start=0.0, end=end, reason=reason),))
+
+
+def _unspoken(transcript: Transcript, silent: Sequence[Gap], span: Interval) -> Transcript:
+    """Say of silence that nobody listened to it for speech either."""
+    coverage = transcript.coverage
+    heard = [
+        part
+        for whole in coverage.examined
+        for part in subtract_intervals(whole, [(gap.start, gap.end) for gap in silent])
+    ]
+    missing = (*(gap for gap in coverage.gaps if gap.reason == "not_requested"), *silent)
+    return Transcript(
+        segments=transcript.segments, coverage=partition(span, heard, (*missing, *coverage.gaps))
+    )
 
 
 def _share(time: float, span: Interval) -> float:

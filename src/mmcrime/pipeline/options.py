@@ -96,6 +96,11 @@ class CallOptions:
                 next_step="Give an aware datetime, such as datetime(..., tzinfo=UTC).",
             )
         _texts("metadata", self.metadata)
+        if self.progress is not None and not callable(self.progress):
+            raise ConfigError(
+                f"progress={self.progress!r} cannot be called.",
+                next_step="Give a function of a name and a share.",
+            )
 
 
 def _positive(name: str, value: Any) -> None:

@@ -8,7 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 
 GATHERING = 0.5
-"""Share of a run that preparing the evidence stands for; the analyzers share the rest."""
+"""Share of a run that preparing the evidence stands for."""
+JUDGING = 0.45
+"""Share that the analyzers stand for; the rest is fusing, and showing what was found."""
 
 
 class Progress:
@@ -57,7 +59,7 @@ class Progress:
         if name in self._shares:
             self._shares[name] = min(1.0, max(self._shares[name], share))
             mean = sum(self._shares.values()) / len(self._shares)
-            self._reach(GATHERING + (1 - GATHERING) * mean)
+            self._reach(GATHERING + JUDGING * mean)
 
     def _reach(self, share: float) -> None:
         # Shares that differ by less than a hundredth look the same; the end is always told.

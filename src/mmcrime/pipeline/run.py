@@ -132,7 +132,7 @@ async def run(job: Job) -> Report:
             min_votes=job.settings.min_votes,
             lost=_lost(gathered.evidence),
         )
-        peaks, unseen = await peak_frames(
+        peaks = await peak_frames(
             handle,
             fused.incidents,
             max_side=job.settings.media.max_side,
@@ -144,7 +144,7 @@ async def run(job: Job) -> Report:
         media=media,
         evidence=gathered.evidence,
         evidence_record=record,
-        peaks=peaks,
+        peaks=peaks.frames,
         assessments=assessments,
         fused=fused,
         egress=job.gate.records,
@@ -152,9 +152,10 @@ async def run(job: Job) -> Report:
             "open": opened - started,
             **gathered.timings,
             **{f"analyze:{a.id}": a.latency for a in assessments if a.latency is not None},
+            **peaks.timings,
             "total": time.perf_counter() - started,
         },
-        errors=(*gathered.errors, *_errors(assessments), *unseen),
+        errors=(*gathered.errors, *_errors(assessments), *peaks.errors),
     )
     report = await asyncio.to_thread(compose.compose, facts)
     _announce(job, report)
