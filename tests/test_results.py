@@ -26,6 +26,7 @@ from mmcrime.results import (
     Segment,
     Verdict,
 )
+from report_samples import undetermined
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "schema" / "report-1.json"
 
@@ -141,3 +142,32 @@ def test_a_json_report_cannot_claim_detection_beside_another_outcome() -> None:
     forged = json.loads(report([dead()]).to_json())
     forged["verdict"]["crime_detected"] = True
     assert Report.from_json(json.dumps(forged)).verdict.crime_detected is None
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        '"motion": {"times": [0.0], "scores": [%s], "method": "m"}',
+        '"loudness": {"times": [%s], "levels": [-1.0], "method": "m"}',
+        '"sounds": [{"start": 0, "end": 1, "peak": %s, "label": "siren", "score": 1}]',
+        '"transcript": [{"start": %s, "end": 1, "text": "a", "engine": "e", "reliability": "low"}]',
+    ],
+)
+def test_a_stored_report_with_a_number_that_is_none_is_refused(place: str, number: str) -> None:
+    whole = undetermined().to_dict()
+    whole["evidence"] = "EVIDENCE"
+    stored = json.dumps(whole).replace('"EVIDENCE"', "{" + place % "0.5" + "}")
+    assert Report.from_json(stored)
+    with pytest.raises(ConfigError, match="evidence"):
+        Report.from_json(stored.replace("0.5", number))
+
+
+def test_a_stored_coverage_with_a_number_that_is_none_is_refused() -> None:
+    whole = undetermined().to_dict()
+    whole["coverage"]["video"] = {"examined": [["BAD", 1.0]], "frames": 1, "gaps": []}
+    with pytest.raises(ConfigError, match="coverage"):
+        Report.from_json(json.dumps(whole).replace('"BAD"', "NaN"))
+    whole["coverage"]["video"] = {"gaps": [{"start": 0, "end": "BAD", "reason": "damaged"}]}
+    with pytest.raises(ConfigError, match="coverage"):
+        Report.from_json(json.dumps(whole).replace('"BAD"', "1e999"))

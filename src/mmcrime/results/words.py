@@ -54,6 +54,6 @@ class EgressGate(Protocol):
 
 
 class Record(BaseModel):
-    """Base of all published records: frozen, and no unknown fields."""
+    """Base of all published records: frozen, no unknown fields, and numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
