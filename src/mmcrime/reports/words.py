@@ -47,15 +47,34 @@ _GAP_REASONS = {
     "not_judged": "decoded, but could not be judged",
     "offline": "refused, offline is set",
 }
-JUDGES = {
-    "pictures": frozenset({"llm", "video", "motion", "objects"}),
-    "sound": frozenset({"llm", "sound", "speech"}),
+_JUDGES = {
+    "pictures": frozenset({"video", "motion", "objects"}),
+    "sound": frozenset({"sound", "speech"}),
 }
-"""Kinds of analyzers by what they judge; a language model may be given both."""
 
 _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 _LONGEST = 1e10  # seconds; three centuries
 _MAX_TEXT = 600  # characters; a description of that length still fits a screen
+
+
+def judges(assessment: Mapping[str, Any], sense: str, media: Mapping[str, Any]) -> bool:
+    """Tell whether an analyzer looks at a sense of this input.
+
+    A language model may be given pictures or sound. It looked at the pictures of a video
+    when it was shown frames, and at the sound only when it was shown none: nothing says
+    that it was given both.
+
+    Args:
+        assessment: One of the report's assessments, whatever its status.
+        sense: ``pictures`` or ``sound``.
+        media: The report's facts about the input.
+    """
+    if assessment["kind"] != "llm":
+        return assessment["kind"] in _JUDGES[sense]
+    if media.get("kind") != "video":
+        return (sense == "sound") == (media.get("kind") == "audio")
+    shown = bool((assessment.get("coverage") or {}).get("frames"))
+    return shown == (sense == "pictures")
 
 
 def clean(text: object, *, limit: int = _MAX_TEXT) -> str:
@@ -249,9 +268,9 @@ def _unjudged(
     reasons = {gap["reason"] for gap in sound.get("gaps") or ()}
     if reasons and reasons <= {SILENT, NO_STREAM} and not sound.get("examined"):
         there["sound"] = False  # a gap says so already
-    answered = {a["kind"] for a in assessments if a["status"] == "answered"}
-    for sense, judges in JUDGES.items():
-        if there[sense] and answered.isdisjoint(judges):
+    answered = [a for a in assessments if a["status"] == "answered"]
+    for sense in _JUDGES:
+        if there[sense] and not any(judges(a, sense, media) for a in answered):
             yield Unseen(who=(sense,), reason="no analyzer judged this", stretches=())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtract_intervals
 from mmcrime.reports.html.axis import Axis
-from mmcrime.reports.words import JUDGES, clean
+from mmcrime.reports.words import clean, judges
 
 _FINEST = 1 / 600
 """Share of the axis under which neighbouring stretches are drawn as one."""
@@ -75,7 +75,8 @@ class Look:
 def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     """Return the lanes of preprocessing, then one for each analyzer that was asked."""
     coverage = report.get("coverage") or {}
-    kind = (report.get("media") or {}).get("kind")
+    media = report.get("media") or {}
+    kind = media.get("kind")
     senses = (
         ("Pictures decoded", "video", kind == "video"),
         ("Sound decoded", "sound", True),
@@ -88,7 +89,7 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     ]
     judged = coverage.get("analyzers") or {}
     for assessment in report.get("assessments") or ():
-        if kind == "audio" and assessment["kind"] not in JUDGES["sound"]:
+        if kind == "audio" and not judges(assessment, "sound", media):
             continue  # it missed nothing here
         answered = assessment["status"] == "answered"
         own = judged.get(assessment["id"]) or assessment.get("coverage") or {}
@@ -188,14 +189,15 @@ def looks(report: Mapping[str, Any]) -> tuple[Look, ...]:
 
 def _look(report: Mapping[str, Any], sense: str) -> Look | None:
     coverage = report.get("coverage") or {}
-    judges = [
+    media = report.get("media") or {}
+    answered = [
         a
         for a in report.get("assessments") or ()
-        if a["status"] == "answered" and a["kind"] in JUDGES[sense]
+        if a["status"] == "answered" and judges(a, sense, media)
     ]
     axis = Axis.of(report)
     if axis is None:
-        if not judges:
+        if not answered:
             return Look(sense=sense, lost=1.0, words=looked_words(1.0))
         still = report["media"]["kind"] == "image"
         return Look(
@@ -210,7 +212,7 @@ def _look(report: Mapping[str, Any], sense: str) -> Look | None:
     by_name = coverage.get("analyzers") or {}
     examined = (
         (start, end)
-        for a in judges
+        for a in answered
         for start, end in (by_name.get(a["id"]) or a.get("coverage") or {}).get("examined") or ()
     )
     left = subtract_intervals((axis.start, axis.end), (*_clipped(examined, axis), *absent))
