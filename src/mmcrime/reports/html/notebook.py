@@ -10,7 +10,8 @@ from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.environment import fill
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.pictures import pictures
-from mmcrime.reports.words import facts, unseen
+from mmcrime.reports.missed import unseen
+from mmcrime.reports.words import facts
 
 _PICTURES = 3
 _GAPS = 3
