@@ -327,6 +327,12 @@ def family(assessment: Mapping[str, Any]) -> list[str]:
     return [f"family {clean(name, limit=80)}"] if name and name not in known else []
 
 
+def doubts(assessment: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:
+    """Return a voter's innocent explanations, but for those that the verdict tells."""
+    told = verdict.get("alternative_interpretations") or ()
+    return [t for t in assessment.get("alternative_interpretations") or () if t not in told]
+
+
 def marked(assessment: Mapping[str, Any], *, most: int) -> tuple[list[str], int]:
     """Return what a voter noticed and when: its strongest stretches in time order.
 
@@ -335,11 +341,15 @@ def marked(assessment: Mapping[str, Any], *, most: int) -> tuple[list[str], int]
         most: How many stretches are told.
 
     Returns:
-        The stretches of which it says more than a score, and how many stretches of any
-        kind are left out.
+        The stretches that say more than a score and the kind it names anyway, and how
+        many of these are left out.
     """
-    segments = assessment.get("segments") or ()
-    telling = [s for s in segments if s.get("text") or s.get("crime_type")]
+    named = (None, assessment.get("crime_type"))
+    telling = [
+        segment
+        for segment in assessment.get("segments") or ()
+        if segment.get("text") or segment.get("crime_type") not in named
+    ]
     strongest = sorted(telling, key=lambda s: finite(s["score"]) or 0.0, reverse=True)[:most]
     told = []
     for segment in sorted(strongest, key=lambda s: finite(s["start"]) or 0.0):
@@ -351,4 +361,4 @@ def marked(assessment: Mapping[str, Any], *, most: int) -> tuple[list[str], int]
         ]
         where = span(segment["start"], segment["end"])
         told.append(f"{where}, {'; '.join(part for part in said if part)}")
-    return told, len(segments) - len(told)
+    return told, len(telling) - len(told)
