@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmcrime.reports.missed import unseen
+from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
     BANNER,
     OUTCOMES,
@@ -19,13 +20,10 @@ from mmcrime.reports.words import (
     clean,
     clock,
     crime_name,
-    doubts,
     facts,
-    family,
     heard,
     hundredths,
     judged,
-    marked,
     money,
     span,
     volume,

@@ -11,6 +11,7 @@ from typing import Any
 
 from mmcrime.reports.missed import timed, unseen
 from mmcrime.reports.text_page import BOLD, GREEN, RED, YELLOW, Page, gaps, marks
+from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
     BANNER,
     agreement,
@@ -19,13 +20,10 @@ from mmcrime.reports.words import (
     clean,
     clock,
     crime_name,
-    doubts,
     facts,
-    family,
     finite,
     hundredths,
     judged,
-    marked,
     money,
     shortlist,
     span,
