@@ -153,6 +153,8 @@ def formulas(source: str, dialect: dict[str, Any]) -> list[str]:
         "'=1+1",
         '"=1+1"',
         "a\\;=1+1",
+        "\\=1+1",
+        "a;\\=1+1",
         'a\\",=1+1',
     ],
 )
