@@ -184,7 +184,13 @@ def test_digital_silence_is_no_sense_that_somebody_should_have_judged() -> None:
 
 @pytest.mark.parametrize(
     ("examined", "words"),
-    [(19.9, "all but 1 %"), (15.0, "all but 25 %"), (5.0, "only 25 %"), (0.1, "only 1 %")],
+    [
+        (19.9, "all but 1 %"),
+        (15.0, "all but 25 %"),
+        (5.0, "only 25 %"),
+        (0.1, "under 1 %"),
+        (0.001, "under 1 %"),
+    ],
 )
 def test_a_part_is_never_called_all_or_nothing(examined: float, words: str) -> None:
     coverage = CoverageRecord(

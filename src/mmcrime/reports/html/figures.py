@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 FAR = 1e300
 """Neither what lies beyond it nor what is no number is a time or a value."""
+
+
+def as_time(value: float) -> float:
+    """Return a time that can be reckoned with, NaN where there is none."""
+    return float(value) if abs(value) < FAR else math.nan
 
 
 def figure(value: float | None, digits: int = 2) -> str:

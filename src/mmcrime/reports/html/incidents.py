@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmcrime.reports.html.axis import Axis
-from mmcrime.reports.html.figures import figure
+from mmcrime.reports.html.figures import as_time, figure
 from mmcrime.reports.html.pictures import Picture, at_peak
 from mmcrime.reports.words import clean, clock, crime_name, span, wall_span
 
@@ -166,7 +166,7 @@ def _card(
     ids = incident.get("assessment_ids") or ()
     scores = {s["score"] for i in ids if i in votes for s in votes[i].get("segments") or ()}
     supporters = [votes[i]["analyzer"] if i in votes else i for i in ids]
-    off = abs(picture.time - peak) if picture else 0.0
+    off = abs(picture.time - as_time(peak)) if picture else 0.0
     return Card(
         number=number,
         worst=worst,

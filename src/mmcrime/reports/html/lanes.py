@@ -13,6 +13,8 @@ from mmcrime.reports.words import clean, judges
 
 _FINEST = 1 / 600
 """Share of the axis under which neighbouring stretches are drawn as one."""
+_LEAST = 1e-9
+"""Share under which what was looked at is nothing at all."""
 _SLIVER = 0.0005
 """Share under which a rest comes from the rounding of timestamps."""
 _INSTANT = 1e-3
@@ -70,7 +72,7 @@ class Look:
     @property
     def blind(self) -> bool:
         """Whether nothing of it was judged."""
-        return self.lost is not None and self.lost > 1 - _SLIVER
+        return self.lost is not None and self.lost > 1 - _LEAST
 
 
 def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
@@ -152,11 +154,13 @@ def looked_words(lost: float | None) -> str:
         return "nothing there to be"
     if lost < _SLIVER:
         return "all"
-    if lost > 1 - _SLIVER:
+    if lost > 1 - _LEAST:
         return "nothing"
+    if lost > 0.99:
+        return "under 1 %"
     if lost <= 0.5:
         return f"all but {max(1, round(100 * lost))} %"
-    return f"only {max(1, round(100 * (1 - lost)))} %"
+    return f"only {round(100 * (1 - lost))} %"
 
 
 def _absent(covered: Mapping[str, Any], axis: Axis) -> tuple[Interval, ...]:

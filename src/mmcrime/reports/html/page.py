@@ -9,7 +9,7 @@ from mmcrime.reports.html import curves, details
 from mmcrime.reports.html.answer import answer, title
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.environment import fill
-from mmcrime.reports.html.figures import figure
+from mmcrime.reports.html.figures import FAR
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.lanes import lanes
 from mmcrime.reports.html.people import comparisons, voters
@@ -63,7 +63,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _interval(seconds: float | None) -> str:
-    return f"{figure(seconds, 3).rstrip('0').rstrip('.')} s" if seconds else ""
+    return f"{seconds:g} s" if seconds and abs(seconds) < FAR else ""
 
 
 def _curves(report: Mapping[str, Any], axis: Axis | None) -> tuple[curves.Curve, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmcrime.reports.html.figures import as_time
 from mmcrime.reports.words import clock
 
 LARGEST = 200_000
@@ -50,7 +51,7 @@ def pictures(report: Mapping[str, Any]) -> list[Picture]:
             found.append(
                 Picture(
                     uri=f"data:image/jpeg;base64,{encoded}",
-                    time=frame["time"],
+                    time=as_time(frame["time"]),
                     width=frame["width"],
                     height=frame["height"],
                     caption=f"frame at {clock(frame['time'])}",
@@ -98,7 +99,7 @@ def at_peak(shown: Sequence[Picture], incident: Mapping[str, Any]) -> Picture | 
     That is the last of its own frames at or before its peak, else the nearest of them.
     Where none of them comes with a picture it is the nearest of all.
     """
-    times, peak = incident.get("frames") or (), incident["peak"]
+    times, peak = [as_time(t) for t in incident.get("frames") or ()], as_time(incident["peak"])
     own = [p for p in shown if any(abs(p.time - time) < _SAME for time in times)]
     before = [p for p in own if p.time <= peak + _SAME]
     if before:
