@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from builders import answered, dead
 from mmcrime.evidence import Coverage, Gap
 from mmcrime.reports import csv_table, text, text_page, words
+from mmcrime.reports.missed import unseen
 from mmcrime.results import (
     CoverageRecord,
     CrossVerification,
@@ -145,7 +146,7 @@ def test_the_same_gaps_of_several_observers_are_one_entry() -> None:
         "sound": {"gaps": [{"start": 1.0, "end": 3.0, "reason": "damaged"}]},
         "analyzers": {"motion": {"gaps": [gap]}},
     }
-    found = words.unseen({"coverage": coverage})
+    found = unseen({"coverage": coverage})
     assert [(g.who, g.where()) for g in found] == [
         (("video", "sound"), "0:01.0-0:03.0"),
         (("motion",), "0:01.0-0:02.0"),
@@ -178,7 +179,7 @@ def test_a_sense_that_no_analyzer_judged_is_named(
         media=MediaRecord(kind=kind, name="x", has_audio=has_audio),
         assessments=(*(answered(k, kind=k) for k in answers), dead("late", kind="sound")),
     )
-    unjudged = [g for g in words.unseen(found.to_dict()) if g.reason == "no analyzer judged this"]
+    unjudged = [g for g in unseen(found.to_dict()) if g.reason == "no analyzer judged this"]
     assert [g.who for g in unjudged] == [(sense,) for sense in missed]
     assert all(g.where() == "all of it" for g in unjudged)
 
@@ -195,7 +196,7 @@ def test_the_severity_of_an_undetermined_verdict_is_not_called_none_in_any_form(
 def test_many_gaps_are_counted_and_a_gap_without_time_is_all_of_it() -> None:
     many = [{"start": float(i), "end": i + 0.5, "reason": "damaged"} for i in range(9)]
     still = [{"start": 0.0, "end": 0.0, "reason": "no_stream"}]
-    found = words.unseen({"coverage": {"video": {"gaps": many}, "sound": {"gaps": still}}})
+    found = unseen({"coverage": {"video": {"gaps": many}, "sound": {"gaps": still}}})
     assert "and 6 more stretches (4.5 s in all)" in found[0].where()
     assert found[1].where() == "all of it"
 
@@ -247,7 +248,8 @@ def test_a_gap_stays_on_the_line_of_time_unless_an_incident_covers_it() -> None:
 
 def test_a_report_without_time_or_without_anything_to_mark_has_no_line_of_time() -> None:
     assert "Timeline" not in text.render(undetermined().to_dict(), colour=False)
-    calm_one = report(incidents=(), coverage=CoverageRecord())
+    seen = CoverageRecord(video=Coverage(examined=((0.0, 20.0),), frames=5))
+    calm_one = report(incidents=(), coverage=seen)
     assert "Timeline" not in text.render(calm_one.to_dict(), colour=False)
 
 

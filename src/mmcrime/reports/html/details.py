@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from mmcrime.reports.html.answer import Step
 from mmcrime.reports.html.figures import figure
-from mmcrime.reports.words import SOUND_NAMES, clean, clock, size, span, unseen, volume, wall_span
+from mmcrime.reports.missed import unseen
+from mmcrime.reports.words import SOUND_NAMES, clean, clock, size, span, volume, wall_span
 
 T = TypeVar("T")
 _HEARD = 200

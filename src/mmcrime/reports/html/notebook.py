@@ -11,7 +11,8 @@ from mmcrime.reports.html.details import sounds
 from mmcrime.reports.html.environment import fill
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.pictures import pictures
-from mmcrime.reports.words import SOUND_NAMES, clean, clock, facts, unseen
+from mmcrime.reports.missed import unseen
+from mmcrime.reports.words import SOUND_NAMES, clean, clock, facts
 
 _PICTURES = 3
 _GAPS = 3
