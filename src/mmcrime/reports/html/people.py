@@ -108,7 +108,9 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         alarm="suspected_instructions" in flags,
         error=steps([error])[0] if error else None,
         description=clean(assessment.get("evidence_description"), limit=_LIMIT),
-        alternatives="; ".join(texts(assessment.get("alternative_interpretations") or ())),
+        alternatives="; ".join(
+            text.rstrip(".") for text in texts(assessment.get("alternative_interpretations") or ())
+        ),
         noticed=_noticed(assessment.get("segments") or ()),
         card=tuple(
             (clean(key, limit=60).replace("_", " "), clean(value, limit=_LIMIT))
