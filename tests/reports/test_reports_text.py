@@ -21,6 +21,7 @@ from mmcrime.results import (
     ErrorRecord,
     MediaRecord,
     Reason,
+    Segment,
     Verdict,
 )
 from report_samples import HOSTILE, calm, hostile_text, report, undetermined
@@ -317,3 +318,59 @@ def test_a_silent_track_is_a_gap_and_not_a_sound_that_nobody_judged() -> None:
     assert "no analyzer judged" not in silent
     assert "no analyzer judged" in told("damaged")
     assert "no analyzer judged" in told("silent", examined=((0.0, 5.0),))
+
+
+def spoken(segments: int) -> Any:
+    """Return a report whose one voter says more than its answer."""
+    marked = tuple(
+        Segment(
+            start=1.0 * n,
+            end=1.0 * n + 1,
+            score=0.5 + 0.01 * n,
+            crime_type="fighting",
+            text=f"s{n}",
+        )
+        for n in range(segments)
+    )
+    vote = answered(
+        "motion", family="gait", segments=marked, alternative_interpretations=("a dance", "a game")
+    )
+    return report(assessments=(vote,))
+
+
+def test_what_a_voter_adds_to_its_answer_is_told_beside_it() -> None:
+    page, table = spoken(2).to_text(), spoken(2).to_markdown()
+    for said in (
+        "by embedded, motion, family gait",
+        "could also be: a dance; a game",
+        "marked 0:00.0-0:01.0, score 0.50; Fighting; s0",
+        "marked 0:01.0-0:02.0, score 0.51; Fighting; s1",
+    ):
+        assert said in page, said
+    for said in (
+        "motion, embedded, motion, family gait",
+        "could also be\\: a dance; could also be\\: a game",
+        "- motion\\: 0:01.0-0:02.0, score 0.51; Fighting; s1",
+    ):
+        assert said in table, said
+    assert "all of it is in the JSON" not in page + table
+
+
+def test_of_many_stretches_the_strongest_are_told_and_the_rest_is_counted() -> None:
+    page, table = spoken(15).to_text(), spoken(15).to_markdown()
+    assert [f"; s{n}\n" in page for n in (11, 12, 13, 14)] == [False, True, True, True]
+    assert page.index("; s12") < page.index("; s14")
+    assert "and 12 more; all of it is in the JSON." in page
+    assert "- motion\\: and 5 more; all of it is in the JSON." in table
+
+
+def test_what_stands_elsewhere_already_is_not_told_again_with_the_voter() -> None:
+    vote = answered(
+        "motion", crime_type="fighting", alternative_interpretations=("Horseplay", "a dance")
+    )
+    found = report(assessments=(vote,))
+    assert "by embedded, motion; cost" in found.to_text()
+    for page in (found.to_text(), found.to_markdown()):
+        assert "score" not in page
+        assert page.count("Horseplay") == 1
+        assert page.count("a dance") == 1

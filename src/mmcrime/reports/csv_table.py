@@ -71,8 +71,9 @@ counts the answers that came from the cache.
 
 # The wide and small forms too: some spreadsheets read them as the plain ones.
 _SIGN = r"[=+\-@＝＋－＠﹦﹢﹣﹫−]"  # noqa: RUF001  # see above
-_FORMULA = re.compile(rf"^(?=[\s\"'`]*{_SIGN})")
-_INNER_FORMULA = re.compile(rf"[,;|](?=[\s\"'`,;|]*{_SIGN})")
+# What a reader may drop before the sign: spaces, quotation marks, escape characters.
+_FORMULA = re.compile(rf"^(?=[\s\"'`\\]*{_SIGN})")
+_INNER_FORMULA = re.compile(rf"[,;|](?=[\s\"'`\\,;|]*{_SIGN})")
 _GUARD = "\u2019"
 """An apostrophe that no reader takes for a quotation mark, which it would drop."""
 _MAX_CELL = 2000

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmcrime.reports.missed import unseen
+from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
     BANNER,
     OUTCOMES,
@@ -20,11 +21,9 @@ from mmcrime.reports.words import (
     clock,
     crime_name,
     facts,
-    family,
     heard,
     hundredths,
     judged,
-    marked,
     money,
     span,
     volume,
@@ -63,7 +62,7 @@ def render(report: Mapping[str, Any]) -> str:
     lines += _table(
         "Who said what",
         ("Analyzer", "Status", "Outcome", "Probability", "Cost", "Remarks"),
-        [_assessment(assessment) for assessment in report.get("assessments") or ()],
+        [_assessment(assessment, verdict) for assessment in report.get("assessments") or ()],
     )
     lines += _list("What they marked", _marked(report))
     lines += _list(
@@ -144,12 +143,11 @@ def _incident(incident: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _assessment(assessment: Mapping[str, Any]) -> tuple[str, ...]:
+def _assessment(assessment: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[str, ...]:
     who = [assessment["analyzer"], assessment.get("provider"), assessment.get("model")]
     error = assessment.get("error") or {}
-    others = assessment.get("alternative_interpretations") or ()
     remarks = [assessment.get("evidence_description"), *(assessment.get("flags") or ())]
-    remarks += [f"could also be: {other}" for other in others]
+    remarks += [f"could also be: {other}" for other in doubts(assessment, verdict)]
     remarks += assessment.get("fallbacks") or ()
     remarks += [error.get("message"), error.get("next_step")]
     return (
@@ -175,7 +173,7 @@ def _marked(report: Mapping[str, Any]) -> list[str]:
         told, left = marked(assessment, most=_MAX_MARKED)
         items += [f"{assessment['analyzer']}: {text}" for text in told]
         if left:
-            items.append(f"{assessment['analyzer']}: {left} more stretches are in the JSON.")
+            items.append(f"{assessment['analyzer']}: and {left} more; all of it is in the JSON.")
     return items
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mmcrime.reports.missed import unseen
+from mmcrime.reports.missed import timed, unseen
 from mmcrime.reports.text_page import BOLD, GREEN, RED, YELLOW, Page, gaps, marks
+from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
     BANNER,
     agreement,
@@ -20,11 +21,9 @@ from mmcrime.reports.words import (
     clock,
     crime_name,
     facts,
-    family,
     finite,
     hundredths,
     judged,
-    marked,
     money,
     shortlist,
     span,
@@ -111,7 +110,7 @@ def _own_words(report: Mapping[str, Any]) -> str:
 def _timeline(page: Page, report: Mapping[str, Any]) -> None:
     """Draw where the incidents and the gaps are, where there is any."""
     end = finite(report["media"].get("duration")) or 0.0
-    incidents = [(i["start"], i["end"]) for i in report.get("incidents") or ()]
+    incidents = timed((i["start"], i["end"]) for i in report.get("incidents") or ())
     missed = gaps(report, end=end)
     line = marks(page.axis_width, end=end, incidents=incidents, gaps=missed) if end > 0 else ""
     meanings = {"#": "# incident", "x": "x not looked at by all"}
@@ -185,7 +184,7 @@ def _assessments(page: Page, report: Mapping[str, Any]) -> None:
         paid = [] if assessment["status"] == "skipped" or cost == _FREE else [cost]
         if by or paid:
             page.note("; ".join([*([f"by {', '.join(by)}"] if by else []), *paid]))
-        _remarks(page, assessment)
+        _remarks(page, assessment, report["verdict"])
     for check in report["verdict"].get("cross_verification") or ():
         page.item(agreement(check))
     if not assessments:
@@ -203,17 +202,17 @@ def _answer(assessment: Mapping[str, Any]) -> str:
     return f"{said}; {likely}{cached}"
 
 
-def _remarks(page: Page, assessment: Mapping[str, Any]) -> None:
+def _remarks(page: Page, assessment: Mapping[str, Any], verdict: Mapping[str, Any]) -> None:
     if assessment.get("evidence_description"):
         page.note(clean(assessment["evidence_description"]))
-    others = assessment.get("alternative_interpretations") or ()
+    others = doubts(assessment, verdict)
     if others:
         page.note("could also be: " + "; ".join(clean(text, limit=200) for text in others))
     told, left = marked(assessment, most=_MAX_MARKED)
     for text in told:
         page.note(f"marked {text}")
     if left:
-        page.note(f"and {left} more stretches; all of them are in the JSON.")
+        page.note(f"and {left} more; all of it is in the JSON.")
     for key in ("flags", "fallbacks"):
         if assessment.get(key):
             page.note(f"{key}: " + ", ".join(clean(text) for text in assessment[key]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -121,10 +120,11 @@ def marks(
     line = ["-"] * columns
     for mark, spans, least in (("x", gaps, 0.1), ("#", incidents, 0.0)):
         for start, stop in spans:
-            if not (stop - start >= least and -math.inf < start < end and stop < math.inf):
+            if stop - start < least or start >= end:
                 continue
-            low = min(columns - 1, max(0, int(start / end * columns)))
-            high = min(columns, max(low + 1, -int(-stop / end * columns // 1)))
+            low = min(columns - 1, int(max(0.0, start) / end * columns))
+            reached = -int(-min(max(0.0, stop), end) / end * columns // 1)
+            high = min(columns, max(low + 1, reached))
             line[low:high] = mark * (high - low)
     return "".join(line)
 

@@ -318,37 +318,3 @@ def agreement(check: Mapping[str, Any]) -> str:
     word = "agree" if check["agree"] else "disagree"
     who = f"{clean(check['first'], limit=80)} and {clean(check['second'], limit=80)} {word}"
     return f"{who}: {clean(check['text'])}" if check.get("text") else who
-
-
-def family(assessment: Mapping[str, Any]) -> list[str]:
-    """Return the family of a voter's model in words, where its other names do not say it."""
-    name = assessment.get("family") or ""
-    known = [assessment.get(key) for key in ("analyzer", "provider", "model")]
-    return [f"family {clean(name, limit=80)}"] if name and name not in known else []
-
-
-def marked(assessment: Mapping[str, Any], *, most: int) -> tuple[list[str], int]:
-    """Return what a voter noticed and when: its strongest stretches in time order.
-
-    Args:
-        assessment: One of the report's assessments.
-        most: How many stretches are told.
-
-    Returns:
-        The stretches of which it says more than a score, and how many stretches of any
-        kind are left out.
-    """
-    segments = assessment.get("segments") or ()
-    telling = [s for s in segments if s.get("text") or s.get("crime_type")]
-    strongest = sorted(telling, key=lambda s: finite(s["score"]) or 0.0, reverse=True)[:most]
-    told = []
-    for segment in sorted(strongest, key=lambda s: finite(s["start"]) or 0.0):
-        kind = crime_name(segment["crime_type"]) if segment.get("crime_type") else ""
-        said = [
-            f"score {hundredths(segment['score'])}",
-            kind,
-            clean(segment.get("text"), limit=200),
-        ]
-        where = span(segment["start"], segment["end"])
-        told.append(f"{where}, {'; '.join(part for part in said if part)}")
-    return told, len(segments) - len(told)
