@@ -10,13 +10,13 @@ from mmcrime.reports.html.answer import Step, steps, texts
 from mmcrime.reports.html.details import Shown, first
 from mmcrime.reports.html.figures import figure
 from mmcrime.reports.html.incidents import rank
+from mmcrime.reports.voices import family
 from mmcrime.reports.words import (
     OUTCOMES,
     SOURCES,
     agreement,
     clean,
     crime_name,
-    family,
     money,
     span,
 )
