@@ -170,6 +170,7 @@ def test_a_second_of_which_a_remnant_was_decoded_is_not_drawn_whole(name: str, s
     assert 256.0 in ends
     assert 345.0 in starts
     assert not any(256 < left < 345 for left in starts)
+    assert "Blank where nothing was decoded." in draw(sample, axis).notes
 
 
 def test_a_silent_stretch_is_drawn_as_silence_and_not_as_a_hole() -> None:
