@@ -110,6 +110,24 @@ def test_one_file_writes_its_page_where_it_is_told_and_over_nothing(
     assert {p.name for p in tmp_path.iterdir()} == {"report.html", "link.html", "other.html"}
 
 
+def test_one_file_does_not_replace_what_came_while_it_worked(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.html"
+    main: Any = runpy.run_path(str(EXAMPLES / "one_file.py"))["main"]
+    show = main.__globals__["show"]
+
+    def show_and_be_overtaken(report: object) -> None:
+        show(report)
+        page.write_text("another one's")
+
+    monkeypatch.setitem(main.__globals__, "show", show_and_be_overtaken)
+    monkeypatch.setattr(sys, "argv", ["one_file.py", str(clip), str(page)])
+    with pytest.raises(SystemExit, match="The report was not written: "):
+        main()
+    assert page.read_text() == "another one's"
+
+
 def test_one_file_says_that_its_page_could_not_be_written(clip: Path, tmp_path: Path) -> None:
     done = start("one_file.py", clip, "no/such/folder.html", folder=tmp_path)
     assert done.returncode == 1
