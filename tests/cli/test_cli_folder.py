@@ -240,7 +240,6 @@ def test_a_folder_that_holds_one_file_makes_the_folder_form(run: Run) -> None:
         ("x.csv", '"source"'),
         ("x.md", "**automated result"),
         ("x.txt", "====="),
-        ("x.out", "====="),
         ("csv", "====="),
     ],
 )
@@ -250,8 +249,8 @@ def test_the_ending_of_the_output_says_the_form(run: Run, name: str, start: str)
 
 
 def test_a_form_that_is_named_wins_over_the_ending(run: Run) -> None:
-    assert run("analyze", "in", "--format", "csv", "-o", "x.html")[0] == 0
-    assert Path("x.html").read_text().startswith('"source"')
+    assert run("analyze", "in", "--format", "csv", "-o", "x.txt")[0] == 0
+    assert Path("x.txt").read_text().startswith('"source"')
     assert run("analyze", "in/one.png", "--json", "-o", "x.csv")[0] == 0
     assert Report.from_json(Path("x.csv").read_text()).media.kind == "image"
 
