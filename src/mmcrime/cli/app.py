@@ -78,10 +78,11 @@ def main() -> None:
     with interruptible() as guard:
         try:
             _run()
-        except KeyboardInterrupt:
-            leave(guard.code)
-        except SystemExit as stop:
-            if stop.code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
+        except BaseException as end:
+            # Typer makes an exit of a KeyboardInterrupt; and where the terminal was closed,
+            # what is still said there fails: none of it changes why the command ends.
+            typers = isinstance(end, SystemExit) and end.code == INTERRUPTED
+            if guard.noticed or typers or isinstance(end, KeyboardInterrupt):
                 leave(guard.code)
             raise
 
