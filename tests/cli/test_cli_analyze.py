@@ -276,6 +276,17 @@ def test_a_closed_standard_error_hides_only_remarks(
     assert len(found) == 4
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", ">&- 2>&-"])
+def test_no_file_is_opened_where_libraries_write_their_noise(tmp_path: Path, closed: str) -> None:
+    code = (
+        "from mmcrime.cli.app import _fill_gaps; _fill_gaps(); "
+        "opened = open('x', 'w'); opened.write(str(opened.fileno()))"
+    )
+    line = f'cd {tmp_path}; {sys.executable} -c "{code}" {closed}'
+    subprocess.run(line, shell=True, check=True)  # noqa: S602  # redirections are the point
+    assert int((tmp_path / "x").read_text()) > 2
+
+
 def test_what_libraries_write_by_themselves_is_dropped_and_our_words_arrive(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

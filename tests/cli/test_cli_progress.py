@@ -193,9 +193,12 @@ def test_the_end_is_not_shown_before_everything_was_delivered(tmp_path: Path) ->
     assert 100 in percents(written)
 
 
-def test_shares_are_rounded_down(tmp_path: Path) -> None:
-    written = in_terminal(program(_SLOW.replace("0.5", "0.998")), cwd=tmp_path)[1]
-    assert percents(written) == {49}
+@pytest.mark.parametrize(("share", "shown"), [("0.3", 15), ("0.55", 27), ("1.0", 49)])
+def test_shares_are_rounded_down_and_what_is_not_delivered_is_not_done(
+    tmp_path: Path, share: str, shown: int
+) -> None:
+    written = in_terminal(program(_SLOW.replace("0.5", share)), cwd=tmp_path)[1]
+    assert percents(written) == {shown}
 
 
 def test_the_part_that_is_done_stands_out_on_a_terminal_of_eight_colours(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ class Folder:
             return
         note = f"stopped after {self._written} of {self._total} sources"
         # What went wrong first is what has to be said.
-        with contextlib.suppress(MmcrimeError, OSError):  # OSError: nobody reads stderr
+        with contextlib.suppress(MmcrimeError):
             self._write_index(note=note)
             remark(f"{note.capitalize()}; they are in {str(self._index)!r}.")
 
