@@ -421,6 +421,7 @@ def test_from_the_start_an_index_says_that_the_run_has_not_ended(tmp_path: Path)
     with Folder(tmp_path, sources("a", "b", "c"), Tally()) as pages:
         index = (tmp_path / "index.html").read_text()
         assert "not finished: 0 of 3 sources when this page was written" in index
+        assert "Nothing left this machine" not in index  # nobody knows yet
         assert "earlier run" in (tmp_path / "index-2.html").read_text()
         pages.write(undetermined())
         assert not (tmp_path / "index-2.html").exists()

@@ -48,7 +48,8 @@ def expand(arguments: Sequence[str]) -> Sources:
     skipped: list[str] = []
     empty: list[str] = []
     folders: list[Path] = []
-    for argument in dict.fromkeys(arguments):
+    same: list[str] = []
+    for argument in arguments:
         if not argument:
             raise ConfigError(
                 "A source is the empty text ''.",
@@ -63,15 +64,15 @@ def expand(arguments: Sequence[str]) -> Sources:
         if not found:
             kind = "folder holds no file" if _is_folder(argument) else "pattern matches no file"
             empty.append(f"{argument!r}: the {kind} to analyze.")
+        same += [f"{str(item)!r} is named several times" for item in found if item in items]
         items.update(dict.fromkeys(found))
-    same: list[str] = []
     once = _once(items, same)
-    _say_some(same, "analyzed once", "that are named several times", skipped)
+    _say_some(tuple(dict.fromkeys(same)), "analyzed once", "that are named several times", skipped)
     return Sources(
         items=once,
         skipped=tuple(dict.fromkeys(skipped)),
-        empty=tuple(empty),
-        folders=tuple(folders),
+        empty=tuple(dict.fromkeys(empty)),
+        folders=tuple(dict.fromkeys(folders)),
     )
 
 
