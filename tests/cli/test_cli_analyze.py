@@ -260,6 +260,33 @@ def test_a_closed_standard_output_is_2_with_one_error(footage: Path) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "2>&- <&-"])
+@pytest.mark.parametrize("target", ["-o out.jsonl", "--json > out.jsonl"])
+def test_a_closed_standard_error_hides_only_remarks(
+    footage: Path, closed: str, target: str
+) -> None:
+    Image.new("1", (64, 64)).save("in/bad.tiff", compression="group4")
+    with Image.open("in/bad.tiff") as image:
+        start, length = image.tag_v2[273][0], image.tag_v2[279][0]  # type: ignore[attr-defined]  # TIFF only
+    data = bytearray(Path("in/bad.tiff").read_bytes())
+    data[start : start + length] = b"\x01" * length  # libtiff writes of it to descriptor 2
+    Path("in/bad.tiff").write_bytes(data)
+    assert shell(f"$M analyze in gone.png {target} {closed}") == (3, "")
+    found = [Report.from_json(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", ">&- 2>&-"])
+def test_no_file_is_opened_where_libraries_write_their_noise(tmp_path: Path, closed: str) -> None:
+    code = (
+        "from mmcrime.cli.app import _fill_gaps; _fill_gaps(); "
+        "opened = open('x', 'w'); opened.write(str(opened.fileno()))"
+    )
+    line = f'cd {tmp_path}; {sys.executable} -c "{code}" {closed}'
+    subprocess.run(line, shell=True, check=True)  # noqa: S602  # redirections are the point
+    assert int((tmp_path / "x").read_text()) > 2
+
+
 def test_what_libraries_write_by_themselves_is_dropped_and_our_words_arrive(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

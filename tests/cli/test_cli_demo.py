@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from mmcrime.cli.demo import command
+from mmcrime.errors import ConfigError
 from mmcrime.reports import html
 from mmcrime.reports.words import clock, span
 from mmcrime.testing.footage import BANG, STRUGGLE, TITLE, write_footage
+from report_samples import report
 
 SYNTHETIC = "SYNTHETIC SCENE: this shows the machinery, not accuracy."
+OURS = f"{html.GENERATOR} {TITLE} {SYNTHETIC}"
 
 
 def demo(folder: Path, *arguments: str, browser: str = "false") -> subprocess.CompletedProcess[str]:
@@ -33,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what a demo of an earlier version left, and somebody's note."""
     folder = tmp_path_factory.mktemp("demo")
     write_footage(folder / "synthetic-street.mp4", start=0.0, end=0.2)
-    (folder / "report.html").write_text(f"<!doctype html>\n{html.GENERATOR}\n<p>of an older demo")
+    (folder / "report.html").write_text(
+        f"<!doctype html>\n{html.GENERATOR}\n<p>of an older demo: {SYNTHETIC}"
+    )
     (folder / "note.txt").write_text("mine")
     return folder
 
@@ -116,7 +122,7 @@ def test_it_replaces_no_file_that_is_not_its_own(tmp_path: Path, name: str, kind
     """Nor does it follow a link, even to a file of its own."""
     folder, target = tmp_path / "demo", tmp_path / "target"
     folder.mkdir()
-    target.write_text(f"{html.GENERATOR} {TITLE}")
+    target.write_text(OURS)
     there = folder / name
     if kind == "folder":
         there.mkdir()
@@ -130,7 +136,64 @@ def test_it_replaces_no_file_that_is_not_its_own(tmp_path: Path, name: str, kind
     assert "next: Name another folder" in done.stderr
     assert [path.name for path in folder.iterdir()] == [name]
     assert kind != "text" or there.read_text() == "mine"
-    assert target.read_text() == f"{html.GENERATOR} {TITLE}"
+    assert target.read_text() == OURS
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("report.html", f"{html.GENERATOR}<p>a report on real footage"),
+        ("report.html", f"{SYNTHETIC} in a page of somebody else"),
+        ("report.html", OURS + " " * 20_000_000),
+        ("synthetic-street.mp4", OURS + " " * 10_000_000),
+    ],
+)
+def test_a_report_on_footage_and_a_file_of_another_size_stay(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    done = demo(tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not from an earlier demo" in done.stderr
+    assert (tmp_path / name).read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["synthetic-street.mp4", "report.html"])
+def test_what_appears_in_the_middle_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def drawn(scene: Path) -> None:
+        write_footage(scene, start=0.0, end=0.2)
+        (tmp_path / name).write_text("theirs")
+
+    monkeypatch.setattr("mmcrime.testing.footage.write_footage", drawn)
+    monkeypatch.setattr("mmcrime.cli.demo._analyzed", lambda _: report())
+    with pytest.raises(ConfigError, match="is not from an earlier demo"):
+        command(str(tmp_path))
+    assert (tmp_path / name).read_text() == "theirs"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_empty_folder_name_is_2_and_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="empty text"):
+        command("")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_of_stdout_that_left_is_not_told_as_a_folder_that_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "mmcrime", "demo", "-o", str(tmp_path / "demo")]
+    done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode != 0
+    assert "cannot be written" not in done.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_2_with_one_error(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from mmcrime import __version__
 from mmcrime.cli import folder
 from mmcrime.cli.app import main
 from mmcrime.cli.folder import Folder, page_names
+from mmcrime.cli.pages import put
 from mmcrime.cli.sources import Sources, expand
 from mmcrime.cli.tally import Tally
 from mmcrime.errors import ConfigError
@@ -240,7 +242,6 @@ def test_a_folder_that_holds_one_file_makes_the_folder_form(run: Run) -> None:
         ("x.csv", '"source"'),
         ("x.md", "**automated result"),
         ("x.txt", "====="),
-        ("x.out", "====="),
         ("csv", "====="),
     ],
 )
@@ -250,8 +251,8 @@ def test_the_ending_of_the_output_says_the_form(run: Run, name: str, start: str)
 
 
 def test_a_form_that_is_named_wins_over_the_ending(run: Run) -> None:
-    assert run("analyze", "in", "--format", "csv", "-o", "x.html")[0] == 0
-    assert Path("x.html").read_text().startswith('"source"')
+    assert run("analyze", "in", "--format", "csv", "-o", "x.txt")[0] == 0
+    assert Path("x.txt").read_text().startswith('"source"')
     assert run("analyze", "in/one.png", "--json", "-o", "x.csv")[0] == 0
     assert Report.from_json(Path("x.csv").read_text()).media.kind == "image"
 
@@ -413,35 +414,160 @@ def _interrupts_arrive() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def test_from_the_start_an_index_says_that_the_run_has_not_ended(tmp_path: Path) -> None:
+    """So that a process that is killed leaves no older index beside its pages."""
+    for path in ("index.html", "index-2.html"):
+        (tmp_path / path).write_text(f"{html.GENERATOR} of an earlier run")
+    with Folder(tmp_path, sources("a", "b", "c"), Tally()) as pages:
+        index = (tmp_path / "index.html").read_text()
+        assert "not finished: 0 of 3 sources when this page was written" in index
+        assert "Nothing left this machine" not in index  # nobody knows yet
+        assert "earlier run" in (tmp_path / "index-2.html").read_text()
+        pages.write(undetermined())
+        assert not (tmp_path / "index-2.html").exists()
+    assert "not finished" not in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_run_of_which_nothing_came_leaves_an_earlier_index_as_it_was(
+    tmp_path: Path, earlier: bool
+) -> None:
+    index, before = tmp_path / "out/index.html", html.GENERATOR.encode() + b"\xff of an earlier run"
+    if earlier:
+        index.parent.mkdir()
+        index.write_bytes(before)
+    with pytest.raises(RuntimeError), Folder(tmp_path / "out", sources("a", "b"), Tally()):
+        raise RuntimeError
+    assert [p.name for p in tmp_path.rglob("*")] == (["out", "index.html"] if earlier else [])
+    assert not earlier or index.read_bytes() == before
+
+
+def test_a_disk_that_gets_full_leaves_the_index_from_the_start(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(f"{html.GENERATOR} of an earlier run")
+    program = f"""
+        import resource
+        from pathlib import Path
+        from mmcrime.cli.folder import Folder
+        from mmcrime.cli.sources import Sources
+        from mmcrime.cli.tally import Tally
+        from report_samples import undetermined
+        found = Sources(items=tuple(map(Path, "abc")), skipped=(), empty=(), folders=())
+        with Folder(Path({str(tmp_path)!r}), found, Tally()) as pages:
+            pages.write(undetermined())
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+            pages.write(undetermined())
+    """
+    folders = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": folders},
+    )
+    assert "cannot be written: File too large" in done.stderr
+    assert "not finished: 0 of 3 sources" in (tmp_path / "index.html").read_text()
+    assert len(list((tmp_path / "reports").iterdir())) == 1
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_pages_do_not_follow_a_folder_that_becomes_a_link_in_the_middle(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with Folder(tmp_path / "out", sources("a", "b"), Tally()) as pages:
+        pages.write(undetermined())
+        (tmp_path / "out/reports").rename(tmp_path / "moved")
+        (tmp_path / "out/reports").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(ConfigError, match="is no folder of its own"):
+            pages.write(undetermined())
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_pages_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        put(tmp_path / "page.html", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.usefixtures("_interrupts_arrive")
-def test_ctrl_c_leaves_whole_pages_and_an_index_of_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"analyzers": {"speech": {"enabled": False}}}))
-    (tmp_path / "in").mkdir()
+def test_a_terminal_that_is_closed_leaves_an_index_of_what_is_there(tmp_path: Path) -> None:
+    """The bar and the last remark have nowhere to go; that must not cost the index."""
+    ours, theirs = pty.openpty()
+    with started(tmp_path, stderr=theirs, prefix=_IN_ITS_TERMINAL) as process:
+        os.close(theirs)
+        wait_for_pages(tmp_path)
+        time.sleep(0.8)  # the bar is there
+        os.close(ours)
+        assert process.wait(_PATIENCE) == 129
+    assert_two_of_three(tmp_path)
+
+
+def test_a_process_that_is_killed_leaves_an_index_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/index.html").write_text(f"{html.GENERATOR} of an earlier run")
+    with started(tmp_path, stderr=subprocess.DEVNULL) as process:
+        wait_for_pages(tmp_path)
+        process.kill()
+    assert "not finished: 0 of 3 sources" in (tmp_path / "out/index.html").read_text()
+
+
+_IN_ITS_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def started(folder: Path, *, stderr: int, prefix: str = "") -> subprocess.Popen[str]:
+    """Start a run over two pictures and a sound of an hour."""
+    (folder / "config.json").write_text(json.dumps({"analyzers": {"speech": {"enabled": False}}}))
+    (folder / "in").mkdir()
     for name in "ab":
-        Image.new("RGB", (64, 48)).save(tmp_path / f"in/{name}.png")
-    with wave.open(str(tmp_path / "in/long.wav"), "wb") as out:
+        Image.new("RGB", (64, 48)).save(folder / f"in/{name}.png")
+    with wave.open(str(folder / "in/long.wav"), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(16_000)
         noise = os.urandom(32_000)
         for _ in range(3600):
             out.writeframes(noise)
-    command = [sys.executable, "-m", "mmcrime", "analyze", "in", "--format", "html", "-o", "out"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        latest = time.monotonic() + _PATIENCE
-        while len(list(tmp_path.glob("out/reports/*.html"))) < 2 and time.monotonic() < latest:
-            time.sleep(0.02)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=_PATIENCE)
-    assert process.returncode == 130
-    assert err == "Stopped after 2 of 3 sources; they are in 'out/index.html'.\n"
-    index = (tmp_path / "out/index.html").read_text()
+    command = ["-m", "mmcrime", "analyze", "in", "--format", "html", "-o", "out"]
+    before = [sys.executable, *(["-c", prefix] if prefix else [])]
+    settings = {**os.environ, "TERM": "xterm"}
+    return subprocess.Popen([*before, *command], stderr=stderr, text=True, cwd=folder, env=settings)
+
+
+def wait_for_pages(folder: Path) -> None:
+    latest = time.monotonic() + _PATIENCE
+    while len(list(folder.glob("out/reports/*.html"))) < 2 and time.monotonic() < latest:
+        time.sleep(0.02)
+
+
+def assert_two_of_three(folder: Path) -> None:
+    index = (folder / "out/index.html").read_text()
     assert "stopped after 2 of 3 sources" in index
-    assert len(links(tmp_path / "out/index.html")) == 2
+    assert len(links(folder / "out/index.html")) == 2
     assert index.rstrip().endswith("</html>")
-    assert len(list((tmp_path / "out").rglob("*"))) == 4
-    assert not list(tmp_path.rglob(".*"))
+    assert len(list((folder / "out").rglob("*"))) == 4
+    assert not list(folder.rglob(".*"))
+
+
+@pytest.mark.usefixtures("_interrupts_arrive")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_whole_pages_and_an_index_of_what_is_there(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with started(tmp_path, stderr=subprocess.PIPE) as process:
+        wait_for_pages(tmp_path)
+        time.sleep(0.3)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=_PATIENCE)
+    assert process.returncode == 128 + number
+    assert err == "Stopped after 2 of 3 sources; they are in 'out/index.html'.\n"
+    assert_two_of_three(tmp_path)
 
 
 def test_the_folders_that_are_searched_are_known(tmp_path: Path) -> None:

@@ -148,11 +148,13 @@ def test_temporary_files_go_at_a_normal_end_too_and_the_folder_is_as_before() ->
 
 
 def test_afterwards_interrupts_are_handled_as_before() -> None:
+    others = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     before = signal.getsignal(signal.SIGINT)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     with interruptible():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == others
     assert signal.set_wakeup_fd(-1) == -1
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     with pytest.raises(KeyboardInterrupt), interruptible():
@@ -200,6 +202,69 @@ def long_run(tmp_path: Path) -> list[str]:
         for _ in range(3600):
             out.writeframes(noise)
     return [sys.executable, "-m", "mmcrime", "analyze", "long.wav", "-o", "result.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_being_told_to_end_tidies_up_as_ctrl_c_does(
+    long_run: list[str], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        long_run, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    ) as process:
+        latest = time.monotonic() + _PATIENCE
+        while not list(tmp_path.glob(".result.txt.*")) and time.monotonic() < latest:
+            time.sleep(0.01)
+        assert list(tmp_path.glob("mmcrime-*"))
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=_PATIENCE)
+    assert (process.returncode, err) == (code, "")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "long.wav"]
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_that_was_dropped_or_comes_twice_ends_the_process_too(number: str) -> None:
+    code = 128 + signal.Signals[number]
+    assert end_of(f"""
+        import signal, threading
+        from mmcrime.cli.interrupt import interruptible, leave
+
+        with interruptible() as guard:
+            try:
+                signal.raise_signal(signal.{number})
+            except KeyboardInterrupt:
+                signal.raise_signal(signal.SIGINT)
+                print("tidied up")
+                leave(guard.code)
+    """) == (code, "tidied up\n", "")
+    assert end_of(f"""
+        import signal, threading
+        from mmcrime.cli.interrupt import interruptible
+
+        with interruptible():
+            try:
+                signal.raise_signal(signal.{number})
+            finally:
+                threading.Event().wait()
+    """) == (code, "", "")
+
+
+def test_a_run_under_nohup_goes_on_when_the_terminal_is_closed() -> None:
+    assert end_of("""
+        import signal
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        from mmcrime.cli.interrupt import interruptible, leave
+        with interruptible() as guard:
+            signal.raise_signal(signal.SIGHUP)
+            print("goes on", flush=True)
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except KeyboardInterrupt:
+                leave(guard.code)
+    """) == (143, "goes on\n", "")
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.3, 1.0])

@@ -162,6 +162,82 @@ _SLOW = """
 """
 
 
+def percents(written: str) -> set[int]:
+    return {int(share) for share in re.findall(r"(\d+)%", _CONTROL.sub("", written))}
+
+
+def test_the_end_is_not_shown_before_everything_was_delivered(tmp_path: Path) -> None:
+    code, written = in_terminal(
+        program("""
+            import time
+            from mmcrime.cli.progress import Progress
+            with Progress(3) as progress:
+                for name in "abc":
+                    progress.heard(name, 1.0)
+                time.sleep(1.2)
+                for name in "ab":
+                    with progress.result(name):
+                        pass
+                progress.heard("b", 1.0)  # a thread that is late
+                time.sleep(0.5)
+                with progress.result("c"):
+                    pass
+                time.sleep(0.5)
+        """),
+        cwd=tmp_path,
+    )
+    assert code == 0
+    before, _, after = written.partition("3 of 3")
+    assert max(percents(before.rpartition("2 of 3")[0])) == 99
+    assert percents(after) <= {100}
+    assert 100 in percents(written)
+
+
+@pytest.mark.parametrize(("share", "shown"), [("0.3", 15), ("0.55", 27), ("1.0", 49)])
+def test_shares_are_rounded_down_and_what_is_not_delivered_is_not_done(
+    tmp_path: Path, share: str, shown: int
+) -> None:
+    written = in_terminal(program(_SLOW.replace("0.5", share)), cwd=tmp_path)[1]
+    assert percents(written) == {shown}
+
+
+def test_the_part_that_is_done_stands_out_on_a_terminal_of_eight_colours(tmp_path: Path) -> None:
+    written = in_terminal(program(_SLOW), cwd=tmp_path)[1]
+    done, rest = re.findall(r"(?:\x1b\[([0-9;]+)m)[━╸]+\x1b\[0m(?:\x1b\[([0-9;]+)m)[━╺]", written)[
+        0
+    ]
+    assert done == "32"
+    assert not re.search(r"[39]\d", rest)
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_work(tmp_path: Path) -> None:
+    """Writing to it fails; what is done inside still goes to its end."""
+    ours, theirs = pty.openpty()
+    code = """
+        import pathlib, time
+        from mmcrime.cli.progress import Progress
+        with Progress(2) as progress:
+            progress.heard("a", 0.5)
+            time.sleep(1.5)
+            with progress.result("a"):
+                pathlib.Path("one").touch()
+        pathlib.Path("end").touch()
+    """
+    settings = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(program(code), stderr=theirs, cwd=tmp_path, env=settings) as process:
+        os.close(theirs)
+        time.sleep(0.3)
+        os.close(ours)
+        process.wait(_PATIENCE)
+    assert (tmp_path / "end").exists()
+
+
+def test_a_closed_stderr_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with Progress(3) as one, one.result("a"):
+        one.heard("a", 0.5)
+
+
 def test_a_dumb_terminal_or_a_pipe_gets_no_bar(tmp_path: Path) -> None:
     assert in_terminal(program(_SLOW), cwd=tmp_path, TERM="dumb") == (0, "")
     assert subprocess.run(program(_SLOW), capture_output=True, check=True).stderr == b""

@@ -77,6 +77,25 @@ def test_each_source_is_taken_once_in_the_order_of_the_arguments(folder: Path) -
     assert len(names("in", "in/*.mp4", "in/a.mp4")) == 5
 
 
+def test_one_file_under_several_names_is_taken_once_and_that_is_said(folder: Path) -> None:
+    Path("link.mp4").symlink_to("out.mp4")
+    os.link("out.mp4", "hard.mp4")
+    spelt = ["out.mp4", "link.mp4", str(folder / "out.mp4"), "in/../out.mp4", "hard.mp4"]
+    found = expand([*spelt, "./out.mp4", "in/link.mp4"])
+    assert [str(item) for item in found.items] == ["out.mp4", "hard.mp4"]
+    assert found.skipped[:2] == (
+        "analyzed once: 'out.mp4' is named several times",
+        "analyzed once: 'link.mp4' is the file 'out.mp4'",
+    )
+    assert len(found.skipped) == 5
+
+
+def test_many_names_of_one_file_are_counted_and_not_listed(folder: Path) -> None:
+    found = expand([f"{'./in/../' * n}out.mp4" for n in range(9)])
+    assert len(found.items) == 1
+    assert found.skipped[5:] == ("analyzed once: 3 more that are named several times",)
+
+
 def test_arguments_that_stand_for_nothing_are_named(folder: Path) -> None:
     Path("empty").mkdir()
     found = expand(["empty", "*.nothing"])

@@ -36,7 +36,27 @@ def test_every_report_is_counted_once_and_the_unreadable_apart() -> None:
 def test_the_five_worst_are_named_by_severity_then_probability() -> None:
     worst = filled().worst()
     assert [line.split(" ")[-1][0] for line in worst] == ["3", "6", "5", "4", "2"]
-    assert worst[0].startswith("critical, probability 0.30: ")
+    assert worst[0].startswith("critical, probability 0.30, measured: ")
+
+
+def test_an_incident_without_a_probability_is_not_given_one_and_stands_last() -> None:
+    tally = Tally()
+    verdict = report().verdict.model_copy(update={"severity": "low"})
+    for name, probability in (("a", None), ("b", 0.0)):
+        changed = {"probability": probability, "probability_source": probability and "uncalibrated"}
+        tally.add(report(source=name, verdict=verdict.model_copy(update=changed)))
+    assert tally.worst()[1] == "low, no probability: a"
+
+
+def test_the_counts_fit_the_width_of_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal.summary(filled().line(), [])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(len(line) <= 40 for line in lines)
 
 
 @pytest.mark.parametrize("on_terminal", [True, False])

@@ -71,7 +71,8 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
             "--output",
             metavar="PATH",
             help="Write to a file, whole or not at all. Its ending says the form: .html, .json, "
-            ".jsonl, .csv, .md, .txt. With --format html and several sources, a folder.",
+            ".jsonl, .csv, .md, .txt. With --format html and a name that does not end in .html, "
+            "a folder of pages.",
         ),
     ] = None,
     offline: Annotated[
@@ -138,8 +139,8 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     target = plan(Format.json if as_json else form, output, found)
     for text in (*found.skipped, *found.empty):
         remark(text)
-    if not found.items and target.form is Format.html:
-        raise typer.Exit(MEDIA)  # a page of nothing would say that all is well
+    if not found.items:
+        raise typer.Exit(MEDIA)  # results of nothing would say that all is well
     with quiet_libraries(), logs_to_stderr():
         code = _run(settings, found, options, target=target, fail_on=fail_on)
     raise typer.Exit(code)

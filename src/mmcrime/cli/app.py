@@ -74,15 +74,30 @@ def main() -> None:
         # A name that the terminal's encoding lacks must not end a run with a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    with interruptible():
+    _fill_gaps()
+    with interruptible() as guard:
         try:
             _run()
-        except KeyboardInterrupt:
-            leave()
-        except SystemExit as stop:
-            if stop.code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
-                leave()
+        except BaseException as end:
+            # Typer makes an exit of a KeyboardInterrupt; and where the terminal was closed,
+            # what is still said there fails: none of it changes why the command ends.
+            typers = isinstance(end, SystemExit) and end.code == INTERRUPTED
+            if guard.noticed or typers or isinstance(end, KeyboardInterrupt):
+                leave(guard.code)
             raise
+
+
+def _fill_gaps() -> None:
+    """Send what is closed of the standard streams nowhere.
+
+    What is opened next would get descriptor 2, and libraries write their noise there: it
+    would end up in a result. A closed standard output stays closed for Python.
+    """
+    while (found := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(found)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # for good
 
 
 def _run() -> None:

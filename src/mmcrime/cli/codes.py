@@ -10,7 +10,9 @@
 | 3 | a source could not be read |
 | 10 | with ``--fail-on``: an incident of at least that severity was detected |
 | 11 | with ``--fail-on``: the outcome is undetermined |
-| 130 | interrupted |
+| 130 | interrupted (Ctrl-C) |
+| 143 | told to end (SIGTERM) |
+| 129 | the terminal was closed (SIGHUP) |
 
 Several causes: the first of 2, 5, 4, 3, 10, 11.
 """

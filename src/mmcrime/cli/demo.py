@@ -17,13 +17,14 @@ _SYNTHETIC = "SYNTHETIC SCENE: this shows the machinery, not accuracy."
 _SOURCE = "SYNTHETIC demo: a drawn scene, nobody was in it"
 _NOTE = f"{_SYNTHETIC} It was drawn by mmcrime; nobody was in it and nothing happened."
 _MAX_SCENE = 10_000_000  # bytes; no scene that we ever wrote is larger
+_MAX_REPORT = 20_000_000  # bytes; the report of the scene has some hundred thousand
 
 
 def command(
-    folder: Annotated[
-        Path,
+    output: Annotated[
+        str,
         typer.Option("-o", "--output", metavar="DIR", help="Where scene and report are written."),
-    ] = Path("mmcrime-demo"),
+    ] = "mmcrime-demo",
     open_it: Annotated[
         bool, typer.Option("--open", help="Open the report in the browser.")
     ] = False,
@@ -36,21 +37,26 @@ def command(
     Example: mmcrime demo --open
     """
     from mmcrime.cli import pages, terminal
+    from mmcrime.errors import ConfigError
     from mmcrime.reports.words import clean, wrap
 
+    if not output:
+        raise ConfigError("-o is the empty text ''.", next_step="Name a folder; '.' is this one.")
+    folder = Path(output)
     clip, page = folder / "synthetic-street.mp4", folder / "report.html"
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _spare(clip, _is_scene)
-        _spare(page, pages.is_ours)
-        typer.echo(f"{_SYNTHETIC}\n")
-        terminal.remark(f"Drawing the scene {str(clip)!r} ...")
-        _draw(clip)
+        _spare(page, _is_report)
+    typer.echo(f"{_SYNTHETIC}\n")
+    terminal.remark(f"Drawing the scene {str(clip)!r} ...")
+    _draw(clip)
     terminal.remark("Analyzing it offline ...")
     report = _analyzed(clip)
+    text = report.to_html()
     with _writing(folder):
-        _spare(page, pages.is_ours)
-        pages.put(page, report.to_html())
+        _spare(page, _is_report)
+        pages.put(page, text)
     for said in _result(report):
         for line in wrap(said, terminal.width(), rest="  "):
             typer.echo(line)
@@ -67,8 +73,9 @@ def _draw(clip: Path) -> None:
     from mmcrime.cli.progress import working
     from mmcrime.testing.footage import write_footage
 
-    with working("drawing"), unfinished(clip) as scene:
+    with working("drawing"), _writing(clip.parent), unfinished(clip) as scene:
         write_footage(scene)
+        _spare(clip, _is_scene)
         scene.replace(clip)
 
 
@@ -169,4 +176,17 @@ def _is_scene(path: Path) -> bool:
     """Tell whether a file carries the title of our scene, also of one of an earlier version."""
     from mmcrime.testing.footage import TITLE
 
-    return path.stat().st_size <= _MAX_SCENE and TITLE.encode() in path.read_bytes()
+    return _holds(path, TITLE, most=_MAX_SCENE)
+
+
+def _is_report(path: Path) -> bool:
+    """Tell whether a file is a report on our scene; one on real footage is never replaced."""
+    from mmcrime.cli import pages
+
+    return pages.is_ours(path) and _holds(path, _SYNTHETIC, most=_MAX_REPORT)
+
+
+def _holds(path: Path, text: str, *, most: int) -> bool:
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    return len(data) <= most and text.encode() in data

@@ -75,6 +75,8 @@ class Folder:
     """Writes a page for every report and, at the end, the index.
 
     An interrupt or an error in the middle leaves an index of what is there, which says so.
+    Where even that cannot be written (a full disk, a process that is killed) the index is
+    the one from the start, which says that the run has not ended.
 
     Args:
         path: The folder; it is made when it is not there.
@@ -93,6 +95,7 @@ class Folder:
         self._plain: list[html.Row] = []
         self._tally = tally
         self._made: list[Path] = []
+        self._before: bytes | None = None  # the index of an earlier run
         _outside(path, found.folders)
         self._look(found)
 
@@ -101,15 +104,21 @@ class Folder:
             wanted = (self._reports, self._path, *self._path.parents)
             self._made = [folder for folder in wanted if not folder.exists()]
             self._reports.mkdir(parents=True, exist_ok=True)
+            self._start_index()
         return self
 
     def write(self, report: Report) -> None:
         """Write the page of the next report."""
         name = self._names[self._written]
         data = report.to_dict(thumbnails=True)
+        page = html.render(data)
         with _writable(self._path):
-            _replace(self._reports / name, html.render(data))
+            self._check_reports()
+            _replace(self._reports / name, page)
         self._pictured.append(html.row(data, href=f"{_REPORTS}/{name}"))
+        if self._written == 1:  # from here on the earlier index is untrue
+            with _writable(self._path):
+                self._drop_old_pages(1)
         if len(self._pictured) > 4 * _PAGE:
             self._lighten()
 
@@ -120,19 +129,17 @@ class Folder:
         trace: TracebackType | None,
     ) -> None:
         if not self._written:
-            for made in self._made:
-                with contextlib.suppress(OSError):
-                    made.rmdir()
+            self._undo()
             return
         if kind is None:
             self._write_index(note="")
-            remark(f"Wrote {str(self._path / 'index.html')!r}.")
+            remark(f"Wrote {str(self._index)!r}.")
             return
         note = f"stopped after {self._written} of {self._total} sources"
         # What went wrong first is what has to be said.
         with contextlib.suppress(MmcrimeError):
             self._write_index(note=note)
-            remark(f"{note.capitalize()}; they are in {str(self._path / 'index.html')!r}.")
+            remark(f"{note.capitalize()}; they are in {str(self._index)!r}.")
 
     @property
     def _reports(self) -> Path:
@@ -141,6 +148,34 @@ class Folder:
     @property
     def _written(self) -> int:
         return len(self._pictured) + len(self._plain)
+
+    @property
+    def _index(self) -> Path:
+        return self._path / "index.html"
+
+    def _start_index(self) -> None:
+        """Say that the run has not ended, for the case that it never does."""
+        self._before = self._index.read_bytes() if self._index.exists() else None
+        note = f"not finished: 0 of {self._total} sources when this page was written"
+        _replace(self._index, html.index([], title=self._title, note=note))
+
+    def _undo(self) -> None:
+        """Leave things as they were: nothing came of this run."""
+        with contextlib.suppress(MmcrimeError, OSError):
+            if self._before is not None:
+                _replace(self._index, self._before)
+            elif pages.is_ours(self._index):
+                self._index.unlink()
+            for made in self._made:
+                made.rmdir()
+
+    def _check_reports(self) -> None:
+        """Raise ConfigError where the pages would go elsewhere, now or in the middle of a run."""
+        if os.path.lexists(self._reports) and not _is_real_folder(self._reports):
+            raise ConfigError(
+                f"{str(self._reports)!r} is no folder of its own.",
+                next_step="Name another folder with -o.",
+            )
 
     def _lighten(self) -> None:
         """Drop the pictures of all but the worst: 100,000 of them would fill the memory."""
@@ -174,11 +209,7 @@ class Folder:
             ConfigError: If something of it would be lost.
         """
         with _writable(self._path):
-            if os.path.lexists(self._reports) and not _is_real_folder(self._reports):
-                raise ConfigError(
-                    f"{str(self._reports)!r} is no folder of its own.",
-                    next_step="Name another folder with -o.",
-                )
+            self._check_reports()
             count = _pages(self._total)
             ours = {self._path: {_index_name(page) for page in range(1, count + 1)}}
             ours[self._reports] = set(self._names)
@@ -243,7 +274,7 @@ def _check(path: Path) -> None:
         )
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str | bytes) -> None:
     """Write a page; what is there is replaced only if it is ours."""
     _check(path)
     pages.put(path, text)

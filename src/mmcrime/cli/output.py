@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -62,8 +63,10 @@ def opened(path: Path | None, *, sources: Sequence[Path | str] = ()) -> Iterator
         sources: What is analyzed; none of it is ever overwritten.
 
     Raises:
-        ConfigError: If the file cannot be written.
+        ConfigError: If the file cannot be written, or what is there is to stay.
     """
+    from mmcrime.cli.target import spare
+
     if path is None:
         yield sys.stdout
         return
@@ -72,7 +75,7 @@ def opened(path: Path | None, *, sources: Sequence[Path | str] = ()) -> Iterator
             raise ConfigError(
                 f"-o {str(path)!r} is one of the sources.", next_step="Name another file."
             )
-    with written(path) as out:
+    with written(path, spare=spare) as out:
         yield out
 
 
@@ -84,7 +87,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def written(path: Path, *, mode: int | None = None) -> Iterator[TextIO]:
+def written(
+    path: Path, *, mode: int | None = None, spare: Callable[[Path], None] | None = None
+) -> Iterator[TextIO]:
     """Give a file that replaces ``path`` when it is complete; an error leaves ``path`` alone.
 
     A symbolic link stays one; the file it leads to is replaced.
@@ -92,6 +97,8 @@ def written(path: Path, *, mode: int | None = None) -> Iterator[TextIO]:
     Args:
         path: The file. A device such as ``/dev/null`` is written to directly.
         mode: Permissions; None for those of the file that is there, else the usual ones.
+        spare: Raises where the file that is there is to stay; asked before anything is done,
+            and once more just before the file is replaced, which may be hours later.
 
     Raises:
         ConfigError: If it cannot be written.
@@ -104,7 +111,9 @@ def written(path: Path, *, mode: int | None = None) -> Iterator[TextIO]:
                 yield out
             return
         # A link stays a link: what it leads to is replaced.
-        path = path.resolve()
+        path = _real(path)
+        if spare:
+            spare(path)
         if mode is None:
             mode = path.stat().st_mode & 0o777 if path.exists() else usual_mode()
         with unfinished(path) as temporary:
@@ -114,12 +123,22 @@ def written(path: Path, *, mode: int | None = None) -> Iterator[TextIO]:
             ) as out:
                 yield out
             temporary.chmod(mode)
+            if spare:
+                spare(path)
             temporary.replace(path)
     except OSError as error:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {error.strerror or error}.",
             next_step="Name a file in a folder that exists and that you may write to.",
         ) from error
+
+
+def _real(path: Path) -> Path:
+    """Return what links lead to, whether it is there or not; OSError where they go in circles."""
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return real
 
 
 @contextmanager

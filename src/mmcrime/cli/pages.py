@@ -26,15 +26,20 @@ def is_ours(path: Path) -> bool:
         return html.GENERATOR.encode() in page.read(_MARK_WITHIN)
 
 
-def put(path: Path, text: str) -> None:
+def put(path: Path, text: str | bytes) -> None:
     """Write a page whole or not at all; a link in its place is replaced, not followed.
+
+    Args:
+        path: Where.
+        text: The page; text is written as UTF-8.
 
     Raises:
         OSError: If it cannot be written.
     """
+    data = text.encode(errors="backslashreplace") if isinstance(text, str) else text
     with unfinished(path) as temporary:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
-            out.write(text)
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
         temporary.chmod(usual_mode())
         temporary.replace(path)

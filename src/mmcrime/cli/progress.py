@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -35,10 +36,12 @@ class Progress:
         self._shares: dict[str, float] = {}
         self._lock = threading.Lock()
         self._shown = self._paused = self._over = False
-        if total != 0 and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None):
+        if total != 0 and _is_shown():
             self._terminal = sys.stderr.fileno()
             self._bar = _bar(self._columns())
-            self._task = self._bar.add_task(text or "starting", total=total, count=self._count())
+            self._task = self._bar.add_task(
+                text or "starting", total=total, count=self._count(), percent=""
+            )
             self._timer = threading.Timer(_PATIENCE, self._show)
             self._timer.daemon = True
 
@@ -52,7 +55,8 @@ class Progress:
             self._timer.cancel()
             with self._lock:
                 self._over = True
-                self._bar.stop()
+                with contextlib.suppress(OSError):
+                    self._bar.stop()
 
     def heard(self, name: str, share: float) -> None:
         """Note how far one thing is. May be called in any thread.
@@ -79,7 +83,8 @@ class Progress:
             return
         with self._lock:
             self._paused = True
-            self._bar.stop()
+            with contextlib.suppress(OSError):
+                self._bar.stop()
         yield
         with self._lock:
             self._done += 1
@@ -87,13 +92,15 @@ class Progress:
             self._update(next(reversed(self._shares), ""))
             self._paused = False
             if self._shown:
-                self._bar.start()
+                with contextlib.suppress(OSError):
+                    self._bar.start()
 
     def _show(self) -> None:
         with self._lock:
             self._shown = True
             if self._bar and not self._paused and not self._over:
-                self._bar.start()
+                with contextlib.suppress(OSError):
+                    self._bar.start()
 
     def _count(self) -> str:
         return f"{self._done} of {self._total}" if self._total and self._total > 1 else ""
@@ -114,14 +121,24 @@ class Progress:
             self._bar.console.size = ConsoleDimensions(columns, 24)
             room = _room(columns) - 2 * len(str(self._total))
             shown = _middle_out(clean(name.rstrip("/").rpartition("/")[2]), room)
-            done = self._done + sum(self._shares.values())
+            total, done = self._total or 1, self._so_far()
             self._bar.update(
                 self._task,
                 description=shown or ("" if self._done else "starting"),
                 completed=done,
-                total=self._total or 1,
+                total=total,
                 count=self._count(),
+                percent=f"{int(100 * done / total):>3}%",
             )
+
+    def _so_far(self) -> float:
+        """Return how many things are done: all of them only when all were delivered."""
+        total = self._total or 1
+        if self._done >= total:
+            return total
+        # What is analyzed still has to be written; and 100 of 100 at 0.99 are 99 %.
+        shares = sum(min(share, 0.99) for share in self._shares.values())
+        return min(self._done + shares, 0.99 * total)
 
 
 @contextmanager
@@ -137,6 +154,11 @@ def working(text: str) -> Iterator[Callable[[float], None]]:
     """
     with Progress(None, text=text) as progress:
         yield lambda share: progress.heard(text, share)
+
+
+def _is_shown() -> bool:
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return terminal and os.environ.get("TERM") not in ("dumb", None)
 
 
 def _room(width: int) -> int:
@@ -160,7 +182,6 @@ def _bar(width: int) -> Bar:
     from rich.progress import (
         BarColumn,
         ProgressColumn,
-        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -178,11 +199,13 @@ def _bar(width: int) -> Bar:
     name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False, table_column=name),
-        TaskProgressColumn(),
+        TextColumn("{task.fields[percent]}", style="progress.percentage"),
         TextColumn("{task.fields[count]}"),
     ]
     if width >= _ROOMY:
-        columns.insert(1, BarColumn(bar_width=20))
+        # Plain colours: of rich's own, eight-colour terminals make one and the same.
+        bar = BarColumn(bar_width=20, style="dim", complete_style="green", pulse_style="green")
+        columns.insert(1, bar)
         columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(compact=True)]
     # Results are written while the bar is away: rich need not catch them.
     return Bar(*columns, console=console, transient=True, expand=True, redirect_stdout=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mmcrime.errors import ConfigError
 from mmcrime.media.walk import files_below
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_SHOWN = 5  # remarks about one folder that are spelt out
+_SHOWN = 5  # remarks of one kind that are spelt out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,8 @@ class Sources:
 
     Attributes:
         items: Paths of files, and URLs as text; each once, in the order of the arguments.
-        skipped: What was left out of folders, in words.
+            Other spellings of a path and links to it count as that path.
+        skipped: What was left out of folders, or is named several times, in words.
         empty: Arguments that stand for nothing, in words.
         folders: The folders that were searched.
     """
@@ -47,7 +48,8 @@ def expand(arguments: Sequence[str]) -> Sources:
     skipped: list[str] = []
     empty: list[str] = []
     folders: list[Path] = []
-    for argument in dict.fromkeys(arguments):
+    same: list[str] = []
+    for argument in arguments:
         if not argument:
             raise ConfigError(
                 "A source is the empty text ''.",
@@ -62,13 +64,45 @@ def expand(arguments: Sequence[str]) -> Sources:
         if not found:
             kind = "folder holds no file" if _is_folder(argument) else "pattern matches no file"
             empty.append(f"{argument!r}: the {kind} to analyze.")
+        same += [f"{str(item)!r} is named several times" for item in found if item in items]
         items.update(dict.fromkeys(found))
+    once = _once(items, same)
+    _say_some(tuple(dict.fromkeys(same)), "analyzed once", "that are named several times", skipped)
     return Sources(
-        items=tuple(items),
+        items=once,
         skipped=tuple(dict.fromkeys(skipped)),
-        empty=tuple(empty),
-        folders=tuple(folders),
+        empty=tuple(dict.fromkeys(empty)),
+        folders=tuple(dict.fromkeys(folders)),
     )
+
+
+def _once(items: Iterable[Path | str], same: list[str]) -> tuple[Path | str, ...]:
+    """Return every source once; one file under two names would be two incidents.
+
+    Args:
+        items: Sources, each spelt in one way only once.
+        same: Where to say which are the same file.
+    """
+    first: dict[str, Path | str] = {}
+    for item in items:
+        kept = first.setdefault(item if isinstance(item, str) else _real(item), item)
+        if kept is not item:
+            same.append(f"{str(item)!r} is the file {str(kept)!r}")
+    return tuple(first.values())
+
+
+def _real(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a name that no file can have; its report says so
+        return str(path)
+
+
+def _say_some(texts: Sequence[str], what: str, which: str, said: list[str]) -> None:
+    """Spell out the first few and count the others."""
+    said += [f"{what}: {text}" for text in texts[:_SHOWN]]
+    if len(texts) > _SHOWN:
+        said.append(f"{what}: {len(texts) - _SHOWN} more {which}")
 
 
 def _expand_one(argument: str, skipped: list[str], folders: list[Path]) -> Iterator[Path | str]:
@@ -122,6 +156,4 @@ def _below(folder: Path, skipped: list[str]) -> Iterator[Path]:
     yield from files_below(
         folder, left_out=lambda path, why, _failed: left_out.append(f"{str(path)!r} ({why})")
     )
-    skipped += [f"left out: {text}" for text in left_out[:_SHOWN]]
-    if len(left_out) > _SHOWN:
-        skipped.append(f"left out: {len(left_out) - _SHOWN} more below {str(folder)!r}")
+    _say_some(left_out, "left out", f"below {str(folder)!r}", skipped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from mmcrime.reports.words import chance
 from mmcrime.results import SEVERITIES, Report
 
 _NAMED = 5
@@ -15,7 +16,7 @@ class Tally:
     def __init__(self) -> None:
         self.total = 0
         self._counts: Counter[str] = Counter()
-        self._worst: list[tuple[int, float, str]] = []
+        self._worst: list[tuple[int, float, str, str]] = []
 
     def add(self, report: Report) -> None:
         """Count a report."""
@@ -25,7 +26,10 @@ class Tally:
         self._counts["unreadable" if unreadable else verdict.outcome] += 1
         if verdict.outcome == "detected":
             severity = SEVERITIES.index(verdict.severity)
-            self._worst.append((severity, verdict.probability or 0.0, report.source))
+            # One of which no probability was given stands behind those that have one.
+            rank = -1.0 if verdict.probability is None else verdict.probability
+            said = chance(verdict.probability, verdict.probability_source)
+            self._worst.append((severity, rank, report.source, said))
             self._worst = sorted(self._worst, key=lambda w: (-w[0], -w[1], w[2]))[:_NAMED]
 
     def line(self) -> str:
@@ -38,6 +42,5 @@ class Tally:
     def worst(self) -> list[str]:
         """Return the worst of those with an incident, worst first, five at most."""
         return [
-            f"{SEVERITIES[severity]}, probability {probability:.2f}: {source}"
-            for severity, probability, source in self._worst
+            f"{SEVERITIES[severity]}, {said}: {source}" for severity, _, source, said in self._worst
         ]

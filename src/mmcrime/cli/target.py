@@ -9,10 +9,12 @@ from pathlib import Path
 
 from mmcrime.cli.choices import Format
 from mmcrime.cli.sources import Sources
-from mmcrime.errors import ConfigError
+from mmcrime.errors import ConfigError, UnsupportedMediaError
 
-SUFFIXES = {
-    ".html": Format.html,
+PAGES = frozenset({".html", ".htm", ".shtml", ".shtm", ".ehtml", ".xhtml", ".xht"})
+"""Endings under which a browser runs what a file holds: only escaped pages may have them."""
+
+SUFFIXES = dict.fromkeys(PAGES, Format.html) | {
     ".json": Format.json,
     ".jsonl": Format.json,
     ".csv": Format.csv,
@@ -20,6 +22,8 @@ SUFFIXES = {
     ".txt": Format.text,
 }
 """The forms that the name of a result file stands for."""
+
+_KNOWN = ".html, .json, .jsonl, .csv, .md or .txt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,20 +56,22 @@ def plan(form: Format | None, output: str | None, found: Sources) -> Target:
         if form is Format.html:
             _page_to_stdout(found)
         return Target(form=form or Format.text, path=None)
-    path = Path(output)
-    form = form or SUFFIXES.get(path.suffix.lower(), Format.text)
-    is_folder = os.path.isdir(output)  # noqa: PTH112  # Path.is_dir raises for names that are too long
-    if form is not Format.html:
-        if is_folder or output.endswith(os.sep):
-            raise ConfigError(
-                f"{output!r} is a folder.",
-                next_step="Name a file, or add --format html for a folder of pages.",
-            )
-        return Target(form=form, path=path)
     if not output:
         raise ConfigError("-o is the empty text ''.", next_step="Name a file or a folder.")
-    several = len(found.items) != 1 or bool(found.folders)
-    if is_folder or output.endswith(os.sep) or (several and not _names_a_file(path)):
+    path = Path(output)
+    # Path.is_dir raises for names that are too long.
+    is_folder = os.path.isdir(output) or output.endswith(os.sep)  # noqa: PTH112  # see above
+    if form is None:
+        form = SUFFIXES.get(_suffix(path), Format.text) if is_folder else _meant(path)
+    if form is not Format.html:
+        _not_a_page(path, form, is_folder=is_folder)
+        return Target(form=form, path=path)
+    if is_folder or _suffix(path) not in PAGES:
+        if os.path.lexists(path) and not is_folder:
+            raise ConfigError(
+                f"{output!r} is there already and is no folder.",
+                next_step="Name a folder for the pages, or one page that ends in .html.",
+            )
         return Target(form=form, path=path, folder=True)
     if len(found.items) > 1:
         raise ConfigError(
@@ -75,8 +81,69 @@ def plan(form: Format | None, output: str | None, found: Sources) -> Target:
     return Target(form=form, path=path)
 
 
-def _names_a_file(path: Path) -> bool:
-    return os.path.lexists(path) or path.suffix.lower() in SUFFIXES
+def spare(path: Path) -> None:
+    """Let a result replace what is nobody's footage, no foreign page and may be written.
+
+    Args:
+        path: What would be replaced; no link. It need not be there.
+
+    Raises:
+        ConfigError: If it is to stay.
+        OSError: If it cannot be looked at.
+    """
+    from mmcrime.cli import pages
+    from mmcrime.media.sniff import HEAD_BYTES, sniff
+
+    if not path.is_file():
+        return
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise ConfigError(f"{str(path)!r} may not be written.", next_step="Name another file.")
+    if _suffix(path) in PAGES and not pages.is_ours(path):
+        raise ConfigError(
+            f"{str(path)!r} is there already and is no page of mmcrime.",
+            next_step="Name another file with -o, or move that one away.",
+        )
+    with path.open("rb") as there:
+        head = there.read(HEAD_BYTES)
+    try:
+        sniff(head, source=path.name)
+    except UnsupportedMediaError:
+        return
+    raise ConfigError(
+        f"{str(path)!r} is a picture, a sound or a video; a result never replaces one.",
+        next_step="Name another file with -o.",
+    )
+
+
+def _suffix(path: Path) -> str:
+    """Return the ending that decides what opens a file; some systems drop dots at the end."""
+    name = path.name.rstrip(". ").lower()
+    return name if name in PAGES else Path(name).suffix
+
+
+def _meant(path: Path) -> Format:
+    suffix = _suffix(path)
+    if suffix and suffix not in SUFFIXES:
+        raise ConfigError(
+            f"The ending {suffix!r} of {str(path)!r} says no form that results have.",
+            next_step=f"Name a file that ends in {_KNOWN}, or say the form with --format.",
+        )
+    return SUFFIXES.get(suffix, Format.text)
+
+
+def _not_a_page(path: Path, form: Format, *, is_folder: bool) -> None:
+    """Raise ConfigError where results that are no page would be opened like one."""
+    if is_folder:
+        raise ConfigError(
+            f"{str(path)!r} is a folder.",
+            next_step="Name a file, or add --format html for a folder of pages.",
+        )
+    # A link is followed, so the name that it leads to counts as well.
+    if {_suffix(path), _suffix(Path(os.path.realpath(path)))} & PAGES:
+        raise ConfigError(
+            f"{str(path)!r} is the name of a web page, and --format {form} makes none.",
+            next_step=f"Name a file that ends in {_KNOWN.removeprefix('.html, ')}.",
+        )
 
 
 def _page_to_stdout(found: Sources) -> None:

@@ -39,7 +39,8 @@ def summary(line: str, details: Sequence[str]) -> None:
     """
     if sys.stdout.isatty():
         typer.echo("", err=True)
-        remark(line)
+        for part in wrap(clean(line), width(), rest="  "):
+            typer.echo(part, err=True)
         for detail in ["worst first:", *details] if details else []:
             for part in wrap(clean(detail), width(), first="  ", rest="    "):
                 typer.echo(part, err=True)

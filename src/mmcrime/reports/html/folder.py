@@ -222,6 +222,8 @@ def _counts(rows: Sequence[Row]) -> list[Count]:
 
 def _sent(rows: Sequence[Row]) -> str:
     things = sum(row.sent for row in rows)
+    if not rows:  # a run that has just begun may yet send something
+        return ""
     if not things:
         return "Nothing left this machine."
     known = [row.sent_bytes for row in rows if row.sent_bytes is not None]
