@@ -54,7 +54,7 @@ def refused(run: Run, *arguments: str) -> str:
     return err
 
 
-@pytest.mark.parametrize("name", ["r.htm", "r.xhtml", "r.HTM", "r.shtml", "r.htm.", ".html"])
+@pytest.mark.parametrize("name", ["r.htm", "r.HTM", "r.htm.", ".html"])
 def test_every_name_that_a_browser_runs_gets_an_escaped_page(run: Run, name: str) -> None:
     hostile = "x<img src=q onerror=alert(1)>.mp4"
     Path(hostile).write_bytes(b"no video")
@@ -65,7 +65,7 @@ def test_every_name_that_a_browser_runs_gets_an_escaped_page(run: Run, name: str
 
 
 @pytest.mark.parametrize("form", [form for form in Format if form is not Format.html])
-@pytest.mark.parametrize("name", ["r.html", "r.htm", "r.XHTML", "link.txt"])
+@pytest.mark.parametrize("name", ["r.html", "r.htm", "r.XHTML", "r.shtml", "link.txt"])
 def test_no_other_form_goes_under_the_name_of_a_page(run: Run, name: str, form: str) -> None:
     Path("link.txt").symlink_to("behind.html")
     said = refused(run, "one.png", "--format", form, "-o", name)
@@ -78,6 +78,13 @@ def test_an_ending_that_says_no_form_is_refused_with_those_that_do(run: Run, nam
     assert ".html, .json, .jsonl, .csv, .md or .txt" in refused(run, "one.png", "-o", name)
     assert run("analyze", "one.png", "--format", "text", "-o", name)[0] == 0
     assert "UNCONFIRMED" in Path(name).read_text()
+
+
+@pytest.mark.parametrize("name", ["r.xhtml", "r.shtml"])
+def test_relatives_of_pages_are_refused_since_browsers_read_them_by_other_rules(
+    run: Run, name: str
+) -> None:
+    assert "says no form" in refused(run, "one.png", "-o", name)
 
 
 @pytest.mark.parametrize("name", ["result", ".result"])

@@ -11,8 +11,10 @@ from mmcrime.cli.choices import Format
 from mmcrime.cli.sources import Sources
 from mmcrime.errors import ConfigError, UnsupportedMediaError
 
-PAGES = frozenset({".html", ".htm", ".shtml", ".shtm", ".ehtml", ".xhtml", ".xht"})
-"""Endings under which a browser runs what a file holds: only escaped pages may have them."""
+PAGES = frozenset({".html", ".htm"})
+"""Endings of pages."""
+_LIKE_PAGES = PAGES | {".shtml", ".shtm", ".ehtml", ".xhtml", ".xht"}
+"""Endings under which a browser may run what a file holds: nothing but pages may have them."""
 
 SUFFIXES = dict.fromkeys(PAGES, Format.html) | {
     ".json": Format.json,
@@ -118,7 +120,7 @@ def spare(path: Path) -> None:
 def _suffix(path: Path) -> str:
     """Return the ending that decides what opens a file; some systems drop dots at the end."""
     name = path.name.rstrip(". ").lower()
-    return name if name in PAGES else Path(name).suffix
+    return name if name in _LIKE_PAGES else Path(name).suffix
 
 
 def _meant(path: Path) -> Format:
@@ -139,7 +141,7 @@ def _not_a_page(path: Path, form: Format, *, is_folder: bool) -> None:
             next_step="Name a file, or add --format html for a folder of pages.",
         )
     # A link is followed, so the name that it leads to counts as well.
-    if {_suffix(path), _suffix(Path(os.path.realpath(path)))} & PAGES:
+    if {_suffix(path), _suffix(Path(os.path.realpath(path)))} & _LIKE_PAGES:
         raise ConfigError(
             f"{str(path)!r} is the name of a web page, and --format {form} makes none.",
             next_step=f"Name a file that ends in {_KNOWN.removeprefix('.html, ')}.",

@@ -107,7 +107,7 @@ def _looked(report: Mapping[str, Any]) -> tuple[Interval, ...]:
         if vote["status"] == "answered":
             told = ((s["start"], s["end"]) for s in vote.get("segments") or ())
             found += coverage_by(vote, coverage).get("examined") or told
-    return merge_intervals((start, end) for start, end in found)
+    return merge_intervals((s, e) for s, e in found if abs(s) < FAR and abs(e) < FAR)
 
 
 def _decoded(
