@@ -7,7 +7,8 @@
     python tools/figures.py --measure import_time      # only these
 
 Each row names what was measured, how the figure is written, the command, the data, the values,
-on what and when. A benchmark prints one JSON object; that becomes the values of its rows.
+on what and when, and if the README shows it, how it is said there. A benchmark prints one JSON
+object; that becomes the values of its rows.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ def main() -> int:
 
 
 def short_table(rows: list[Row]) -> str:
-    """Return the table of the README."""
-    body = [f"| {row['what']} | {figure(row)} | `{row['command']}` |" for row in rows]
+    """Return the table of the README: the rows that help to decide, in fewer words."""
+    chosen = [{**row, **row["readme"]} for row in rows if "readme" in row]
+    body = [f"| {row['what']} | {figure(row)} | `{row['command']}` |" for row in chosen]
     return "\n".join(["| what | figure | command |", "| --- | --- | --- |", *body])
 
 
@@ -117,8 +119,9 @@ def run(command: str) -> dict[str, Any] | None:
 
 
 def kept(row: Row, values: dict[str, Any]) -> dict[str, Any]:
-    """Return only the top-level values that the figure is written from."""
-    named = set(re.findall(r"\{(\w+)", row["figure"]))
+    """Return only the top-level values that the figures of a row are written from."""
+    figures = (row["figure"], row.get("readme", {}).get("figure", ""))
+    named = set(re.findall(r"\{(\w+)", "".join(figures)))
     return {name: value for name, value in values.items() if name in named}
 
 
