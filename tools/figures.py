@@ -51,10 +51,19 @@ def main() -> int:
 
 
 def short_table(rows: list[Row]) -> str:
-    """Return the table of the README: the rows that help to decide, in fewer words."""
+    """Return the table of the README: the rows that help to decide, in fewer words.
+
+    Several figures come from one command, so that the commands stand below with a number.
+    """
     chosen = [{**row, **row["readme"]} for row in rows if "readme" in row]
-    body = [f"| {row['what']} | {figure(row)} | `{row['command']}` |" for row in chosen]
-    return "\n".join(["| what | figure | command |", "| --- | --- | --- |", *body])
+    commands = list(dict.fromkeys(row["command"] for row in chosen))
+    body = [
+        f"| {row['what']} | {figure(row)} | {commands.index(row['command']) + 1} |"
+        for row in chosen
+    ]
+    said = ", ".join(f"{number}: `{command}`" for number, command in enumerate(commands, 1))
+    head = ["| what | figure | command |", "| --- | --- | --- |"]
+    return "\n".join([*head, *body, "", f"Commands: {said}."])
 
 
 def long_table(rows: list[Row]) -> str:
