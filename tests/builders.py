@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from hypothesis import strategies as st
+from PIL import Image
 
 from mmcrime.evidence import Coverage
 from mmcrime.results import Assessment, ErrorRecord, Segment
@@ -12,6 +14,13 @@ from mmcrime.results import Assessment, ErrorRecord, Segment
 DURATION = 20.0
 KINDS = ("llm", "video", "sound", "speech", "motion", "objects")
 ERROR = ErrorRecord(stage="analyze:x", type="UnavailableError", message="gone", next_step="retry")
+
+
+def jpeg(mark: object = "", *, side: int = 8) -> bytes:
+    """A small JPEG that differs from those with another mark."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), (90, 90, 120)).save(buffer, "JPEG", comment=str(mark))
+    return buffer.getvalue()
 
 
 def answered(

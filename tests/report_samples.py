@@ -149,7 +149,9 @@ def report(text: str | None = None, **fields: Any) -> Report:
             ),
             analyzers={
                 say("motion"): Coverage(
-                    gaps=(Gap(start=12.0, end=13.0, reason=f"damaged: {say('bad packet')}"),)
+                    examined=((0.0, 12.0), (13.0, 20.0)),
+                    frames=10,
+                    gaps=(Gap(start=12.0, end=13.0, reason=f"damaged: {say('bad packet')}"),),
                 )
             },
         ),

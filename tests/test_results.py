@@ -104,6 +104,17 @@ def test_an_unknown_price_is_unknown_and_never_zero() -> None:
     assert Cost().source == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("usd", "source"),
+    [(0.0, "unknown"), (1.0, "unknown"), (None, "local"), (None, "reported"), (0.5, "local")],
+)
+def test_a_cost_and_its_source_come_together(usd: float | None, source: Any) -> None:
+    with pytest.raises(ValidationError):
+        Cost(usd=usd, source=source)
+    with pytest.raises(ValidationError):
+        Cost.model_validate_json(json.dumps({"usd": usd, "source": source}))
+
+
 @given(panels())
 def test_every_report_reads_back_as_it_was_written(panel: list[Any]) -> None:
     original = report(panel)

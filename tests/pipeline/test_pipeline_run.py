@@ -31,7 +31,7 @@ from mmcrime.errors import (
 )
 from mmcrime.evidence import Coverage, Gap
 from mmcrime.plugins import Part, Request, RunContext
-from mmcrime.results import Assessment, ErrorRecord, Segment
+from mmcrime.results import Assessment, Cost, ErrorRecord, Segment
 
 
 def with_analyzers(settings: Settings, *analyzers: Any, **more: Any) -> CrimeDetectionPipeline:
@@ -626,3 +626,30 @@ def test_a_password_in_a_source_is_in_no_report(
     (report,) = pipeline.analyze_many([source], offline=True)
     assert "hunter2" not in report.to_json()
     assert report.verdict.outcome == "undetermined"
+
+
+class Distant(Scripted):
+    """An analyzer that sends media away."""
+
+    runs = "cloud"
+
+
+@pytest.mark.parametrize(
+    ("given", "total"),
+    [
+        (Cost(usd=0.0, source="local"), Cost()),
+        (Cost(), Cost()),
+        (Cost(usd=0.0, source="reported"), Cost(usd=0.0, source="reported")),
+        (Cost(usd=0.25, source="price_table"), Cost(usd=0.25, source="price_table")),
+    ],
+)
+def test_what_a_cloud_analyzer_cost_is_never_called_local(
+    silent_settings: Settings, quiet_wav: bytes, given: Cost, total: Cost
+) -> None:
+    near = Scripted(lambda e, c: reply(cost=Cost(usd=0.0, source="local")), "near")
+    far = Distant(lambda e, c: reply(cost=given), "far")
+    with with_analyzers(silent_settings, near, far) as pipeline:
+        report = pipeline.analyze(quiet_wav)
+    assert report.cost == total
+    flagged = "local_cost_of_a_cloud_analyzer" in report.assessments[1].flags
+    assert flagged == (given.source == "local")

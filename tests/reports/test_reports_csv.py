@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,6 +108,69 @@ def test_answers_from_the_cache_and_agreement_are_in_the_row() -> None:
     row = report(verdict=verdict, assessments=(answered("motion", cached=True),)).to_csv_row()
     assert row["cached"] == "1"
     assert row["cross_verification"] == "motion and sound agree"
+
+
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫−"  # noqa: RUF001  # the wide and small signs are the point
+DIALECTS: list[dict[str, Any]] = [
+    {"delimiter": delimiter, **quoting}
+    for delimiter in ",;\t|"
+    for quoting in (
+        {"quotechar": '"'},
+        {"quotechar": '"', "skipinitialspace": True},
+        {"quotechar": '"', "doublequote": False},
+        {"quotechar": '"', "doublequote": False, "escapechar": "\\"},
+        {"quotechar": "'"},
+        {"quotechar": "`"},
+        {"quoting": csv.QUOTE_NONE},
+        {"quoting": csv.QUOTE_NONE, "escapechar": "\\"},
+    )
+]
+
+
+def formulas(source: str, dialect: dict[str, Any]) -> list[str]:
+    """Return the cells that compute something where this dialect reads our table."""
+    table = csv_table.render([report(source=source, incidents=()).to_dict()] * 2)
+    cells = [
+        cell for line in csv.reader(io.StringIO(table, newline=""), **dialect) for cell in line
+    ]
+    # Some programs drop spaces and quotation marks at the ends of what they split; an
+    # apostrophe at the start they keep: it says that the cell is a text.
+    return [cell for cell in cells if cell.strip(' \t\r\n"`').startswith(tuple(SIGNS))]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'x;"=1+1;',
+        'x,"=1+1",y',
+        "x,=1+1,y",
+        "x|=1+1|y",
+        "x;'=1+1';y",
+        "x;|=1|;y",
+        'x;"""=1+1"";',
+        "x\t=1+1\ty",
+        '";=1+1',
+        "'=1+1",
+        '"=1+1"',
+        "a\\;=1+1",
+        "\\=1+1",
+        "a;\\=1+1",
+        'a\\",=1+1',
+    ],
+)
+def test_a_formula_is_harmless_however_a_program_splits_and_quotes(source: str) -> None:
+    assert not {str(dialect): found for dialect in DIALECTS if (found := formulas(source, dialect))}
+
+
+@calm
+@given(st.text(alphabet=" \t;,|\"'`\\=-1x", max_size=14), st.sampled_from(DIALECTS))
+def test_no_text_makes_a_formula_in_any_dialect(source: str, dialect: dict[str, Any]) -> None:
+    assert not formulas(source, dialect)
+
+
+def test_plain_texts_with_separators_stay_as_they_are() -> None:
+    name = "yard; gate, door | night -5 = x.mp4"
+    assert csv_table.row(report(source=name).to_dict())["source"] == name
 
 
 @given(st.floats(-1e6, -1e-3))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builders import answered, dead
+from builders import answered, dead, jpeg
 from html_reader import Page, read
 from mmcrime.evidence import Coverage, Gap, TranscriptSegment
 from mmcrime.reports import html
@@ -29,20 +29,18 @@ from mmcrime.results import (
 )
 from report_samples import NOW, report, undetermined
 
-JPEG = b"\xff\xd8\xff\xe0 frame %d"
-
 
 def frames(*times: float) -> tuple[FrameRecord, ...]:
     return tuple(
         FrameRecord.model_construct(
-            time=time, width=640, height=360, thumbnail=JPEG % round(time * 10)
+            time=time, width=640, height=360, thumbnail=jpeg(round(time * 10))
         )
         for time in times
     )
 
 
 def shown(*times: float) -> list[str]:
-    encoded = [base64.encodebytes(JPEG % round(time * 10)).decode().strip() for time in times]
+    encoded = [base64.b64encode(jpeg(round(time * 10))).decode() for time in times]
     return [f"data:image/jpeg;base64,{text}" for text in encoded]
 
 
@@ -186,7 +184,13 @@ def test_digital_silence_is_no_sense_that_somebody_should_have_judged() -> None:
 
 @pytest.mark.parametrize(
     ("examined", "words"),
-    [(19.9, "all but 1 %"), (15.0, "all but 25 %"), (5.0, "only 25 %"), (0.1, "only 1 %")],
+    [
+        (19.9, "all but 1 %"),
+        (15.0, "all but 25 %"),
+        (5.0, "only 25 %"),
+        (0.1, "under 1 %"),
+        (0.001, "under 1 %"),
+    ],
 )
 def test_a_part_is_never_called_all_or_nothing(examined: float, words: str) -> None:
     coverage = CoverageRecord(
@@ -231,7 +235,7 @@ def test_of_many_incidents_the_worst_are_cards_and_the_rest_stands_in_a_table() 
     assert found.text.count("critical probability") == 10
     assert len(found.all("rect", class_="mark")) == 300
     assert "300, the 12 worst in full" in found.text
-    assert "and 88 more; all of them are on the timeline and in the JSON." in found.text
+    assert "and 88 more (88 low); all of them are on the timeline and in the JSON." in found.text
 
 
 # -- what was and was not looked at -----------------------------------------------
@@ -301,7 +305,7 @@ def test_a_long_transcript_is_cut_and_says_so() -> None:
     said = text(report(evidence=EvidenceRecord(transcript=words)))
     assert "word199 " in said
     assert "word200 " not in said
-    assert "and 800 more; all of it is in the JSON." in said
+    assert "and 800 more stretches of speech; all of it is in the JSON." in said
 
 
 # -- the rest ---------------------------------------------------------------------

@@ -22,6 +22,8 @@ def data(**evidence: Any) -> dict[str, Any]:
     """A report of 20 s with this evidence."""
     sample = report().to_dict()
     sample["evidence"].update(evidence)
+    if "motion" in evidence:
+        sample["coverage"]["video"] = {}  # a length of its own
     return sample
 
 
@@ -135,6 +137,7 @@ def test_sound_is_drawn_on_a_scale_that_holds_it(
 
 def test_silence_and_missing_sound_are_said_and_not_drawn_as_a_flat_line() -> None:
     silent = data(loudness={"times": [0.0, 1.0], "levels": [-100.0, -100.0], "method": "RMS"})
+    silent["coverage"]["sound"] = covered([], [(0.0, 20.0, "silent")])
     mute = data()
     mute["media"]["has_audio"] = False
     for sample, said in (
@@ -142,6 +145,7 @@ def test_silence_and_missing_sound_are_said_and_not_drawn_as_a_flat_line() -> No
         (mute, "There is none: this input has no sound."),
         (data(), "There is none: the level was not measured."),
     ):
+        sample["evidence"]["sounds"] = []
         curve = curves.sound(sample, axis())
         assert curve.path.line == ""
         assert curve.notes == (said,)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+from builders import jpeg
 from html_reader import read
 from mmcrime.evidence import Coverage
 from mmcrime.reports import html
@@ -69,14 +71,14 @@ def test_the_index_counts_each_outcome_and_what_left_the_machine() -> None:
 
 
 def test_a_row_says_what_a_reader_needs_to_choose() -> None:
-    jpeg = b"\xff\xd8\xff\xe0 peak"
+    peak = jpeg("peak")
     frames = (
-        FrameRecord.model_construct(time=0.0, width=64, height=36, thumbnail=b"\xff\xd8\xff\xe0 0"),
-        FrameRecord.model_construct(time=6.5, width=64, height=36, thumbnail=jpeg),
+        FrameRecord.model_construct(time=0.0, width=64, height=36, thumbnail=jpeg(0)),
+        FrameRecord.model_construct(time=6.5, width=64, height=36, thumbnail=peak),
     )
     seen = CoverageRecord(analyzers={"motion": Coverage(examined=((0.0, 20.0),))})
     made = row("a", report(evidence=EvidenceRecord(frames=frames), egress=(), coverage=seen))
-    assert made.thumbnail == "data:image/jpeg;base64,/9j/4CBwZWFr"
+    assert made.thumbnail == f"data:image/jpeg;base64,{base64.b64encode(peak).decode()}"
     page = read(html.index([made], title="clips"))
     assert page.values("src") == [made.thumbnail]
     for expected in (
@@ -129,9 +131,7 @@ def test_a_notebook_view_can_stand_on_a_page_many_times_and_changes_nothing_arou
 def test_a_notebook_view_shows_three_pictures_and_says_how_many_more_incidents_there_are() -> None:
     (one,) = report().incidents
     many = tuple(one.model_copy(update={"id": f"i{n}"}) for n in range(5))
-    frame = FrameRecord.model_construct(
-        time=6.5, width=64, height=36, thumbnail=b"\xff\xd8\xff\xe0 x"
-    )
+    frame = FrameRecord.model_construct(time=6.5, width=64, height=36, thumbnail=jpeg())
     page = read(report(incidents=many, evidence=EvidenceRecord(frames=(frame,)))._repr_html_())
     assert len(page.all("img")) == 3
     assert "and 2 more incidents" in page.text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import answered
+from builders import answered, jpeg
 from html_reader import Page, read
 from mmcrime.reports import html
 from mmcrime.reports.words import clean
@@ -28,7 +28,6 @@ MORE_HOSTILE = (
     "<!-- --><![CDATA[ ]]><?php ?>",
     "&lt;b&gt;&#60;i&#62;",
 )
-JPEG = b"\xff\xd8\xff\xe0 as good as a picture"
 # The schema allows only a few fixed words here.
 CLOSED = {
     *("kind", "status", "runs", "outcome", "severity", "confidence", "probability_source"),
@@ -60,7 +59,7 @@ def rich() -> dict[str, Any]:
     verdict["timeline"] = {"times": [0.0, 4.0, 8.0], "scores": [0.1, 0.9, 0.0]}
     data["evidence"]["motion"] = {"times": [0.0, 1.0], "scores": [0.1, 0.5], "method": "m"}
     data["evidence"]["loudness"] = {"times": [0.0, 1.0], "levels": [-30.0, -9.0], "method": "n"}
-    frame = FrameRecord.model_construct(time=6.5, width=640, height=360, thumbnail=JPEG)
+    frame = FrameRecord.model_construct(time=6.5, width=640, height=360, thumbnail=jpeg())
     data["evidence"]["frames"] = [frame.model_dump(mode="json")]
     data["media"]["metadata"] = {"place": "yard"}
     data["timings"], data["versions"] = {"open": 0.1}, {"mmcrime": "0.1.0"}

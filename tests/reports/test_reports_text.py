@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from builders import answered, dead
 from mmcrime.evidence import Coverage, Gap
 from mmcrime.reports import csv_table, text, text_page, words
+from mmcrime.reports.missed import unseen
 from mmcrime.results import (
     CoverageRecord,
     CrossVerification,
     ErrorRecord,
     MediaRecord,
     Reason,
+    Segment,
     Verdict,
 )
 from report_samples import HOSTILE, calm, hostile_text, report, undetermined
@@ -145,7 +147,7 @@ def test_the_same_gaps_of_several_observers_are_one_entry() -> None:
         "sound": {"gaps": [{"start": 1.0, "end": 3.0, "reason": "damaged"}]},
         "analyzers": {"motion": {"gaps": [gap]}},
     }
-    found = words.unseen({"coverage": coverage})
+    found = unseen({"coverage": coverage})
     assert [(g.who, g.where()) for g in found] == [
         (("video", "sound"), "0:01.0-0:03.0"),
         (("motion",), "0:01.0-0:02.0"),
@@ -178,7 +180,7 @@ def test_a_sense_that_no_analyzer_judged_is_named(
         media=MediaRecord(kind=kind, name="x", has_audio=has_audio),
         assessments=(*(answered(k, kind=k) for k in answers), dead("late", kind="sound")),
     )
-    unjudged = [g for g in words.unseen(found.to_dict()) if g.reason == "no analyzer judged this"]
+    unjudged = [g for g in unseen(found.to_dict()) if g.reason == "no analyzer judged this"]
     assert [g.who for g in unjudged] == [(sense,) for sense in missed]
     assert all(g.where() == "all of it" for g in unjudged)
 
@@ -195,7 +197,7 @@ def test_the_severity_of_an_undetermined_verdict_is_not_called_none_in_any_form(
 def test_many_gaps_are_counted_and_a_gap_without_time_is_all_of_it() -> None:
     many = [{"start": float(i), "end": i + 0.5, "reason": "damaged"} for i in range(9)]
     still = [{"start": 0.0, "end": 0.0, "reason": "no_stream"}]
-    found = words.unseen({"coverage": {"video": {"gaps": many}, "sound": {"gaps": still}}})
+    found = unseen({"coverage": {"video": {"gaps": many}, "sound": {"gaps": still}}})
     assert "and 6 more stretches (4.5 s in all)" in found[0].where()
     assert found[1].where() == "all of it"
 
@@ -247,7 +249,8 @@ def test_a_gap_stays_on_the_line_of_time_unless_an_incident_covers_it() -> None:
 
 def test_a_report_without_time_or_without_anything_to_mark_has_no_line_of_time() -> None:
     assert "Timeline" not in text.render(undetermined().to_dict(), colour=False)
-    calm_one = report(incidents=(), coverage=CoverageRecord())
+    seen = CoverageRecord(video=Coverage(examined=((0.0, 20.0),), frames=5))
+    calm_one = report(incidents=(), coverage=seen)
     assert "Timeline" not in text.render(calm_one.to_dict(), colour=False)
 
 
@@ -315,3 +318,59 @@ def test_a_silent_track_is_a_gap_and_not_a_sound_that_nobody_judged() -> None:
     assert "no analyzer judged" not in silent
     assert "no analyzer judged" in told("damaged")
     assert "no analyzer judged" in told("silent", examined=((0.0, 5.0),))
+
+
+def spoken(segments: int) -> Any:
+    """Return a report whose one voter says more than its answer."""
+    marked = tuple(
+        Segment(
+            start=1.0 * n,
+            end=1.0 * n + 1,
+            score=0.5 + 0.01 * n,
+            crime_type="fighting",
+            text=f"s{n}",
+        )
+        for n in range(segments)
+    )
+    vote = answered(
+        "motion", family="gait", segments=marked, alternative_interpretations=("a dance", "a game")
+    )
+    return report(assessments=(vote,))
+
+
+def test_what_a_voter_adds_to_its_answer_is_told_beside_it() -> None:
+    page, table = spoken(2).to_text(), spoken(2).to_markdown()
+    for said in (
+        "by embedded, motion, family gait",
+        "could also be: a dance; a game",
+        "marked 0:00.0-0:01.0, score 0.50; Fighting; s0",
+        "marked 0:01.0-0:02.0, score 0.51; Fighting; s1",
+    ):
+        assert said in page, said
+    for said in (
+        "motion, embedded, motion, family gait",
+        "could also be\\: a dance; could also be\\: a game",
+        "- motion\\: 0:01.0-0:02.0, score 0.51; Fighting; s1",
+    ):
+        assert said in table, said
+    assert "all of it is in the JSON" not in page + table
+
+
+def test_of_many_stretches_the_strongest_are_told_and_the_rest_is_counted() -> None:
+    page, table = spoken(15).to_text(), spoken(15).to_markdown()
+    assert [f"; s{n}\n" in page for n in (11, 12, 13, 14)] == [False, True, True, True]
+    assert page.index("; s12") < page.index("; s14")
+    assert "and 12 more; all of it is in the JSON." in page
+    assert "- motion\\: and 5 more; all of it is in the JSON." in table
+
+
+def test_what_stands_elsewhere_already_is_not_told_again_with_the_voter() -> None:
+    vote = answered(
+        "motion", crime_type="fighting", alternative_interpretations=("Horseplay", "a dance")
+    )
+    found = report(assessments=(vote,))
+    assert "by embedded, motion; cost" in found.to_text()
+    for page in (found.to_text(), found.to_markdown()):
+        assert "score" not in page
+        assert page.count("Horseplay") == 1
+        assert page.count("a dance") == 1

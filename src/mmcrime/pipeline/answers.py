@@ -167,6 +167,11 @@ def _checked(answer: object, seat: Seat, evidence: Evidence) -> Assessment:
         if label is not None and label not in taxonomy.crime_types()
     }
     flags += [f"unmapped_label:{label}"[:200] for label in sorted(unknown)]
+    cost = valid.cost
+    if seat.runs == "cloud" and cost.source == "local":
+        # Whoever sends media away did not run on this machine, whatever it says.
+        cost = Cost()
+        flags.append("local_cost_of_a_cloud_analyzer")
     status = valid.status
     if status == "skipped" and not _nothing_there(seat.kind, evidence):
         # There was something to examine: whoever leaves it out is a dead part.
@@ -185,6 +190,7 @@ def _checked(answer: object, seat: Seat, evidence: Evidence) -> Assessment:
                 for s in segments
             ),
             "coverage": coverage,
+            "cost": cost,
             "flags": tuple(flags),
         }
     )

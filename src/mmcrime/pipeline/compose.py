@@ -201,8 +201,11 @@ def total_cost(assessments: Sequence[Assessment]) -> Cost:
     costs = [a.cost for a in assessments if a.status != "skipped"]
     if any(c.usd is None for c in costs):
         return Cost()
-    sources = {c.source for c in costs if c.usd}
-    source = sources.pop() if len(sources) == 1 else ("reported" if sources else "local")
+    # What cost nothing has a source as well; a sum is as good as its weakest part.
+    sources = {c.source for c in costs if c.usd} or {c.source for c in costs}
+    source = next(
+        (weak for weak in ("user", "price_table", "reported") if weak in sources), "local"
+    )
     return Cost(usd=sum(c.usd or 0.0 for c in costs), source=source)
 
 

@@ -1,19 +1,23 @@
 """Reports as a table: one row a report, the columns never change their order.
 
 A spreadsheet that opens the table computes nothing from it: a cell that would start a
-formula gets a leading apostrophe, also where a program splits at ``;`` instead of ``,``,
-every cell is quoted, and no cell holds a line break.
+formula gets a leading apostrophe, every cell is quoted, and no cell holds a line break.
+A program may split lines otherwise than we join them, at ``;`` or at ``|``, and drop
+quotation marks of its own choice: so a comma, semicolon or bar that a sign of a formula
+follows gets a raised comma (U+2019) behind it.
 """
 
 from __future__ import annotations
 
+import bisect
 import csv
 import io
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmcrime.reports.words import agreement, clean, heard, judged, unseen, wall
+from mmcrime.reports.missed import unseen
+from mmcrime.reports.words import agreement, clean, finite, heard, judged, shortlist, wall
 
 COLUMNS: tuple[str, ...] = (
     "source",
@@ -65,10 +69,13 @@ COLUMNS: tuple[str, ...] = (
 counts the answers that came from the cache.
 """
 
-_FORMULA = re.compile(
-    # The wide and small forms too: some spreadsheets read them as the plain ones.
-    r"(^|;)(?=\s*[=+\-@＝＋－＠﹦﹢﹣﹫−])"  # noqa: RUF001  # see above
-)
+# The wide and small forms too: some spreadsheets read them as the plain ones.
+_SIGN = r"[=+\-@＝＋－＠﹦﹢﹣﹫−]"  # noqa: RUF001  # see above
+# What a reader may drop before the sign: spaces, quotation marks, escape characters.
+_FORMULA = re.compile(rf"^(?=[\s\"'`\\]*{_SIGN})")
+_INNER_FORMULA = re.compile(rf"[,;|](?=[\s\"'`\\,;|]*{_SIGN})")
+_GUARD = "\u2019"
+"""An apostrophe that no reader takes for a quotation mark, which it would drop."""
 _MAX_CELL = 2000
 
 
@@ -93,9 +100,7 @@ def row(report: Mapping[str, Any]) -> dict[str, str]:
             f"{a['analyzer']}={a['status']}:{a['outcome']}" for a in report.get("assessments") or ()
         ),
         "description": verdict.get("evidence_description"),
-        "heard": _joined(
-            f"[{words}]" if kind == "sound" else words for _, _, kind, words in heard(report)
-        ),
+        "heard": _heard(report),
         "not_looked_at": _joined(
             f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})" for gap in unseen(report)
         ),
@@ -158,6 +163,24 @@ def _line(values: Iterable[str]) -> str:
     return buffer.getvalue()
 
 
+def _heard(report: Mapping[str, Any]) -> str:
+    """Return what was heard, as much of it as a cell holds: sounds before words."""
+    found = heard(report)
+    if len(_sayings(found)) <= _MAX_CELL:
+        return _sayings(found)
+    room = _MAX_CELL - 30  # for how many are left out
+    # More of it is longer, so that the longest list that fits can be searched for.
+    fits = bisect.bisect_right(
+        range(1, len(found)), room, key=lambda most: len(_sayings(shortlist(report, most)[0]))
+    )
+    shown, left = shortlist(report, fits)
+    return f"{_sayings(shown)}; … ({left} more)"
+
+
+def _sayings(found: Iterable[tuple[float, float, str, str]]) -> str:
+    return _joined(f"[{words}]" if kind == "sound" else clean(words) for *_, kind, words in found)
+
+
 def _joined(texts: Iterable[str]) -> str:
     return "; ".join(texts)
 
@@ -167,6 +190,9 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and finite(value) is None:
+        return ""  # "nan" is no number that anybody can use
     if isinstance(value, int | float):
         return str(value)  # a number computes nothing, and an apostrophe would make it a text
-    return _FORMULA.sub(r"\1'", clean(value, limit=_MAX_CELL))
+    text = _INNER_FORMULA.sub(lambda found: found[0] + _GUARD, clean(value, limit=_MAX_CELL))
+    return _FORMULA.sub("'", text)

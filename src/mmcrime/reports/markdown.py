@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mmcrime.reports.missed import unseen
+from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
     BANNER,
     OUTCOMES,
@@ -20,10 +22,10 @@ from mmcrime.reports.words import (
     crime_name,
     facts,
     heard,
+    hundredths,
     judged,
     money,
     span,
-    unseen,
     volume,
     wall,
 )
@@ -34,6 +36,7 @@ _SPECIAL = re.compile(
     r"|(?<!\d):|:(?!\d)|(?<=www)[.]",  # addresses and emoji; not the times 0:13.5
     re.IGNORECASE,
 )
+_MAX_MARKED = 10  # stretches of one analyzer
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;&#8203;"}
 
 
@@ -59,8 +62,9 @@ def render(report: Mapping[str, Any]) -> str:
     lines += _table(
         "Who said what",
         ("Analyzer", "Status", "Outcome", "Probability", "Cost", "Remarks"),
-        [_assessment(assessment) for assessment in report.get("assessments") or ()],
+        [_assessment(assessment, verdict) for assessment in report.get("assessments") or ()],
     )
+    lines += _list("What they marked", _marked(report))
     lines += _list(
         "Who agrees with whom", [agreement(c) for c in verdict.get("cross_verification") or ()]
     )
@@ -133,20 +137,21 @@ def _incident(incident: Mapping[str, Any]) -> tuple[str, ...]:
         clock(incident["end"]),
         " or ".join(crime_name(kind) for kind in kinds),
         incident["severity"],
-        f"{incident['probability']:.2f}",
+        hundredths(incident["probability"]),
         clock(incident["peak"]),
         incident["verification"].replace("_", " "),
     )
 
 
-def _assessment(assessment: Mapping[str, Any]) -> tuple[str, ...]:
+def _assessment(assessment: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[str, ...]:
     who = [assessment["analyzer"], assessment.get("provider"), assessment.get("model")]
     error = assessment.get("error") or {}
     remarks = [assessment.get("evidence_description"), *(assessment.get("flags") or ())]
+    remarks += [f"could also be: {other}" for other in doubts(assessment, verdict)]
     remarks += assessment.get("fallbacks") or ()
     remarks += [error.get("message"), error.get("next_step")]
     return (
-        ", ".join(str(name) for name in who if name),
+        ", ".join([*(str(name) for name in who if name), *family(assessment)]),
         assessment["status"] + (" (from the cache)" if assessment.get("cached") else ""),
         _said(assessment),
         chance(assessment.get("probability"), assessment.get("probability_source")),
@@ -160,6 +165,16 @@ def _said(assessment: Mapping[str, Any]) -> str:
     if assessment["outcome"] == "detected":
         said += f": {crime_name(assessment.get('crime_type'))}"
     return said
+
+
+def _marked(report: Mapping[str, Any]) -> list[str]:
+    items = []
+    for assessment in report.get("assessments") or ():
+        told, left = marked(assessment, most=_MAX_MARKED)
+        items += [f"{assessment['analyzer']}: {text}" for text in told]
+        if left:
+            items.append(f"{assessment['analyzer']}: and {left} more; all of it is in the JSON.")
+    return items
 
 
 def _heard(report: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mmcrime.reports.missed import timed, unseen
 from mmcrime.reports.text_page import BOLD, GREEN, RED, YELLOW, Page, gaps, marks
+from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
     BANNER,
     agreement,
@@ -19,11 +21,12 @@ from mmcrime.reports.words import (
     clock,
     crime_name,
     facts,
-    heard,
+    finite,
+    hundredths,
     judged,
     money,
+    shortlist,
     span,
-    unseen,
     volume,
     wall,
 )
@@ -35,6 +38,7 @@ _OUTCOMES = {
 }
 _METERS = {"none": "----", "low": "#---", "medium": "##--", "high": "###-", "critical": "####"}
 _MAX_HEARD = 20  # lines; more of it is in the JSON
+_MAX_MARKED = 3  # stretches of one analyzer
 _FREE = "no cost, ran on this machine"
 
 
@@ -105,11 +109,10 @@ def _own_words(report: Mapping[str, Any]) -> str:
 
 def _timeline(page: Page, report: Mapping[str, Any]) -> None:
     """Draw where the incidents and the gaps are, where there is any."""
-    end = report["media"].get("duration") or 0.0
-    incidents = [(i["start"], i["end"]) for i in report.get("incidents") or ()]
-    line = (
-        marks(page.axis_width, end=end, incidents=incidents, gaps=gaps(report)) if end > 0 else ""
-    )
+    end = finite(report["media"].get("duration")) or 0.0
+    incidents = timed((i["start"], i["end"]) for i in report.get("incidents") or ())
+    missed = gaps(report, end=end)
+    line = marks(page.axis_width, end=end, incidents=incidents, gaps=missed) if end > 0 else ""
     meanings = {"#": "# incident", "x": "x not looked at by all"}
     found = [meaning for mark, meaning in meanings.items() if mark in line]
     if found:
@@ -162,7 +165,7 @@ def _incident(incident: Mapping[str, Any], report: Mapping[str, Any], *, alike: 
         clock(incident["peak"]),
         *clocks,
         clean(incident["severity"]),
-        f"{incident['probability']:.2f}",
+        hundredths(incident["probability"]),
         kind + checked,
     ]
 
@@ -175,12 +178,13 @@ def _assessments(page: Page, report: Mapping[str, Any]) -> None:
     for name, assessment in zip(names, assessments, strict=True):
         page.row([(name, wide)], _answer(assessment))
         by = [clean(assessment[k], limit=80) for k in ("provider", "model") if assessment.get(k)]
+        by += family(assessment)
         cost = money(assessment.get("cost") or {})
         # Said once at the top for all that ran on this machine.
         paid = [] if assessment["status"] == "skipped" or cost == _FREE else [cost]
         if by or paid:
             page.note("; ".join([*([f"by {', '.join(by)}"] if by else []), *paid]))
-        _remarks(page, assessment)
+        _remarks(page, assessment, report["verdict"])
     for check in report["verdict"].get("cross_verification") or ():
         page.item(agreement(check))
     if not assessments:
@@ -198,9 +202,17 @@ def _answer(assessment: Mapping[str, Any]) -> str:
     return f"{said}; {likely}{cached}"
 
 
-def _remarks(page: Page, assessment: Mapping[str, Any]) -> None:
+def _remarks(page: Page, assessment: Mapping[str, Any], verdict: Mapping[str, Any]) -> None:
     if assessment.get("evidence_description"):
         page.note(clean(assessment["evidence_description"]))
+    others = doubts(assessment, verdict)
+    if others:
+        page.note("could also be: " + "; ".join(clean(text, limit=200) for text in others))
+    told, left = marked(assessment, most=_MAX_MARKED)
+    for text in told:
+        page.note(f"marked {text}")
+    if left:
+        page.note(f"and {left} more; all of it is in the JSON.")
     for key in ("flags", "fallbacks"):
         if assessment.get(key):
             page.note(f"{key}: " + ", ".join(clean(text) for text in assessment[key]))
@@ -222,8 +234,8 @@ def _unseen(page: Page, report: Mapping[str, Any]) -> None:
 
 
 def _heard(page: Page, report: Mapping[str, Any]) -> None:
-    found = heard(report)
-    if not found:
+    shown, left = shortlist(report, _MAX_HEARD)
+    if not shown:
         return
     page.heading("Heard (data from the media, not instructions)")
     reliable = {
@@ -231,13 +243,12 @@ def _heard(page: Page, report: Mapping[str, Any]) -> None:
     }
     if reliable:
         page.note(f"Words: reliability {', '.join(sorted(reliable))}.")
-    shown = found[:_MAX_HEARD]
     wide = max(cells(span(start, end)) for start, end, _, _ in shown)
     for start, end, kind, words in shown:
         said = f"[{words}]" if kind == "sound" else f'"{clean(words)}"'
         page.row([(span(start, end), wide)], said)
-    if len(found) > _MAX_HEARD:
-        page.note(f"and {len(found) - _MAX_HEARD} more; all of it is in the JSON.")
+    if left:
+        page.note(f"and {left} more, sounds being told before words; all of it is in the JSON.")
 
 
 def _egress(page: Page, egress: Sequence[Mapping[str, Any]]) -> None:

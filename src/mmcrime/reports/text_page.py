@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmcrime.evidence import Interval
+from mmcrime.reports.missed import silent_about, timed, voters
 from mmcrime.reports.words import cells, clock, wrap
 
 BOLD, RED, GREEN, YELLOW, _RESET = (f"\x1b[{n}m" for n in (1, 31, 32, 33, 0))
@@ -121,17 +122,22 @@ def marks(
         for start, stop in spans:
             if stop - start < least or start >= end:
                 continue
-            low = min(columns - 1, max(0, int(start / end * columns)))
-            high = min(columns, max(low + 1, -int(-stop / end * columns // 1)))
+            low = min(columns - 1, int(max(0.0, start) / end * columns))
+            reached = -int(-min(max(0.0, stop), end) / end * columns // 1)
+            high = min(columns, max(low + 1, reached))
             line[low:high] = mark * (high - low)
     return "".join(line)
 
 
-def gaps(report: Mapping[str, Any]) -> list[Interval]:
-    """Return what preprocessing or an analyzer that answered did not examine."""
-    coverage = report.get("coverage") or {}
+def gaps(report: Mapping[str, Any], *, end: float) -> list[Interval]:
+    """Return what preprocessing or an analyzer that answered did not examine.
+
+    Args:
+        report: What ``Report.to_dict`` gives.
+        end: Media seconds up to which all should be examined.
+    """
     sense = "sound" if report["media"].get("kind") == "audio" else "video"
-    alive = {a["analyzer"] for a in report.get("assessments") or () if a["status"] == "answered"}
-    covered = [coverage.get(sense) or {}]
-    covered += [c for name, c in (coverage.get("analyzers") or {}).items() if name in alive]
-    return [(g["start"], g["end"]) for c in covered for g in c.get("gaps") or ()]
+    covered = [(report.get("coverage") or {}).get(sense) or {}]
+    covered += [own for _, own in voters(report)]
+    stated = ((gap["start"], gap["end"]) for own in covered for gap in own.get("gaps") or ())
+    return [*timed(stated), *(gap for own in covered for gap in silent_about(own, end))]

@@ -1,14 +1,13 @@
-"""What all renderers share: harmless text, times, names, and gaps put together."""
+"""What all renderers share: harmless text, times and names."""
 
 from __future__ import annotations
 
+import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals
 from mmcrime.taxonomy import crime_types
 
 BANNER = "automated result, unconfirmed"
@@ -35,27 +34,34 @@ SOUND_NAMES = {
 }
 """What people read for a sound event."""
 
-_GAP_REASONS = {
-    "damaged": "could not be decoded",
-    "not_requested": "not asked for",
-    "over_limit": "beyond a limit",
-    "speech_limit": "beyond what the speech engine listens to",
-    NO_STREAM: "there is none in this input",
-    SILENT: "digital silence, nothing to hear",
-    "padding": "filling that the codec adds",
-    "deadline": "no time left",
-    "not_judged": "decoded, but could not be judged",
-    "offline": "refused, offline is set",
+_JUDGES = {
+    "pictures": frozenset({"video", "motion", "objects"}),
+    "sound": frozenset({"sound", "speech"}),
 }
-JUDGES = {
-    "pictures": frozenset({"llm", "video", "motion", "objects"}),
-    "sound": frozenset({"llm", "sound", "speech"}),
-}
-"""Kinds of analyzers by what they judge; a language model may be given both."""
 
 _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 _LONGEST = 1e10  # seconds; three centuries
 _MAX_TEXT = 600  # characters; a description of that length still fits a screen
+
+
+def judges(assessment: Mapping[str, Any], sense: str, media: Mapping[str, Any]) -> bool:
+    """Tell whether an analyzer looks at a sense of this input.
+
+    A language model may be given pictures or sound. It looked at the pictures of a video
+    when it was shown frames, and at the sound only when it was shown none: nothing says
+    that it was given both.
+
+    Args:
+        assessment: One of the report's assessments, whatever its status.
+        sense: ``pictures`` or ``sound``.
+        media: The report's facts about the input.
+    """
+    if assessment["kind"] != "llm":
+        return assessment["kind"] in _JUDGES[sense]
+    if media.get("kind") != "video":
+        return (sense == "sound") == (media.get("kind") == "audio")
+    shown = bool((assessment.get("coverage") or {}).get("frames"))
+    return shown == (sense == "pictures")
 
 
 def clean(text: object, *, limit: int = _MAX_TEXT) -> str:
@@ -76,11 +82,26 @@ def clean(text: object, *, limit: int = _MAX_TEXT) -> str:
     return f"{safe} … ({cut} more characters)" if cut > 0 else safe
 
 
+def finite(value: float | None) -> float | None:
+    """Return a number that can be reckoned with; None for NaN, infinity and their like.
+
+    A stored report may hold anything that JSON can: also whole numbers that no float holds.
+    """
+    try:
+        number = math.nan if value is None else float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def clock(seconds: float) -> str:
     """Return media time as ``m:ss.s`` (``h:mm:ss.s`` from one hour on).
 
-    What is no time of any recording is quoted as the number it is.
+    What is no time of any recording is quoted as the number it is, and what is no number
+    is called unknown.
     """
+    if finite(seconds) is None:
+        return "unknown time"
     if not abs(seconds) < _LONGEST:
         return f"{seconds:g} s"
     tenths = round(abs(seconds) * 10)
@@ -95,10 +116,6 @@ def span(start: float, end: float) -> str:
     """Return a stretch of media time, or the instant when it has no length."""
     first, last = clock(start), clock(end)
     return first if first == last else f"{first}-{last}"
-
-
-def _stretch(start: float, end: float) -> str:
-    return span(start, end) if end - start >= 0.1 else f"under 0.1 s at {clock(start)}"
 
 
 def wall_clock(recorded_at: str | None, seconds: float) -> datetime | None:
@@ -121,7 +138,9 @@ def wall_span(recorded_at: str | None, start: float, end: float) -> str:
         return ""
     if first == last:
         return first
-    return f"{first[:19]} to {last[11:] if first[:10] == last[:10] else last}"
+    if first[:10] != last[:10]:
+        return f"{first} to {last}"
+    return f"{first[:19]} to {last[11:]}"
 
 
 def crime_name(type_id: str | None) -> str:
@@ -133,7 +152,9 @@ def crime_name(type_id: str | None) -> str:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes for people; one that no disk holds is unknown."""
+    if not 0 <= count < 1e18:
+        return "size unknown"
     if count < 1000:
         return f"{count} bytes"
     for unit, scale in (("kB", 1e3), ("MB", 1e6)):
@@ -144,7 +165,7 @@ def size(count: int) -> str:
 
 def money(cost: Mapping[str, Any]) -> str:
     """Return a cost with its source; an unknown one is "unknown", never 0."""
-    usd = cost.get("usd")
+    usd = finite(cost.get("usd"))
     if usd is None:
         return "cost unknown"
     if cost.get("source") == "local":
@@ -152,11 +173,17 @@ def money(cost: Mapping[str, Any]) -> str:
     return f"${usd:.4f} ({clean(cost.get('source')).replace('_', ' ')})"
 
 
+def hundredths(share: float | None) -> str:
+    """Return a probability or a score as two digits; "unknown" where it is no number."""
+    number = finite(share)
+    return "unknown" if number is None else f"{number:.2f}"
+
+
 def chance(probability: float | None, source: str | None) -> str:
     """Return a probability with where it comes from."""
     if probability is None:
         return "no probability"
-    return f"probability {probability:.2f}, {clean(source)}"
+    return f"probability {hundredths(probability)}, {clean(source)}"
 
 
 def judged(verdict: Mapping[str, Any]) -> bool:
@@ -170,8 +197,9 @@ def facts(media: Mapping[str, Any]) -> str:
     parts = [clean(media.get("kind") or "unreadable"), clean(media.get("format"))]
     if media.get("duration") is not None:
         parts.append(clock(media["duration"]))
-    if media.get("width") and media.get("height"):
-        parts.append(f"{media['width']}x{media['height']}")
+    sides = [finite(media.get(side)) for side in ("width", "height")]
+    if all(sides):
+        parts.append("x".join(f"{side:.12g}" for side in sides))
     if media.get("size_bytes") is not None:
         parts.append(size(media["size_bytes"]))
     if media.get("kind") == "video" and media.get("has_audio") is False:
@@ -180,85 +208,6 @@ def facts(media: Mapping[str, Any]) -> str:
         if media.get(key):
             parts.append(f"{label} {clean(media[key])}")
     return ", ".join(part for part in parts if part)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unseen:
-    """Stretches that the same observers missed for the same reason.
-
-    Attributes:
-        who: ``video``, ``sound``, ``speech`` and analyzer names.
-        reason: The reason in words; untrusted detail is cleaned.
-        stretches: Merged media intervals; empty for an input without time.
-    """
-
-    who: tuple[str, ...]
-    reason: str
-    stretches: tuple[Interval, ...]
-
-    def where(self) -> str:
-        """Return the stretches in words: the first three, then how much more."""
-        if not self.stretches:
-            return "all of it"
-        shown = ", ".join(_stretch(*stretch) for stretch in self.stretches[:3])
-        if len(self.stretches) <= 3:
-            return shown
-        total = sum(end - start for start, end in self.stretches)
-        return f"{shown} and {len(self.stretches) - 3} more stretches ({total:.1f} s in all)"
-
-
-def unseen(report: Mapping[str, Any]) -> list[Unseen]:
-    """Say what nobody looked at: first whole senses, then the gaps, put together.
-
-    There is one entry a reason and set of stretches.
-    """
-    media = report.get("media") or {}
-    if media.get("kind", "") is None:
-        return [Unseen(who=("the input",), reason="unreadable", stretches=())]
-    coverage = report.get("coverage") or {}
-    holes: dict[tuple[str, str], list[Interval]] = {}
-    observers: list[tuple[str, Mapping[str, Any]]] = [
-        (name, coverage.get(name) or {}) for name in ("video", "sound", "speech")
-    ]
-    observers += list((coverage.get("analyzers") or {}).items())
-    for who, covered in observers:
-        for gap in covered.get("gaps") or ():
-            key = (clean(who, limit=80), _gap_reason(gap["reason"]))
-            holes.setdefault(key, []).append((gap["start"], gap["end"]))
-    together: dict[tuple[str, tuple[Interval, ...]], list[str]] = {}
-    for (who, reason), stretches in holes.items():
-        together.setdefault((reason, merge_intervals(stretches, join=0.05)), []).append(who)
-    return [
-        *_unjudged(media, coverage.get("sound") or {}, report.get("assessments") or ()),
-        *(
-            Unseen(who=tuple(dict.fromkeys(who)), reason=reason, stretches=stretches)
-            for (reason, stretches), who in together.items()
-        ),
-    ]
-
-
-def _unjudged(
-    media: Mapping[str, Any],
-    sound: Mapping[str, Any],
-    assessments: Iterable[Mapping[str, Any]],
-) -> Iterator[Unseen]:
-    """Yield the senses for which no analyzer answered, although there is something to judge."""
-    kind = media.get("kind")
-    there = {"pictures": kind in ("image", "video"), "sound": kind == "audio"}
-    there["sound"] |= kind == "video" and bool(media.get("has_audio"))
-    reasons = {gap["reason"] for gap in sound.get("gaps") or ()}
-    if reasons and reasons <= {SILENT, NO_STREAM} and not sound.get("examined"):
-        there["sound"] = False  # a gap says so already
-    answered = {a["kind"] for a in assessments if a["status"] == "answered"}
-    for sense, judges in JUDGES.items():
-        if there[sense] and answered.isdisjoint(judges):
-            yield Unseen(who=(sense,), reason="no analyzer judged this", stretches=())
-
-
-def _gap_reason(reason: str) -> str:
-    word, _, detail = reason.partition(": ")
-    said = _GAP_REASONS.get(word, clean(word.replace("_", " "), limit=120))
-    return f"{said}: {clean(detail, limit=200)}" if detail else said
 
 
 def heard(report: Mapping[str, Any]) -> list[tuple[float, float, str, str]]:
@@ -270,6 +219,30 @@ def heard(report: Mapping[str, Any]) -> list[tuple[float, float, str, str]]:
     ]
     found += [(s["start"], s["end"], "speech", s["text"]) for s in evidence.get("transcript") or ()]
     return sorted(found, key=lambda item: (item[0], item[2]))
+
+
+def shortlist(
+    report: Mapping[str, Any], most: int
+) -> tuple[list[tuple[float, float, str, str]], int]:
+    """Return at most so many of what was `heard`, in time order, and how many are left out.
+
+    A sound event counts before all words: ten bangs must not drown in a day of talk. The
+    strongest sounds are kept, then the first words.
+    """
+    found = heard(report)
+    if len(found) <= most:
+        return found, 0
+    scores: dict[tuple[float, float], float] = {}
+    for sound in (report.get("evidence") or {}).get("sounds") or ():
+        place = (sound["start"], sound["end"])
+        scores[place] = max(scores.get(place, 0.0), finite(sound.get("score")) or 0.0)
+
+    def rank(number: int) -> tuple[float, int]:
+        start, end, kind, _ = found[number]
+        return (-scores.get((start, end), 0.0) if kind == "sound" else 1.0, number)
+
+    numbered = sorted(range(len(found)), key=rank)
+    return [found[n] for n in sorted(numbered[:most])], len(found) - most
 
 
 def cells(text: str) -> int:

@@ -68,6 +68,14 @@ class Cost(Record):
     usd: Amount | None = None
     source: Literal["local", "price_table", "reported", "user", "unknown"] = "unknown"
 
+    @model_validator(mode="after")
+    def _an_amount_has_a_source(self) -> Self:
+        if (self.usd is None) != (self.source == "unknown"):
+            raise ValueError(f"usd={self.usd!r} cannot come from source {self.source!r}")
+        if self.source == "local" and self.usd:
+            raise ValueError(f"usd={self.usd!r} for something that ran on this machine")
+        return self
+
 
 LOCAL_COST = Cost(usd=0.0, source="local")
 """The cost of something that ran on this machine and bought nothing."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmcrime.reports.html.figures import figure
 from mmcrime.reports.html.incidents import badness, rank
 from mmcrime.reports.html.lanes import looks
 from mmcrime.reports.words import (
@@ -21,6 +22,7 @@ from mmcrime.reports.words import (
 )
 
 _LIMIT = 2000
+_PARTIAL = "Only a part was examined: this result says nothing about the rest of the input."
 _MEANING = {
     "detected": "Software found something that looks or sounds like an incident. "
     "Nobody has confirmed it.",
@@ -62,7 +64,8 @@ class Answer:
         kind: What kind of incident, empty unless detected.
         meaning: What that does and does not say.
         facts: Severity, probability, confidence, votes, time, what was missed, cost.
-        blind: What nobody judged at all, empty when each sense was judged.
+        blind: What nobody judged at all, or of a picture what could not be judged; empty
+            when each sense was judged.
         reasons: Why it is what it is.
         severity_reasons: Why the severity is what it is.
         description: What was seen or heard.
@@ -128,11 +131,12 @@ def texts(said: Iterable[str]) -> tuple[str, ...]:
 
 
 def blind(report: Mapping[str, Any]) -> str:
-    """Say which senses nobody judged at all; empty when each was."""
+    """Say which senses nobody judged at all, or that it was a part of a picture only."""
     found = looks(report)
     lost = [look.sense for look in found if look.blind]
     if not lost:
-        return ""
+        still = (report.get("media") or {}).get("kind") == "image"
+        return "" if not still or found[0].whole else _PARTIAL
     kept = [look.sense for look in found if not look.blind]
     if not kept:
         return "Nothing was examined: this result says nothing about what is in the input."
@@ -150,7 +154,7 @@ def _facts(report: Mapping[str, Any]) -> Iterable[Fact]:
     source = clean(verdict.get("probability_source"), limit=40)
     yield Fact(
         name="Probability",
-        value="none given" if probability is None else f"{probability:.2f}",
+        value="none given" if probability is None else figure(probability),
         source="" if probability is None else SOURCES.get(source, source),
     )
     yield Fact(name="Confidence", value=clean(verdict["confidence"]))
@@ -181,8 +185,8 @@ def _agreement(verdict: Mapping[str, Any]) -> str:
     if share is None or verdict["votes_answered"] < 2:
         return ""
     weight = verdict.get("effective_votes")
-    counted = f"; they weigh as much as {weight:.1f} independent ones" if weight else ""
-    return f"{round(100 * share)} % of them agree{counted}"
+    counted = f"; they weigh as much as {figure(weight, 1)} independent ones" if weight else ""
+    return f"{figure(100 * share, 0)} % of them agree{counted}"
 
 
 def _when(report: Mapping[str, Any]) -> Iterable[Fact]:

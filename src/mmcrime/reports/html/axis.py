@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mmcrime.evidence import Interval
-from mmcrime.reports.words import clock, wall
+from mmcrime.reports.words import clock, wall_clock
 
 _STEPS = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
@@ -31,6 +31,7 @@ class Tick:
         at: Per cent of the width.
         media: Media time in words.
         wall: Wall-clock time, empty when nobody knows it.
+        date: The day of it, where it is another day than at the labels before.
         minor: Whether it is left out where there is little room.
         anchor: ``start``, ``middle`` or ``end``: labels at the borders stay inside.
     """
@@ -38,17 +39,26 @@ class Tick:
     at: float
     media: str
     wall: str
+    date: str
     minor: bool
     anchor: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """A stretch of media time, longer than nothing."""
+    """A stretch of media time, longer than nothing.
+
+    Attributes:
+        start: Media seconds.
+        end: Media seconds.
+        recorded_at: Wall-clock time of media time 0, None when nobody knows it.
+        cut: Whether the input states a length that does not fit on any axis.
+    """
 
     start: float
     end: float
     recorded_at: str | None = None
+    cut: bool = False
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> Self | None:
@@ -56,11 +66,17 @@ class Axis:
         media = report.get("media") or {}
         if media.get("kind") in (None, "image"):
             return None
-        times = [t for t in _times(report) if abs(t) < _LONGEST]
+        stated = _stated(report)
+        times = [t for t in (*stated, *_times(report)) if abs(t) < _LONGEST]
         start, end = min([0.0, *times]), max([0.0, *times])
         if end - start < _SHORTEST:
             return None
-        return cls(start=start, end=end, recorded_at=media.get("recorded_at"))
+        return cls(
+            start=start,
+            end=end,
+            recorded_at=media.get("recorded_at"),
+            cut=not all(abs(t) < _LONGEST for t in stated),
+        )
 
     @property
     def length(self) -> float:
@@ -69,7 +85,8 @@ class Axis:
 
     def at(self, seconds: float) -> float:
         """Return where a time lies, 0 to 100; what lies outside stands at the border."""
-        share = (min(max(seconds, self.start), self.end) - self.start) / self.length
+        # In this order what is no number stands at the start.
+        share = (min(max(self.start, seconds), self.end) - self.start) / self.length
         return round(100 * share, 3)
 
     def width(self, interval: Interval) -> float:
@@ -81,21 +98,42 @@ class Axis:
         step = _step(self.length)
         first = math.ceil(self.start / step)
         last = math.floor(self.end / step)
-        return tuple(
-            Tick(
-                at=self.at(number * step),
-                media=_label(number * step, step),
-                wall=self._wall(number * step),
-                minor=(number - first) % 2 == 1,
-                anchor=_anchor(self.at(number * step)),
+        made: list[Tick] = []
+        before = lasting = ""  # days of the last label, and of the last that always shows
+        for number in range(first, last + 1):
+            minor = (number - first) % 2 == 1
+            day, time = self._wall(number * step)
+            changed = day != before or (not minor and day != lasting)
+            at = self.at(number * step)
+            made.append(
+                Tick(
+                    at=at,
+                    media=_label(number * step, step),
+                    wall=time,
+                    date=day if changed else "",
+                    minor=minor,
+                    anchor=_anchor(at),
+                )
             )
-            for number in range(first, last + 1)
-        )
+            before = day or before
+            lasting = lasting if minor else day or lasting
+        return tuple(made)
 
-    def _wall(self, seconds: float) -> str:
-        """Return the time of day; a label between two seconds has none."""
-        said = wall(self.recorded_at, seconds) if abs(seconds - round(seconds)) < 1e-6 else None
-        return said[11:19] if said else ""
+    @property
+    def zone(self) -> str:
+        """The offset of all wall-clock times from UTC, empty when nobody knows them."""
+        moment = wall_clock(self.recorded_at, 0.0)
+        if moment is None or moment.tzinfo is None:
+            return ""
+        offset = f"{moment:%z}"
+        return "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
+
+    def _wall(self, seconds: float) -> tuple[str, str]:
+        """Return the day and the time of day; a label between two seconds has none."""
+        if not self.zone or abs(seconds - round(seconds)) >= 1e-6:
+            return "", ""
+        moment = wall_clock(self.recorded_at, round(seconds))
+        return (f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S}") if moment else ("", "")
 
 
 def _step(length: float) -> float:
@@ -116,13 +154,16 @@ def _anchor(at: float) -> str:
     return "end" if at > 96 else "middle"
 
 
+def _stated(report: Mapping[str, Any]) -> list[float]:
+    """Return the lengths that are stated."""
+    media, coverage = report.get("media") or {}, report.get("coverage") or {}
+    lengths = (media.get("duration"), coverage.get("duration"))
+    return [length for length in lengths if length is not None]
+
+
 def _times(report: Mapping[str, Any]) -> Iterator[float]:
-    """Yield every time that must fit on the axis."""
-    media, evidence = report.get("media") or {}, report.get("evidence") or {}
-    coverage = report.get("coverage") or {}
-    for known in (media.get("duration"), coverage.get("duration")):
-        if known is not None:
-            yield known
+    """Yield every other time that must fit on the axis."""
+    evidence, coverage = report.get("evidence") or {}, report.get("coverage") or {}
     yield from ((report.get("verdict") or {}).get("timeline") or {}).get("times") or ()
     for name in ("motion", "loudness"):
         yield from (evidence.get(name) or {}).get("times") or ()

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from mmcrime.evidence import Interval, merge_intervals
+from mmcrime.evidence import SILENT, Interval, merge_intervals
 from mmcrime.reports.html.axis import Axis
+from mmcrime.reports.html.figures import FAR, figure
+from mmcrime.reports.html.lanes import coverage_by
 from mmcrime.reports.words import SOUND_NAMES, clean, clock
 
 _TOLD = 4
@@ -18,6 +20,8 @@ COLUMNS = 600
 _SECOND = 1.0
 """Motion and sound are measured once a second."""
 
+_FINER = 4
+"""The shortest hole that is drawn is this part of a column."""
 _SILENCE = -100.0
 """The lowest level there is, in dBFS."""
 
@@ -66,40 +70,53 @@ class Curve:
 
 
 def score(report: Mapping[str, Any], axis: Axis) -> Curve:
-    """Return the fused score. It holds until the next value, where somebody looked."""
+    """Return the fused score. It holds until the next value, where somebody looked.
+
+    Before the first value it is 0 there: those who looked said nothing yet.
+    """
     timeline = (report.get("verdict") or {}).get("timeline") or {}
-    times, scores = timeline.get("times") or (), timeline.get("scores") or ()
+    times, scores = _measured(timeline, "scores")
     name = "Fused score"
     if not times:
         return Curve(
             name=name,
             notes=("There is none: no analyzer that answered gave scores over time.",),
         )
-    ends = [*times[1:], axis.end]
-    pieces = list(zip(times, ends, scores, strict=True))
-    looked = _looked(report)
-    if looked:
-        pieces = _inside(pieces, looked)
-    drawn, cut = _columns(pieces, axis)
+    starts, values = [axis.start, *times], [0.0, *scores]
+    pieces = list(zip(starts, [*times, axis.end], values, strict=True))
+    drawn, cut = _columns(_inside(pieces, _looked(report)), axis)
     best = max(range(len(scores)), key=lambda i: scores[i])
     return Curve(
         name=name,
         path=_path(drawn, axis),
         top="1",
         bottom="0",
-        facts=f"Highest {scores[best]:.2f} from {clock(times[best])} on.",
+        facts=f"Highest {figure(scores[best])} from {clock(times[best])} on.",
         notes=("Blank where no analyzer that answered looked.", *cut),
     )
 
 
 def _looked(report: Mapping[str, Any]) -> tuple[Interval, ...]:
-    """Return where an analyzer that answered looked at all."""
-    analyzers = (report.get("coverage") or {}).get("analyzers") or {}
-    return merge_intervals(
-        (start, end)
-        for covered in analyzers.values()
-        for start, end in covered.get("examined") or ()
-    )
+    """Return where an analyzer that answered looked at all.
+
+    Of one that does not say where it looked, only what it found is known.
+    """
+    coverage = report.get("coverage") or {}
+    found: list[Interval] = []
+    for vote in report.get("assessments") or ():
+        if vote["status"] == "answered":
+            told = ((s["start"], s["end"]) for s in vote.get("segments") or ())
+            found += coverage_by(vote, coverage).get("examined") or told
+    return merge_intervals((start, end) for start, end in found)
+
+
+def _decoded(report: Mapping[str, Any], sense: str, pieces: list[Piece]) -> list[Piece]:
+    """Cut what was measured to what was decoded, as far as the report says what was."""
+    covered = (report.get("coverage") or {}).get(sense) or {}
+    gaps = covered.get("gaps") or ()
+    known = [(start, end) for start, end in covered.get("examined") or ()]
+    known += [(gap["start"], gap["end"]) for gap in gaps if gap["reason"] == SILENT]
+    return _inside(pieces, merge_intervals(known)) if known else pieces
 
 
 def motion(report: Mapping[str, Any], axis: Axis) -> Curve:
@@ -110,14 +127,14 @@ def motion(report: Mapping[str, Any], axis: Axis) -> Curve:
         kind = (report.get("media") or {}).get("kind")
         why = "this input has no pictures" if kind == "audio" else "motion was not measured"
         return Curve(name="Motion", notes=(f"There is none: {why}.",))
-    drawn, cut = _columns(_seconds(times, values), axis)
+    drawn, cut = _columns(_decoded(report, "video", _seconds(times, values)), axis)
     best = max(range(len(values)), key=lambda i: values[i])
     return Curve(
         name="Motion",
         path=_path(drawn, axis),
         top="1",
         bottom="0 still",
-        facts=f"Highest {values[best]:.2f} at {clock(times[best])}.",
+        facts=f"Highest {figure(values[best])} at {clock(times[best])}.",
         notes=(*_method(found), *cut),
     )
 
@@ -127,30 +144,36 @@ def sound(report: Mapping[str, Any], axis: Axis) -> Curve:
     evidence = report.get("evidence") or {}
     found = evidence.get("loudness") or {}
     times, levels = _measured(found, "levels")
-    marks = tuple(_event(event, axis) for event in (evidence.get("sounds") or ())[:COLUMNS])
+    marks = tuple(_event(event, axis) for event in evidence.get("sounds") or ())
+    told, marks = _told(marks), marks[:COLUMNS]
     if not times:
         silent = (report.get("media") or {}).get("has_audio") is False
         why = "this input has no sound" if silent else "the level was not measured"
-        return Curve(name="Sound", notes=(f"There is none: {why}.",), marks=marks)
+        return Curve(name="Sound", notes=(f"There is none: {why}.", *told), marks=marks)
     if max(levels) <= _SILENCE:
-        return Curve(
-            name="Sound",
-            notes=("There is none to draw: all of it is digital silence.",),
-            marks=marks,
-        )
+        return Curve(name="Sound", notes=(_quiet(report), *told), marks=marks)
     floor = _floor(levels)
     shares = [1 - max(level, floor) / floor for level in levels]
-    drawn, cut = _columns(_seconds(times, shares), axis)
+    drawn, cut = _columns(_decoded(report, "sound", _seconds(times, shares)), axis)
     best = max(range(len(levels)), key=lambda i: levels[i])
     return Curve(
         name="Sound",
         path=_path(drawn, axis),
         top="0 dBFS",
         bottom=f"{floor} or less",
-        facts=f"Loudest {levels[best]:.0f} dBFS at {clock(times[best])}.",
-        notes=(*_method(found), *cut, *_told(marks)),
+        facts=f"Loudest {round(levels[best])} dBFS at {clock(times[best])}.",
+        notes=(*_method(found), *cut, *told),
         marks=marks,
     )
+
+
+def _quiet(report: Mapping[str, Any]) -> str:
+    """Say why there is no level to draw: silence only where the coverage says so."""
+    covered = (report.get("coverage") or {}).get("sound") or {}
+    reasons = {gap["reason"] for gap in covered.get("gaps") or ()}
+    if reasons == {SILENT} and not covered.get("examined"):
+        return "There is none to draw: all of it is digital silence."
+    return f"There is none to draw: no level that was measured is above {_SILENCE:.0f} dBFS."
 
 
 def _event(event: Mapping[str, Any], axis: Axis) -> Mark:
@@ -178,7 +201,11 @@ def _floor(levels: Sequence[float]) -> int:
 
 def _measured(found: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:
     """Return times in order and their values, as far as both are there."""
-    pairs = sorted(zip(found.get("times") or (), found.get(key) or (), strict=False))
+    pairs = sorted(
+        (time, value)
+        for time, value in zip(found.get("times") or (), found.get(key) or (), strict=False)
+        if abs(time) < FAR and abs(value) < FAR
+    )
     return [time for time, _ in pairs], [value for _, value in pairs]
 
 
@@ -209,8 +236,11 @@ def _inside(pieces: Iterable[Piece], looked: Sequence[Interval]) -> list[Piece]:
 
 
 def _columns(pieces: Sequence[Piece], axis: Axis) -> tuple[list[Piece], tuple[str, ...]]:
-    """Return at most `COLUMNS` pieces, the largest value of each, and say so."""
-    pieces = [p for p in pieces if all(map(math.isfinite, p)) and p[1] > p[0]]
+    """Return at most `COLUMNS` pieces, the largest value of each, and say so.
+
+    More only where holes cut them: what was not measured is never filled.
+    """
+    pieces = [p for p in pieces if p[1] > p[0]]
     if len(pieces) <= COLUMNS:
         return pieces, ()
     wide = axis.length / COLUMNS
@@ -225,7 +255,18 @@ def _columns(pieces: Sequence[Piece], axis: Axis) -> tuple[list[Piece], tuple[st
         (axis.start + column * wide, axis.start + (column + 1) * wide, value)
         for column, value in sorted(largest.items())
     ]
-    return drawn, (f"Drawn: the largest value of each {wide:g} s.",)
+    known, closed = _visible([(start, end) for start, end, _ in pieces], wide / _FINER)
+    notes = [f"Drawn: the largest value of each {wide:g} s."]
+    if closed:
+        notes.append(f"Holes of up to {wide / _FINER:g} s are too short to be drawn.")
+    return _inside(drawn, known), tuple(notes)
+
+
+def _visible(known: Sequence[Interval], least: float) -> tuple[tuple[Interval, ...], bool]:
+    """Make every stretch long enough to be seen; tell whether that closed a hole."""
+    exact = merge_intervals(known, join=least / 1000)
+    seen = merge_intervals(((s, max(e, s + least)) for s, e in exact), join=least)
+    return seen, len(seen) < len(exact)
 
 
 def _path(pieces: Sequence[Piece], axis: Axis) -> Path:

@@ -9,7 +9,9 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from mmcrime.reports.html.answer import Step
-from mmcrime.reports.words import SOUND_NAMES, clean, clock, size, span, unseen, volume, wall_span
+from mmcrime.reports.html.figures import figure
+from mmcrime.reports.missed import unseen
+from mmcrime.reports.words import SOUND_NAMES, clean, clock, size, span, volume, wall_span
 
 T = TypeVar("T")
 _HEARD = 200
@@ -45,6 +47,19 @@ class Heard:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Listened:
+    """What was heard.
+
+    Attributes:
+        items: What the page shows, in order of time.
+        more: What it does not, in words.
+    """
+
+    items: tuple[Heard, ...]
+    more: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
     """One thing that left this machine."""
 
@@ -58,21 +73,40 @@ class Sent:
 Pair = tuple[str, str]
 
 
-def heard(report: Mapping[str, Any]) -> Shown[Heard]:
-    """Return words and sounds in order of time."""
+def heard(report: Mapping[str, Any]) -> Listened:
+    """Return words and sounds in order of time, as many of each as fit apart.
+
+    Sounds stand in no competition with words: of a long talk a single bang must remain.
+    """
     evidence = report.get("evidence") or {}
-    found = [(s["start"], s["end"], "sound", s) for s in evidence.get("sounds") or ()]
-    found += [(s["start"], s["end"], "speech", s) for s in evidence.get("transcript") or ()]
+    talk = first(evidence.get("transcript") or (), _HEARD)
+    noise = sounds(report, _HEARD)
+    found = [(s["start"], s["end"], "sound", s) for s in noise.items]
+    found += [(s["start"], s["end"], "speech", s) for s in talk.items]
     found.sort(key=lambda item: item[:3])
-    shown = first(found, _HEARD)
-    return Shown(items=tuple(_heard(kind, s) for _, _, kind, s in shown.items), more=shown.more)
+    return Listened(
+        items=tuple(_heard(kind, s) for _, _, kind, s in found),
+        more=" and ".join(
+            f"{left} more {what}"
+            for left, what in ((noise.more, "sounds"), (talk.more, "stretches of speech"))
+            if left
+        ),
+    )
+
+
+def sounds(report: Mapping[str, Any], most: int) -> Shown[Mapping[str, Any]]:
+    """Return the strongest sounds in order of time, and how many are left out."""
+    found = (report.get("evidence") or {}).get("sounds") or ()
+    strongest = first(sorted(found, key=lambda s: -s["score"]), most)
+    in_time = sorted(strongest.items, key=lambda s: (s["start"], s["end"]))
+    return Shown(items=tuple(in_time), more=strongest.more)
 
 
 def _heard(kind: str, said: Mapping[str, Any]) -> Heard:
     when = span(said["start"], said["end"])
     if kind == "sound":
         words = SOUND_NAMES.get(said["label"], clean(said["label"], limit=80))
-        return Heard(when=when, kind=kind, words=words, worth=f"strength {said['score']:.2f}")
+        return Heard(when=when, kind=kind, words=words, worth=f"strength {figure(said['score'])}")
     engine, worth = clean(said["engine"], limit=80), clean(said["reliability"])
     return Heard(
         when=when, kind=kind, words=clean(said["text"]), worth=f"{worth} reliability, {engine}"
@@ -120,9 +154,9 @@ def file_facts(report: Mapping[str, Any]) -> list[Pair]:
         ("Kind", clean(media.get("kind")) or "could not be read"),
         ("Format", clean(media.get("format"))),
         ("Size", "" if media.get("size_bytes") is None else size(media["size_bytes"])),
-        ("Length", "" if length is None else f"{clock(length)} ({length:.2f} s)"),
+        ("Length", "" if length is None else f"{clock(length)} ({figure(length)} s)"),
         ("Picture", "" if None in sides else f"{sides[0]} x {sides[1]} pixels"),
-        ("Frames a second", "" if media.get("fps") is None else f"{media['fps']:.2f} (stated)"),
+        ("Frames a second", "" if media.get("fps") is None else f"{figure(media['fps'])} (stated)"),
         ("Sound track", {True: "yes", False: "no"}.get(media.get("has_audio"), "")),  # type: ignore[arg-type]
         ("Camera or collection", clean(media.get("source_id"))),
         ("Recorded", wall_span(recorded, 0.0, length or 0.0) or clean(recorded)),
@@ -147,7 +181,7 @@ def run_facts(report: Mapping[str, Any]) -> list[Pair]:
 def timings(report: Mapping[str, Any]) -> list[Pair]:
     """Return how long each stage took."""
     spent = (report.get("timings") or {}).items()
-    return [(clean(name, limit=80).replace("_", " "), f"{s:.2f} s") for name, s in spent]
+    return [(clean(name, limit=80).replace("_", " "), f"{figure(s)} s") for name, s in spent]
 
 
 def versions(report: Mapping[str, Any]) -> list[Pair]:

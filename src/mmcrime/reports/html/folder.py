@@ -7,19 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmcrime.reports.html.answer import title
+from mmcrime.reports.html.answer import blind, title
 from mmcrime.reports.html.environment import fill
+from mmcrime.reports.html.figures import figure
 from mmcrime.reports.html.incidents import badness, rank
 from mmcrime.reports.html.lanes import looks
-from mmcrime.reports.html.pictures import nearest, pictures
+from mmcrime.reports.html.pictures import at_peak, pictures
 from mmcrime.reports.words import (
     BANNER,
     OUTCOMES,
     clean,
     crime_name,
     facts,
-    size,
     span,
+    volume,
     wall_span,
 )
 from mmcrime.reports.words import (
@@ -54,10 +55,10 @@ class Row:
         when: When the worst of them is, media time.
         wall: The same in wall-clock time, empty when nobody knows it.
         judged: How much of each sense was judged, in words.
-        blind: Whether some sense was not judged at all.
+        blind: Whether some sense was not judged at all, or a picture only in part.
         reason: The first reason of the verdict.
         sent: How many things left this machine for it.
-        sent_bytes: How large they were, as far as known.
+        sent_bytes: How large they were, as far as known; None when nobody knows of any.
         thumbnail: The frame at the peak of the worst incident as a data URI.
     """
 
@@ -82,7 +83,7 @@ class Row:
     blind: bool
     reason: str
     sent: int
-    sent_bytes: int
+    sent_bytes: int | None
     thumbnail: str | None
 
 
@@ -115,6 +116,7 @@ def row(report: Mapping[str, Any], *, href: str) -> Row:
     judgements = looks(report)
     reasons = verdict.get("reasons") or ()
     egress = report.get("egress") or ()
+    sizes = [record["size_bytes"] for record in egress if record.get("size_bytes") is not None]
     has_weight = weighed(verdict)
     return Row(
         href=href,
@@ -137,10 +139,10 @@ def row(report: Mapping[str, Any], *, href: str) -> Row:
         if timed and worst
         else "",
         judged=", ".join(f"{look.sense}: {look.words}" for look in judgements),
-        blind=any(look.blind for look in judgements),
+        blind=bool(blind(report)),
         reason=clean(reasons[0]["text"], limit=300) if reasons else "",
         sent=len(egress),
-        sent_bytes=sum(record.get("size_bytes") or 0 for record in egress),
+        sent_bytes=sum(sizes) if sizes else None,
         thumbnail=_thumbnail(report, worst),
     )
 
@@ -148,7 +150,8 @@ def row(report: Mapping[str, Any], *, href: str) -> Row:
 def _thumbnail(report: Mapping[str, Any], worst: Mapping[str, Any] | None) -> str | None:
     if worst is None and report["media"].get("kind") != "image":
         return None
-    picture = nearest(pictures(report), worst["peak"] if worst else 0.0)
+    shown = pictures(report)
+    picture = at_peak(shown, worst) if worst else next(iter(shown), None)
     return picture.uri if picture else None
 
 
@@ -195,6 +198,7 @@ def index(rows: Sequence[Row], *, title: str, note: str = "", page: int = 1, pag
         before=_page_name(page - 1) if page > 1 else "",
         after=_page_name(page + 1) if page < pages else "",
         outcomes=OUTCOMES,
+        figure=figure,
     )
 
 
@@ -220,7 +224,8 @@ def _sent(rows: Sequence[Row]) -> str:
     things = sum(row.sent for row in rows)
     if not things:
         return "Nothing left this machine."
-    volume = size(sum(row.sent_bytes for row in rows))
+    known = [row.sent_bytes for row in rows if row.sent_bytes is not None]
+    much = f"{volume(sum(known))} as far as known" if known else volume(None)
     of = sum(row.sent > 0 for row in rows)
     noun = "thing" if things == 1 else "things"
-    return f"{things} {noun} left this machine for {of} of these reports, {volume} as far as known."
+    return f"{things} {noun} left this machine for {of} of these reports, {much}."

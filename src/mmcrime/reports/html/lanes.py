@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtract_intervals
 from mmcrime.reports.html.axis import Axis
-from mmcrime.reports.words import JUDGES, clean
+from mmcrime.reports.html.figures import FAR
+from mmcrime.reports.words import clean, judges
 
 _FINEST = 1 / 600
 """Share of the axis under which neighbouring stretches are drawn as one."""
+_LEAST = 1e-9
+"""Share under which what was looked at is nothing at all."""
 _SLIVER = 0.0005
 """Share under which a rest comes from the rounding of timestamps."""
 _INSTANT = 1e-3
 """Seconds that are no stretch."""
+_UNKNOWN = "an unknown part"
 _NOTHING_THERE = (NO_STREAM, SILENT, "padding")
 """Reasons of gaps that nobody could have looked at."""
 
@@ -53,7 +56,7 @@ class Look:
 
     Attributes:
         sense: ``pictures``, ``sound``, or ``input`` where nothing could be read.
-        lost: The share that nobody judged, 0 to 1, or None when the length is unknown.
+        lost: The share that nobody judged, 0 to 1, or None when it is unknown.
         words: How much was judged, in words.
     """
 
@@ -69,29 +72,33 @@ class Look:
     @property
     def blind(self) -> bool:
         """Whether nothing of it was judged."""
-        return self.lost is not None and self.lost > 1 - _SLIVER
+        return self.lost is not None and self.lost > 1 - _LEAST
 
 
 def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     """Return the lanes of preprocessing, then one for each analyzer that was asked."""
     coverage = report.get("coverage") or {}
-    kind = (report.get("media") or {}).get("kind")
+    media = report.get("media") or {}
+    kind = media.get("kind")
     senses = (
         ("Pictures decoded", "video", kind == "video"),
         ("Sound decoded", "sound", True),
         ("Speech listened to", "speech", True),
     )
+    silence = _absent(coverage.get("sound") or {}, axis)
     drawn = [
-        _lane(name, "preprocessing", coverage.get(key) or {}, axis)
+        _lane(
+            name, "preprocessing", coverage.get(key) or {}, axis, silence if key == "speech" else ()
+        )
         for name, key, there in senses
         if there
     ]
     judged = coverage.get("analyzers") or {}
     for assessment in report.get("assessments") or ():
-        if kind == "audio" and assessment["kind"] not in JUDGES["sound"]:
+        if kind == "audio" and not judges(assessment, "sound", media):
             continue  # it missed nothing here
         answered = assessment["status"] == "answered"
-        own = judged.get(assessment["id"]) or assessment.get("coverage") or {}
+        own = coverage_by(assessment, coverage)
         # What somebody examined who then gave no answer is no part of the result.
         covered = own if answered else {"gaps": own.get("gaps") or ()}
         name = clean(assessment["analyzer"], limit=80)
@@ -105,10 +112,22 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     return tuple(drawn)
 
 
-def _lane(name: str, status: str, covered: Mapping[str, Any], axis: Axis) -> Lane:
+def coverage_by(assessment: Mapping[str, Any], coverage: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an analyzer examined: as the run says, or else as it says itself."""
+    by_name = coverage.get("analyzers") or {}
+    return by_name.get(assessment["id"]) or assessment.get("coverage") or {}
+
+
+def _lane(
+    name: str,
+    status: str,
+    covered: Mapping[str, Any],
+    axis: Axis,
+    silence: tuple[Interval, ...] = (),
+) -> Lane:
     whole = (axis.start, axis.end)
-    seen = _clipped(((s, e) for s, e in covered.get("examined") or ()), axis)
-    absent = _absent(covered, axis)
+    absent = merge_intervals((*_absent(covered, axis), *silence))
+    seen = _outside(_clipped(covered.get("examined") or (), axis), absent, axis)
     # What is stated neither way was not looked at: doubt is never drawn as certainty.
     missed = subtract_intervals(whole, (*seen, *absent))
     there = axis.length - sum(e - s for s, e in absent)
@@ -116,7 +135,7 @@ def _lane(name: str, status: str, covered: Mapping[str, Any], axis: Axis) -> Lan
     return Lane(
         name=name,
         status=status,
-        share=looked_words(lost / there if there > _INSTANT else None),
+        share=_UNKNOWN if axis.cut else looked_words(lost / there if there > _INSTANT else None),
         bars=(
             *_bars(absent, "nothing", axis),
             *_bars(seen, "seen", axis),
@@ -135,30 +154,41 @@ def looked_words(lost: float | None) -> str:
         return "nothing there to be"
     if lost < _SLIVER:
         return "all"
-    if lost > 1 - _SLIVER:
+    if lost > 1 - _LEAST:
         return "nothing"
+    if lost > 0.99:
+        return "under 1 %"
     if lost <= 0.5:
         return f"all but {max(1, round(100 * lost))} %"
-    return f"only {max(1, round(100 * (1 - lost)))} %"
+    return f"only {round(100 * (1 - lost))} %"
 
 
 def _absent(covered: Mapping[str, Any], axis: Axis) -> tuple[Interval, ...]:
-    return _clipped(
-        (
-            (gap["start"], gap["end"])
-            for gap in covered.get("gaps") or ()
-            if gap["reason"].partition(":")[0] in _NOTHING_THERE
-        ),
-        axis,
-    )
+    """Return where nothing was there to look at; what is also said to be damaged was there."""
+    found: dict[bool, list[Interval]] = {True: [], False: []}
+    for gap in covered.get("gaps") or ():
+        found[_empty(gap)].append((gap["start"], gap["end"]))
+    return _outside(_clipped(found[True], axis), _clipped(found[False], axis), axis)
 
 
-def _clipped(intervals: Iterable[Interval], axis: Axis) -> tuple[Interval, ...]:
+def _empty(gap: Mapping[str, Any]) -> bool:
+    return gap["reason"].partition(":")[0] in _NOTHING_THERE
+
+
+def _outside(
+    stretches: Iterable[Interval], others: Iterable[Interval], axis: Axis
+) -> tuple[Interval, ...]:
+    """Return what of some stretches lies in none of the others."""
+    whole = (axis.start, axis.end)
+    return subtract_intervals(whole, (*subtract_intervals(whole, stretches), *others))
+
+
+def _clipped(intervals: Iterable[Sequence[float]], axis: Axis) -> tuple[Interval, ...]:
     return merge_intervals(
         (
             (max(start, axis.start), min(end, axis.end))
             for start, end in intervals
-            if math.isfinite(start) and math.isfinite(end)
+            if abs(start) < FAR and abs(end) < FAR
         ),
         join=_INSTANT,
     )
@@ -173,6 +203,7 @@ def looks(report: Mapping[str, Any]) -> tuple[Look, ...]:
     """Return how much of each sense the analyzers that answered judged.
 
     A sense that the input does not have is left out: no sound track, or digital silence.
+    Where it has no other sense, it is told that there was nothing to judge.
     """
     media = report.get("media") or {}
     kind = media.get("kind")
@@ -182,37 +213,41 @@ def looks(report: Mapping[str, Any]) -> tuple[Look, ...]:
         "pictures": kind in ("image", "video"),
         "sound": kind == "audio" or (kind == "video" and media.get("has_audio") is not False),
     }
-    found = (_look(report, sense) for sense, is_there in there.items() if is_there)
-    return tuple(look for look in found if look)
+    senses = [sense for sense, is_there in there.items() if is_there]
+    found = tuple(look for look in (_look(report, sense) for sense in senses) if look)
+    return found or (Look(sense=senses[0], lost=1.0, words="nothing, there is only silence"),)
 
 
 def _look(report: Mapping[str, Any], sense: str) -> Look | None:
     coverage = report.get("coverage") or {}
-    judges = [
-        a
+    media = report.get("media") or {}
+    decoded = coverage.get("sound" if sense == "sound" else "video") or {}
+    examined = [
+        coverage_by(a, coverage)
         for a in report.get("assessments") or ()
-        if a["status"] == "answered" and a["kind"] in JUDGES[sense]
+        if a["status"] == "answered" and judges(a, sense, media)
     ]
+    if media["kind"] == "image":
+        return _still(examined, decoded)
     axis = Axis.of(report)
-    if axis is None:
-        if not judges:
-            return Look(sense=sense, lost=1.0, words=looked_words(1.0))
-        still = report["media"]["kind"] == "image"
-        return Look(
-            sense=sense,
-            lost=0.0 if still else None,
-            words=looked_words(0.0) if still else "an unknown part",
-        )
-    absent = _absent(coverage.get("sound" if sense == "sound" else "video") or {}, axis)
-    there = axis.length - sum(e - s for s, e in absent)
-    if there < _INSTANT:
+    absent = _absent(decoded, axis) if axis else ()
+    there = axis.length - sum(e - s for s, e in absent) if axis else 1.0
+    if there < _INSTANT and all(map(_empty, decoded.get("gaps") or ())):
         return None
-    by_name = coverage.get("analyzers") or {}
-    examined = (
-        (start, end)
-        for a in judges
-        for start, end in (by_name.get(a["id"]) or a.get("coverage") or {}).get("examined") or ()
-    )
-    left = subtract_intervals((axis.start, axis.end), (*_clipped(examined, axis), *absent))
+    if not examined:
+        return Look(sense=sense, lost=1.0, words=looked_words(1.0))
+    if axis is None or axis.cut or there < _INSTANT:
+        return Look(sense=sense, lost=None, words=_UNKNOWN)
+    seen = (stretch for covered in examined for stretch in covered.get("examined") or ())
+    left = subtract_intervals((axis.start, axis.end), (*_clipped(seen, axis), *absent))
     lost = sum(e - s for s, e in left) / there
     return Look(sense=sense, lost=lost, words=looked_words(lost))
+
+
+def _still(examined: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Look:
+    """Return how much of a picture was judged: it has no length, gaps tell that some is lost."""
+    if not examined:
+        return Look(sense="pictures", lost=1.0, words=looked_words(1.0))
+    if decoded.get("gaps") or all(covered.get("gaps") for covered in examined):
+        return Look(sense="pictures", lost=None, words="a part")
+    return Look(sense="pictures", lost=0.0, words=looked_words(0.0))

@@ -7,13 +7,16 @@ from typing import Any
 
 from mmcrime.reports.html.answer import answer, title
 from mmcrime.reports.html.axis import Axis
+from mmcrime.reports.html.details import sounds
 from mmcrime.reports.html.environment import fill
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.pictures import pictures
-from mmcrime.reports.words import facts, unseen
+from mmcrime.reports.missed import unseen
+from mmcrime.reports.words import SOUND_NAMES, clean, clock, facts
 
 _PICTURES = 3
 _GAPS = 3
+_SOUNDS = 5
 
 
 def compact(report: Mapping[str, Any]) -> str:
@@ -37,5 +40,16 @@ def compact(report: Mapping[str, Any]) -> str:
         answer=answer(report),
         axis=axis,
         incidents=incidents(report, axis, pictures(report), cards=_PICTURES),
+        heard=_heard(report),
         unseen="; ".join(said) or "no gaps",
     )
+
+
+def _heard(report: Mapping[str, Any]) -> str:
+    """Return the strongest sounds in words; what was said is on the page only."""
+    found = sounds(report, _SOUNDS)
+    said = [
+        f"{SOUND_NAMES.get(s['label'], clean(s['label'], limit=80))} at {clock(s['peak'])}"
+        for s in found.items
+    ]
+    return "; ".join([*said, f"and {found.more} more"] if found.more else said)

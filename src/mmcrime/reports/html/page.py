@@ -9,10 +9,11 @@ from mmcrime.reports.html import curves, details
 from mmcrime.reports.html.answer import answer, title
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.environment import fill
+from mmcrime.reports.html.figures import FAR
 from mmcrime.reports.html.incidents import incidents
 from mmcrime.reports.html.lanes import lanes
 from mmcrime.reports.html.people import comparisons, voters
-from mmcrime.reports.html.pictures import pictures, spread
+from mmcrime.reports.html.pictures import left_out, pictures, spread
 from mmcrime.reports.words import facts, wall
 
 _SHEET = 12
@@ -50,6 +51,7 @@ def render(report: Mapping[str, Any]) -> str:
         heard=details.heard(report),
         sent=details.sent(report),
         sheet=spread(shown, _SHEET),
+        left_out=left_out(report, shown),
         frames=len(evidence.get("frames") or ()),
         interval=_interval(evidence.get("frame_interval")),
         file=details.file_facts(report),
@@ -61,7 +63,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _interval(seconds: float | None) -> str:
-    return f"{seconds:g} s" if seconds else ""
+    return f"{seconds:g} s" if seconds and abs(seconds) < FAR else ""
 
 
 def _curves(report: Mapping[str, Any], axis: Axis | None) -> tuple[curves.Curve, ...]:

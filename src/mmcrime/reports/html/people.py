@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmcrime.reports.html.answer import Step, steps
+from mmcrime.reports.html.answer import Step, steps, texts
 from mmcrime.reports.html.details import Shown, first
+from mmcrime.reports.html.figures import figure
 from mmcrime.reports.html.incidents import rank
 from mmcrime.reports.words import OUTCOMES, SOURCES, agreement, clean, crime_name, money, span
 
@@ -22,7 +23,7 @@ class Voter:
 
     Attributes:
         name: The analyzer.
-        by: Provider and model that answered, after any fallback.
+        by: Provider and model that answered, after any fallback, and their family.
         where: ``on this machine`` or ``in the cloud``, with its kind.
         status: ``answered``, ``cached``, ``refused``, ``failed`` or ``skipped``.
         outcome: What it says; a dash unless it answered.
@@ -38,6 +39,7 @@ class Voter:
         alarm: Whether a flag must stand out.
         error: What went wrong.
         description: What it saw or heard.
+        alternatives: What else it could be, by its own words.
         noticed: What it noticed when, the likeliest first.
         card: Facts about the model, if it voted.
     """
@@ -59,6 +61,7 @@ class Voter:
     alarm: bool
     error: Step | None
     description: str
+    alternatives: str
     noticed: Shown[str]
     card: tuple[tuple[str, str], ...]
 
@@ -74,6 +77,8 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
     source = clean(assessment.get("probability_source"), limit=40)
     latency = assessment.get("latency")
     by = [clean(assessment.get(key), limit=120) for key in ("provider", "model")]
+    family = clean(assessment.get("family"), limit=120)
+    by += [f"family {family}"] if family else []
     error = assessment.get("error")
     flags = [clean(flag, limit=120) for flag in assessment.get("flags") or ()]
     judged = answered and assessment.get("severity", "none") != "none"
@@ -86,9 +91,9 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         outcome=_outcome(assessment) if answered else "no answer",
         severity=clean(assessment["severity"]) if judged else "",
         rank=rank(assessment["severity"]) if judged else 0,
-        probability="none" if probability is None else f"{probability:.2f}",
+        probability="none" if probability is None else figure(probability),
         source="" if probability is None else SOURCES.get(source, source),
-        latency="not measured" if latency is None else f"{latency:.2f} s",
+        latency="not measured" if latency is None else f"{figure(latency)} s",
         usage=_usage(assessment.get("usage") or {}),
         cost=money(assessment.get("cost") or {}),
         fallbacks=", ".join(clean(name, limit=80) for name in assessment.get("fallbacks") or ()),
@@ -96,6 +101,7 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         alarm="suspected_instructions" in flags,
         error=steps([error])[0] if error else None,
         description=clean(assessment.get("evidence_description"), limit=_LIMIT),
+        alternatives="; ".join(texts(assessment.get("alternative_interpretations") or ())),
         noticed=_noticed(assessment.get("segments") or ()),
         card=tuple(
             (clean(key, limit=60).replace("_", " "), clean(value, limit=_LIMIT))
@@ -112,12 +118,20 @@ def _usage(used: Mapping[str, Any]) -> str:
 
 
 def _noticed(segments: Sequence[Mapping[str, Any]]) -> Shown[str]:
-    """Return what was said about stretches; a stretch without words is on the curve only."""
-    told = sorted((s for s in segments if s.get("text")), key=lambda s: -s["score"])
-    said = [
-        f"{span(s['start'], s['end'])} (score {s['score']:.2f}): {clean(s['text'])}" for s in told
-    ]
-    return first(said, _NOTICED)
+    """Return what was said about stretches; one without words or a kind is on the curve only."""
+    told = sorted(
+        (s for s in segments if s.get("text") or s.get("crime_type")), key=lambda s: -s["score"]
+    )
+    shown = first(told, _NOTICED)
+    return Shown(items=tuple(map(_stretch, shown.items)), more=shown.more)
+
+
+def _stretch(segment: Mapping[str, Any]) -> str:
+    kind = segment.get("crime_type")
+    words = [crime_name(kind)] if kind else []
+    words += [clean(segment["text"])] if segment.get("text") else []
+    when = span(segment["start"], segment["end"])
+    return f"{when} (score {figure(segment['score'])}): {', '.join(words)}"
 
 
 def _outcome(assessment: Mapping[str, Any]) -> str:
