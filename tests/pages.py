@@ -16,7 +16,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _FENCE = re.compile(r"^```[ ]*(?P<info>[^`\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-KNOWN = ("mmcrime ", "make ", "pip install ", "python3 -m venv ", ". .venv/", "uvicorn ", "curl ")
+KNOWN = (
+    "mmcrime ",
+    "make ",
+    "pip install ",
+    "python3 -m venv ",
+    ". .venv/",
+    "uvicorn ",
+    "curl ",
+    "python examples/",
+)
 """How the shell lines begin that the tests run or check."""
 
 

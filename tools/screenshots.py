@@ -1,7 +1,7 @@
 """Make the pictures of the documentation: ``python tools/screenshots.py``.
 
-Runs ``mmcrime demo`` and looks at its report with Chromium: the verdict and the first curve cut
-out for the README, and the top of the page on a desktop, in the dark and on a phone. Needs the ``dev`` extra and a Chromium
+Runs ``mmcrime demo`` and looks at its report with Chromium: the verdict and the first curve cut out
+for the README, and the top of the page on a desktop, in the dark and on a phone. Needs the ``dev`` extra and a Chromium
 (``MMCRIME_CHROMIUM``, else one on the PATH). Look at what it made before you commit it.
 """
 
@@ -86,9 +86,12 @@ def cut_out(browser: Browser, page: Path) -> bytes:
     for first, before in CUTS:
         top = tab.locator(first).first.bounding_box()
         end = tab.locator(before).first.bounding_box()
-        assert top is not None and end is not None, "the page has changed: see CUTS"
-        clip = {"x": 0, "y": top["y"] - GAP, "width": width, "height": end["y"] - top["y"]}
-        parts.append(Image.open(io.BytesIO(tab.screenshot(clip=clip)), formats=["PNG"]))  # type: ignore[arg-type]  # a FloatRect
+        if top is None or end is None:
+            sys.exit(f"the page has changed: {first} or {before} is not shown")
+        png = tab.screenshot(
+            clip={"x": 0, "y": top["y"] - GAP, "width": width, "height": end["y"] - top["y"]}
+        )
+        parts.append(Image.open(io.BytesIO(png), formats=["PNG"]))
     context.close()
     whole = Image.new("RGB", (width, sum(part.height for part in parts)))
     for number, part in enumerate(parts):
