@@ -34,7 +34,7 @@ from mmcrime.errors import (
     UnavailableError,
 )
 from mmcrime.plugins import Part, Request
-from mmcrime.reports import words
+from mmcrime.reports import missed
 from mmcrime.results import SCHEMA_VERSION
 from pages import (
     KNOWN,
@@ -115,7 +115,9 @@ def test_the_analyzer_of_the_documentation_passes_the_contract_as_the_page_says(
 
 def test_blocks_use_no_module_that_is_not_public() -> None:
     public = {f"mmcrime.{page.stem}" for page in ROOT.glob("docs/api/*.md")} | {"mmcrime"}
-    used = {name for b in PYTHON for name in re.findall(r"^from (mmcrime[\w.]*)", b.body, re.M)}
+    used = {
+        name for b in PYTHON for name in re.findall(r"^from (mmcrime[\w.]*)", b.body, re.MULTILINE)
+    }
     assert used - public == {"mmcrime_flash"}  # the reader's own file
 
 
@@ -346,7 +348,7 @@ def test_every_reason_of_a_gap_is_explained() -> None:
     page = (ROOT / "docs/report.md").read_text(encoding="utf-8")
     table = page[page.index("## Not looked at") : page.index("## Who said what")]
     said = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)))
-    assert sorted(said) == sorted(words._GAP_REASONS)
+    assert sorted(said) == sorted(missed._GAP_REASONS)
 
 
 def test_the_short_form_is_read_and_naming_a_provider_that_is_not_there_ends_with_2(

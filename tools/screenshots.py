@@ -1,8 +1,9 @@
 """Make the pictures of the documentation: ``python tools/screenshots.py``.
 
-Runs ``mmcrime demo`` and looks at its report with Chromium: the verdict and the first curve cut out
-for the README, and the top of the page on a desktop, in the dark and on a phone. Needs the ``dev`` extra and a Chromium
-(``MMCRIME_CHROMIUM``, else one on the PATH). Look at what it made before you commit it.
+Runs ``mmcrime demo`` and looks at its report with Chromium: the verdict and the first curve cut
+out for the README, and the top of the page on a desktop, in the dark and on a phone. Needs the
+``dev`` extra and a Chromium (``MMCRIME_CHROMIUM``, else one on the PATH). Look at what it made
+before you commit it.
 """
 
 from __future__ import annotations

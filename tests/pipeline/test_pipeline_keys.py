@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mmcrime-acme\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[mmcrime.providers]\nacme = acme_keys:Acme\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "acme_keys", raising=False)
+    monkeypatch.delitem(sys.modules, "acme_keys", raising=False)
     for name in ("ACME_API_KEY", "OPENAI_API_KEY", "MMCRIME_PROVIDERS__ACME__API_KEY"):
         monkeypatch.setenv(name, "a-key")
 
@@ -62,7 +64,8 @@ def analyzed(media: bytes, **call: Any) -> Report:
     greedy = Scripted(lambda _, context: ask_everyone(context))
     settings = load_settings({"analyzers": {"speech": {"enabled": False}}})
     key = settings.providers["acme"].require_key("acme")
-    assert key is not None and key.get_secret_value() == "a-key", "the key has arrived"
+    assert key is not None, "the key has not arrived"
+    assert key.get_secret_value() == "a-key"
     with CrimeDetectionPipeline(settings, analyzers=[greedy]) as pipeline:
         return pipeline.analyze(media, **call)
 
@@ -70,8 +73,7 @@ def analyzed(media: bytes, **call: Any) -> Report:
 @pytest.mark.usefixtures("acme")
 def test_a_key_in_the_environment_alone_sends_nothing(quiet_wav: bytes) -> None:
     report = analyzed(quiet_wav)
-    from acme_keys import recorded
-
+    recorded = import_module("acme_keys").recorded
     assert recorded() == 0
     assert report.egress == ()
     assert [a.status for a in report.assessments] == ["answered"]
