@@ -1,9 +1,10 @@
 """One file in, one answer out: the verdict, its reasons, the incidents and what nobody looked at.
 
 Run it:  python examples/one_file.py clip.mp4 [report.html]
-Writes the whole report as one HTML page as well.
+Writes the whole report as one HTML page as well, and never over a file that is there already.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -35,13 +36,19 @@ def main() -> None:
     """Analyze the file named on the command line."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    page = Path(sys.argv[2] if len(sys.argv) > 2 else "report.html")
+    if os.path.lexists(page):
+        sys.exit(f"{str(page)!r} is there already. Name another file for the report.")
     try:
         report = analyze(sys.argv[1], offline=True)
     except MmcrimeError as error:
         sys.exit(str(error))  # the message says what to do about it
     show(report)
-    page = Path(sys.argv[2] if len(sys.argv) > 2 else "report.html")
-    page.write_text(report.to_html(), encoding="utf-8")
+    try:
+        with page.open("x", encoding="utf-8") as out:  # it may have come in the meantime
+            out.write(report.to_html())
+    except OSError as error:
+        sys.exit(f"The report was not written: {error}")
     print(f"report: {page.resolve()}")
 
 

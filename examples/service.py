@@ -5,7 +5,8 @@ Run it:  pip install "fastapi>=0.165" uvicorn python-multipart
 Use it:  curl -F file=@clip.mp4 http://127.0.0.1:8000/reports
          curl -F file=@clip.mp4 "http://127.0.0.1:8000/reports?format=html" -o report.html
 
-Put it behind your own authentication: whoever reaches it can keep its processors busy.
+Put it behind your own authentication: whoever reaches it can keep its processors busy. Put a proxy
+with timeouts in front of it as well: uvicorn waits without end for an upload that comes slowly.
 """
 
 import asyncio
@@ -51,6 +52,9 @@ async def report_on(
     form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
 ) -> Response:
     """Analyze one upload. `undetermined` is an answer (200); only unreadable media is an error."""
+    if (parts := len((await request.form()).multi_items())) != 1:
+        # Of several, all but one would be dropped, and the report would not say so.
+        raise HTTPException(422, f"Send one part, named file. This upload has {parts}.")
     work = request.state.pipeline.analyze_async(
         file.file,
         name=file.filename,  # hostile text: shown, and never a path

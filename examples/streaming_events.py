@@ -7,12 +7,12 @@ import asyncio
 import sys
 from contextlib import aclosing
 
-from mmcrime import CrimeDetectionPipeline
+from mmcrime import CrimeDetectionPipeline, MmcrimeError
 from mmcrime.results import Assessed, Event, IncidentFound, Prepared, Reported, Spent
 
 
 def describe(event: Event) -> str:
-    """Return one line for a person."""
+    """Return what a person needs to know of an event."""
     match event:
         case Prepared(media=media, evidence=evidence):
             return f"{media.kind} of {media.duration or 0:.1f} s, {len(evidence.frames)} frames"
@@ -25,7 +25,9 @@ def describe(event: Event) -> str:
         case Spent(cost=cost):
             return "unknown cost" if cost.usd is None else f"{cost.usd:.4f} USD ({cost.source})"
         case Reported(report=report):
-            return f"{report.verdict.outcome} ({report.banner})"
+            # Only an undetermined verdict has reasons. It is no "no": somebody has to do something.
+            reasons = (f"\n   because: {r.text} {r.next_step}" for r in report.verdict.reasons)
+            return f"{report.verdict.outcome} ({report.banner}){''.join(reasons)}"
 
 
 async def follow(source: str) -> None:
@@ -41,4 +43,7 @@ async def follow(source: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    asyncio.run(follow(sys.argv[1]))
+    try:
+        asyncio.run(follow(sys.argv[1]))
+    except MmcrimeError as error:
+        sys.exit(str(error))  # the message says what to do about it

@@ -11,9 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from select import select
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -143,25 +146,50 @@ def test_what_is_no_readable_media_is_the_clients_error_with_the_next_step(
     assert "next_step" in answer.json()
 
 
+@pytest.mark.parametrize("parts", [("file", "file"), ("file", "other")])
+def test_an_upload_of_several_parts_is_refused_and_none_of_them_dropped(
+    service: Served, clip: Path, parts: tuple[str, str]
+) -> None:
+    files = [(part, (f"{n}.mp4", clip.read_bytes())) for n, part in enumerate(parts)]
+    answer = service.client.post("/reports", files=files)
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": "Send one part, named file. This upload has 2."}
+
+
+def test_an_upload_without_the_part_is_refused(service: Served, clip: Path) -> None:
+    answer = service.client.post("/reports", files={"other": ("a.mp4", clip.read_bytes())})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "file"]
+
+
 def test_an_upload_that_says_that_it_is_too_large_is_refused_unread(service: Served) -> None:
-    answer = service.post(b"x" * LIMIT)
-    assert answer.status_code == 413
+    """Nothing of the body is ever sent: whoever waits for it gives no answer."""
+    address = urlsplit(service.url)
+    with closing(HTTPConnection(address.netloc, timeout=30)) as connection:
+        connection.putrequest("POST", "/reports")
+        connection.putheader("Content-Type", "multipart/form-data; boundary=b")
+        connection.putheader("Content-Length", str(LIMIT + 1))
+        connection.endheaders()
+        assert connection.getresponse().status == 413
 
 
-def test_an_upload_of_unstated_length_is_cut_off_at_the_limit(service: Served) -> None:
-    sent = 0
-
-    def growing() -> Iterator[bytes]:
-        nonlocal sent
-        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        while sent < 20 * LIMIT:
-            sent += 50_000
-            yield b"x" * 50_000
-
-    kind = {"content-type": "multipart/form-data; boundary=b"}
-    answer = service.client.post("/reports", content=growing(), headers=kind)
-    assert answer.status_code == 413
-    assert "content-length" not in answer.request.headers
+def test_an_upload_of_unstated_length_is_refused_at_the_limit_and_not_at_its_end(
+    service: Served,
+) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    sent, most = 0, 500 * LIMIT  # far more than the sockets between the two hold
+    with closing(HTTPConnection(urlsplit(service.url).netloc, timeout=30)) as connection:
+        connection.putrequest("POST", "/reports")
+        connection.putheader("Content-Type", "multipart/form-data; boundary=b")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        piece = head + b"x" * 50_000
+        while sent < most and not select([connection.sock], [], [], 0)[0]:
+            connection.send(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            sent += len(piece)
+            piece = b"x" * 50_000
+        assert connection.getresponse().status == 413
+    assert LIMIT <= sent < most
 
 
 def test_several_uploads_at_once_are_all_answered(service: Served, clip: Path) -> None:
@@ -195,7 +223,7 @@ class Hanging(Analyzer):
     modalities = frozenset({"video"})
 
     async def analyze(self, evidence, context):
-        print("HANGING", flush=True)
+        print("HANGING", "offline", context.egress.offline, flush=True)
         try:
             await asyncio.sleep(600)
         finally:
@@ -218,6 +246,7 @@ def test_nobody_waits_for_a_long_analysis_and_it_ends_when_its_client_leaves(
             waiting = asyncio.create_task(client.post("/reports", files=upload))
             assert await asyncio.to_thread(eventually, lambda: "HANGING" in service.log)
             assert (await client.get("/health", timeout=10)).status_code == 200
+            assert "HANGING offline True" in service.log
             assert "CANCELLED" not in service.log
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -227,6 +256,66 @@ def test_nobody_waits_for_a_long_analysis_and_it_ends_when_its_client_leaves(
         asyncio.run(go(service))
         assert eventually(lambda: "CANCELLED" in service.log), service.log
         assert service.client.get("/health").status_code == 200
+
+
+DRAWING = """
+import time
+from pathlib import Path
+
+from mmcrime import Report
+from service import app
+
+
+def slowly(draw):
+    def drawn(report):
+        print("DRAWING", flush=True)
+        until = time.monotonic() + 30
+        while not Path("go").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        print("DRAWN", flush=True)
+        return draw(report)
+    return drawn
+
+
+Report.to_html, Report.to_json = slowly(Report.to_html), slowly(Report.to_json)
+"""
+
+
+@pytest.mark.parametrize("form", ["html", "json"])
+def test_nobody_waits_while_a_report_is_drawn(tmp_path: Path, clip: Path, form: str) -> None:
+    """A report of a long video takes its time; the drawing here waits until others are served."""
+    (tmp_path / "drawing.py").write_text(DRAWING, encoding="utf-8")
+    found = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
+    with (
+        serving(tmp_path, "drawing:app", path=tmp_path, PYTHONPATH=found) as service,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(service.post, clip.read_bytes(), format=form)
+        try:
+            assert eventually(lambda: "DRAWING" in service.log), service.log
+            assert service.client.get("/health", timeout=15).status_code == 200
+            assert "DRAWN" not in service.log
+        finally:
+            (tmp_path / "go").touch()
+        assert waiting.result().status_code == 200
+
+
+def test_the_service_answers_while_four_analyses_are_at_work(
+    tmp_path: Path, footage: Callable[[Path, float, Callable[[float], bool]], Path]
+) -> None:
+    """Real ones, which decode and compute; each answer to others comes soon and before theirs."""
+    content = footage(tmp_path / "long.mp4", 90, lambda at: int(at) % 7 == 0).read_bytes()
+    took: list[float] = []
+    with serving(tmp_path) as service, ThreadPoolExecutor(4) as pool:
+        working = [pool.submit(service.post, content, f"{n}.mp4") for n in range(4)]
+        while not any(work.done() for work in working):
+            began = time.monotonic()
+            assert service.client.get("/health").status_code == 200
+            took.append(time.monotonic() - began)
+        answers = [work.result() for work in working]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert len(took) > 10
+    assert max(took) < 5.0
 
 
 def test_what_is_wrong_with_the_set_up_is_not_told_to_the_client() -> None:

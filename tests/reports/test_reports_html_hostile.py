@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -164,15 +166,20 @@ def test_a_row_leads_only_to_a_relative_percent_encoded_address(href: str) -> No
 
 
 NUMBERS = (0.0, -0.0, 1e-300, 1e-9, 0.1, 3.0, 1e9, 1e308, -1e-9, -3.0, -1e308)
+SHARES = ("score", "scores", "probability", "agreement")
+NO_NUMBERS = (math.nan, math.inf, -math.inf, 10**400, -(10**400))
+"""What JSON can hold where a number should be."""
 
 
-def renumbered(value: Any, draw: Callable[[], float], key: str = "") -> Any:
+def renumbered(
+    value: Any, draw: Callable[[], float], key: str = "", *, kept: tuple[str, ...] = SHARES
+) -> Any:
     """Put other numbers into every field that holds one; counts and scores keep their range."""
     if isinstance(value, Mapping):
-        return {name: renumbered(item, draw, name) for name, item in value.items()}
+        return {name: renumbered(item, draw, name, kept=kept) for name, item in value.items()}
     if isinstance(value, list):
-        return [renumbered(item, draw, key) for item in value]
-    if isinstance(value, float) and key not in ("score", "scores", "probability", "agreement"):
+        return [renumbered(item, draw, key, kept=kept) for item in value]
+    if isinstance(value, float) and key not in kept:
         return draw()
     return value
 
@@ -191,3 +198,20 @@ def test_no_number_breaks_a_page_or_leaves_its_drawing(
     drawn = " ".join(page.values("d") + page.values("x") + page.values("width"))
     assert "nan" not in drawn
     assert "inf" not in drawn
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(data=st.data())
+@calm
+def test_what_is_no_number_breaks_no_page_and_is_not_printed(
+    form: Callable[[Mapping[str, Any]], str], data: st.DataObject
+) -> None:
+    some = st.sampled_from((*NO_NUMBERS, 1.0, 3.0))
+    strange = renumbered(rich(), lambda: data.draw(some), kept=())
+    for name in ("size_bytes", "width", "height"):
+        strange["media"][name] = data.draw(some)
+        strange["evidence"]["frames"][0][name] = data.draw(some)
+    strange["egress"][0]["size_bytes"] = data.draw(some)
+    page = read(form(strange))
+    told = " ".join([page.text, *page.values("d"), *page.values("x"), *page.values("width")])
+    assert not re.search(r"\b(nan|inf)\b", told)

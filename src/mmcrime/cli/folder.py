@@ -61,6 +61,11 @@ def _slug(source: Path | str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG].strip("-") or "source"
 
 
+def _called(folder: Path) -> str:
+    """Return what people call a folder: "." is the name of none."""
+    return folder.resolve().name or str(folder) if folder.name in ("", "..") else str(folder)
+
+
 def _last_part(url: str) -> str:
     # What stands behind "?" or before "@" may be a key.
     return re.split(r"[?#]", url, maxsplit=1)[0].rstrip("/").rpartition("/")[2].rpartition("@")[2]
@@ -83,7 +88,7 @@ class Folder:
     def __init__(self, path: Path, found: Sources, tally: Tally) -> None:
         self._path, self._total = path, len(found.items)
         self._names = page_names(found.items)
-        self._title = ", ".join(map(str, found.folders)) or f"{self._total} sources"
+        self._title = ", ".join(map(_called, found.folders)) or f"{self._total} sources"
         self._pictured: list[html.Row] = []  # with their pictures
         self._plain: list[html.Row] = []
         self._tally = tally

@@ -110,13 +110,19 @@ def _looked(report: Mapping[str, Any]) -> tuple[Interval, ...]:
     return merge_intervals((start, end) for start, end in found)
 
 
-def _decoded(report: Mapping[str, Any], sense: str, pieces: list[Piece]) -> list[Piece]:
+def _decoded(
+    report: Mapping[str, Any], sense: str, pieces: list[Piece]
+) -> tuple[list[Piece], tuple[str, ...]]:
     """Cut what was measured to what was decoded, as far as the report says what was."""
     covered = (report.get("coverage") or {}).get(sense) or {}
     gaps = covered.get("gaps") or ()
     known = [(start, end) for start, end in covered.get("examined") or ()]
     known += [(gap["start"], gap["end"]) for gap in gaps if gap["reason"] == SILENT]
-    return _inside(pieces, merge_intervals(known)) if known else pieces
+    if not known:
+        return pieces, ()
+    kept = _inside(pieces, merge_intervals(known))
+    lost = sum(e - s for s, e, _ in pieces) - sum(e - s for s, e, _ in kept)
+    return kept, ("Blank where nothing was decoded.",) if lost > _SECOND else ()
 
 
 def motion(report: Mapping[str, Any], axis: Axis) -> Curve:
@@ -127,7 +133,8 @@ def motion(report: Mapping[str, Any], axis: Axis) -> Curve:
         kind = (report.get("media") or {}).get("kind")
         why = "this input has no pictures" if kind == "audio" else "motion was not measured"
         return Curve(name="Motion", notes=(f"There is none: {why}.",))
-    drawn, cut = _columns(_decoded(report, "video", _seconds(times, values)), axis)
+    pieces, blank = _decoded(report, "video", _seconds(times, values))
+    drawn, cut = _columns(pieces, axis)
     best = max(range(len(values)), key=lambda i: values[i])
     return Curve(
         name="Motion",
@@ -135,7 +142,7 @@ def motion(report: Mapping[str, Any], axis: Axis) -> Curve:
         top="1",
         bottom="0 still",
         facts=f"Highest {figure(values[best])} at {clock(times[best])}.",
-        notes=(*_method(found), *cut),
+        notes=(*_method(found), *blank, *cut),
     )
 
 
@@ -154,7 +161,8 @@ def sound(report: Mapping[str, Any], axis: Axis) -> Curve:
         return Curve(name="Sound", notes=(_quiet(report), *told), marks=marks)
     floor = _floor(levels)
     shares = [1 - max(level, floor) / floor for level in levels]
-    drawn, cut = _columns(_decoded(report, "sound", _seconds(times, shares)), axis)
+    pieces, blank = _decoded(report, "sound", _seconds(times, shares))
+    drawn, cut = _columns(pieces, axis)
     best = max(range(len(levels)), key=lambda i: levels[i])
     return Curve(
         name="Sound",
@@ -162,7 +170,7 @@ def sound(report: Mapping[str, Any], axis: Axis) -> Curve:
         top="0 dBFS",
         bottom=f"{floor} or less",
         facts=f"Loudest {round(levels[best])} dBFS at {clock(times[best])}.",
-        notes=(*_method(found), *cut, *told),
+        notes=(*_method(found), *blank, *cut, *told),
         marks=marks,
     )
 

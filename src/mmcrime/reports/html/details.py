@@ -155,7 +155,10 @@ def file_facts(report: Mapping[str, Any]) -> list[Pair]:
         ("Format", clean(media.get("format"))),
         ("Size", "" if media.get("size_bytes") is None else size(media["size_bytes"])),
         ("Length", "" if length is None else f"{clock(length)} ({figure(length)} s)"),
-        ("Picture", "" if None in sides else f"{sides[0]} x {sides[1]} pixels"),
+        (
+            "Picture",
+            "" if None in sides else f"{figure(sides[0], 0)} x {figure(sides[1], 0)} pixels",
+        ),
         ("Frames a second", "" if media.get("fps") is None else f"{figure(media['fps'])} (stated)"),
         ("Sound track", {True: "yes", False: "no"}.get(media.get("has_audio"), "")),  # type: ignore[arg-type]
         ("Camera or collection", clean(media.get("source_id"))),

@@ -10,7 +10,16 @@ from mmcrime.reports.html.answer import Step, steps, texts
 from mmcrime.reports.html.details import Shown, first
 from mmcrime.reports.html.figures import figure
 from mmcrime.reports.html.incidents import rank
-from mmcrime.reports.words import OUTCOMES, SOURCES, agreement, clean, crime_name, money, span
+from mmcrime.reports.voices import family
+from mmcrime.reports.words import (
+    OUTCOMES,
+    SOURCES,
+    agreement,
+    clean,
+    crime_name,
+    money,
+    span,
+)
 
 _LIMIT = 2000
 _NOTICED = 10
@@ -77,15 +86,13 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
     source = clean(assessment.get("probability_source"), limit=40)
     latency = assessment.get("latency")
     by = [clean(assessment.get(key), limit=120) for key in ("provider", "model")]
-    family = clean(assessment.get("family"), limit=120)
-    by += [f"family {family}"] if family else []
     error = assessment.get("error")
     flags = [clean(flag, limit=120) for flag in assessment.get("flags") or ()]
     judged = answered and assessment.get("severity", "none") != "none"
     where = "on this machine" if assessment["runs"] == "local" else "in the cloud"
     return Voter(
         name=clean(assessment["analyzer"], limit=120),
-        by=", ".join(name for name in by if name),
+        by=", ".join([*(name for name in by if name), *family(assessment)]),
         where=f"{clean(assessment['kind'])}, {where}",
         status="cached" if answered and assessment.get("cached") else clean(assessment["status"]),
         outcome=_outcome(assessment) if answered else "no answer",
@@ -101,7 +108,9 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         alarm="suspected_instructions" in flags,
         error=steps([error])[0] if error else None,
         description=clean(assessment.get("evidence_description"), limit=_LIMIT),
-        alternatives="; ".join(texts(assessment.get("alternative_interpretations") or ())),
+        alternatives="; ".join(
+            text.rstrip(".") for text in texts(assessment.get("alternative_interpretations") or ())
+        ),
         noticed=_noticed(assessment.get("segments") or ()),
         card=tuple(
             (clean(key, limit=60).replace("_", " "), clean(value, limit=_LIMIT))

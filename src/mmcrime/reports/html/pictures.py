@@ -52,12 +52,17 @@ def pictures(report: Mapping[str, Any]) -> list[Picture]:
                 Picture(
                     uri=f"data:image/jpeg;base64,{encoded}",
                     time=as_time(frame["time"]),
-                    width=frame["width"],
-                    height=frame["height"],
+                    width=_side(frame["width"]),
+                    height=_side(frame["height"]),
                     caption=f"frame at {clock(frame['time'])}",
                 )
             )
     return sorted(found, key=lambda picture: picture.time)
+
+
+def _side(pixels: float) -> int:
+    """Return a side that a picture can have, 0 for what is none."""
+    return int(pixels) if 0 < pixels < 1e6 else 0
 
 
 def left_out(report: Mapping[str, Any], shown: Sequence[Picture]) -> int:
