@@ -144,6 +144,20 @@ def test_configurations_in_the_documentation_load() -> None:
         load_settings(json.loads(body), environ={"ACME_API_KEY": "k"}, dotenv=None)
 
 
+def test_the_keys_of_later_releases_are_refused() -> None:
+    """All that the page calls reserved, and what the promises 9 and 10 speak of."""
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"The keys (.*?) are reserved for later releases", page, re.DOTALL)
+    shared, _, top = said.partition("top-level keys")
+    keys = re.findall(r"`(\w+)`", top)
+    assert {"budget", "store", "alerts", "cache"} <= set(keys)
+    refused = [{key: {}} for key in keys]
+    refused += [{"providers": {"acme": {key: 1}}} for key in re.findall(r"`(\w+)`", shared)]
+    for given in refused:
+        with pytest.raises(ConfigError, match="Not supported by this release"):
+            load_settings(given, environ={}, dotenv=None)
+
+
 def test_registrations_in_the_documentation_use_the_real_doors() -> None:
     found = [tomllib.loads(b.body) for b in BLOCKS if b.language == "toml"]
     assert found
