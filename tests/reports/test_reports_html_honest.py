@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from builders import jpeg
+from builders import answered, jpeg
 from html_reader import Page, read
+from mmcrime.evidence import Coverage, Gap
 from mmcrime.reports import html
 from mmcrime.reports.html import curves
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.lanes import lanes, looks
+from mmcrime.results import CoverageRecord, MediaRecord
 from report_samples import report, undetermined
 
 LONG = 86_400.0
@@ -366,3 +368,25 @@ def test_where_a_label_that_may_be_left_out_begins_the_day_the_next_names_it_too
         ("", True),
         ("", False),
     ]
+
+
+def test_a_sliver_that_the_list_leaves_out_is_no_missed_share_either() -> None:
+    """3.4 s of which 3.37 s were judged: the rest is where the sound ends after the picture."""
+    seen = Coverage(examined=((0.0, 3.37),), frames=20)
+    page = report(
+        media=MediaRecord(kind="video", name="a", duration=3.4, has_audio=False),
+        assessments=(answered("motion", coverage=seen),),
+        coverage=CoverageRecord(duration=3.4, video=seen, analyzers={"motion": seen}),
+    ).to_html()
+    assert "all but" not in page
+    damaged = Coverage(
+        examined=((0.0, 3.37),), frames=20, gaps=(Gap(start=3.37, end=3.4, reason="damaged"),)
+    )
+    assert (
+        "all but"
+        in report(
+            media=MediaRecord(kind="video", name="a", duration=3.4, has_audio=False),
+            assessments=(answered("motion", coverage=damaged),),
+            coverage=CoverageRecord(duration=3.4, video=damaged, analyzers={"motion": damaged}),
+        ).to_html()
+    )

@@ -22,7 +22,7 @@ _GAP_REASONS = {
     "offline": "refused, offline is set",
 }
 _UNSTATED = "nobody says that it was examined"
-_SHORT = 0.1
+SHORT = 0.1
 """Seconds: a stream that begins or ends so little beside another is no news for a person."""
 _JOIN = 0.05
 """Seconds between two gaps that are told as one."""
@@ -56,7 +56,7 @@ class Unseen:
 
 
 def _stretch(start: float, end: float) -> str:
-    return span(start, end) if end - start >= _SHORT else f"under 0.1 s at {clock(start)}"
+    return span(start, end) if end - start >= SHORT else f"under 0.1 s at {clock(start)}"
 
 
 def _seconds(total: float) -> str:
@@ -187,7 +187,7 @@ def silent_about(covered: Mapping[str, Any], length: float) -> tuple[Interval, .
 
 
 def _long(stretches: Iterable[Interval]) -> tuple[Interval, ...]:
-    return tuple((start, end) for start, end in stretches if end - start >= _SHORT)
+    return tuple((start, end) for start, end in stretches if end - start >= SHORT)
 
 
 def _length(report: Mapping[str, Any]) -> float | None:

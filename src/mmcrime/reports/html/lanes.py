@@ -9,6 +9,7 @@ from typing import Any
 from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtract_intervals
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.figures import FAR
+from mmcrime.reports.missed import SHORT
 from mmcrime.reports.words import clean, judges
 
 _FINEST = 1 / 600
@@ -17,6 +18,8 @@ _LEAST = 1e-9
 """Share under which what was looked at is nothing at all."""
 _SLIVER = 0.0005
 """Share under which a rest comes from the rounding of timestamps."""
+_SHORT_SHARE = 0.05
+"""Share of the axis from which on even a short stretch is no sliver."""
 _INSTANT = 1e-3
 """Seconds that are no stretch."""
 _UNKNOWN = "an unknown part"
@@ -129,7 +132,7 @@ def _lane(
     absent = merge_intervals((*_absent(covered, axis), *silence))
     seen = _outside(_clipped(covered.get("examined") or (), axis), absent, axis)
     # What is stated neither way was not looked at: doubt is never drawn as certainty.
-    missed = subtract_intervals(whole, (*seen, *absent))
+    missed = _told(subtract_intervals(whole, (*seen, *absent)), covered.get("gaps") or (), axis)
     there = axis.length - sum(e - s for s, e in absent)
     lost = sum(e - s for s, e in missed)
     return Lane(
@@ -141,6 +144,22 @@ def _lane(
             *_bars(seen, "seen", axis),
             *_bars(missed, "missed", axis),
         ),
+    )
+
+
+def _told(
+    missed: Iterable[Interval], gaps: Iterable[Mapping[str, Any]], axis: Axis
+) -> tuple[Interval, ...]:
+    """Leave out slivers that are no stated gap: where one stream ends just after another.
+
+    The list in words leaves them out too. Of a very short input they are no sliver.
+    """
+    stated = _clipped(((gap["start"], gap["end"]) for gap in gaps if not _empty(gap)), axis)
+    return tuple(
+        (start, end)
+        for start, end in missed
+        if end - start >= min(SHORT, axis.length * _SHORT_SHARE)
+        or any(s < end and start < e for s, e in stated)
     )
 
 
@@ -240,7 +259,8 @@ def _look(report: Mapping[str, Any], sense: str) -> Look | None:
         return Look(sense=sense, lost=None, words=_UNKNOWN)
     seen = (stretch for covered in examined for stretch in covered.get("examined") or ())
     left = subtract_intervals((axis.start, axis.end), (*_clipped(seen, axis), *absent))
-    lost = sum(e - s for s, e in left) / there
+    gaps = [gap for covered in examined for gap in covered.get("gaps") or ()]
+    lost = sum(e - s for s, e in _told(left, gaps, axis)) / there
     return Look(sense=sense, lost=lost, words=looked_words(lost))
 
 
