@@ -16,7 +16,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _FENCE = re.compile(r"^```[ ]*(?P<info>[^`\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-KNOWN = ("mmcrime ", "make ", "pip install ", "python3 -m venv ", ". .venv/", "uvicorn ")
+KNOWN = (
+    "mmcrime ",
+    "make ",
+    "pip install ",
+    "python3 -m venv ",
+    ". .venv/",
+    "uvicorn ",
+    "curl ",
+    "python examples/",
+)
 """How the shell lines begin that the tests run or check."""
 
 
@@ -81,7 +90,7 @@ def run_line(line: str, folder: Path) -> None:
 
 
 def run_python(body: str, folder: Path) -> None:
-    """Run a Python block; it works and shows something."""
+    """Run a Python block as a program; it works and shows something."""
     done = run([sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", body], folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout
@@ -93,3 +102,21 @@ def check_pip_line(line: str) -> None:
         assert set(named.split(",")) <= set(PROJECT["optional-dependencies"]), line
     for path in re.findall(r"-c (\S+)|(\./\S+)", line):
         assert (ROOT / "".join(path)).exists(), line
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that the headings of a page make."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", title).strip().lower() for title in titles)
+    return {re.sub(r"\s+", "-", title) for title in plain}
+
+
+def broken_links(page: Path) -> list[str]:
+    """Return the links of a page to files, or places in them, that are not there."""
+    broken = []
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text("utf-8")):
+        file = page.parent / target if target else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(f"{page.name}: {target}#{anchor}")
+    return broken

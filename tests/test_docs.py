@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,15 +22,20 @@ import pytest
 
 import mmcrime
 import report_samples
+from mmcrime import Report
+from mmcrime.cli import codes
 from mmcrime.config import load_settings
 from mmcrime.errors import (
     AuthenticationError,
+    ConfigError,
     InvalidResponseError,
     ProviderError,
     RateLimitedError,
     UnavailableError,
 )
 from mmcrime.plugins import Part, Request
+from mmcrime.reports import missed
+from mmcrime.results import SCHEMA_VERSION
 from pages import (
     KNOWN,
     PROJECT,
@@ -43,6 +49,7 @@ from pages import (
     run_python,
 )
 
+ROOMS = ("config", "errors", "evidence", "plugins", "results", "taxonomy")
 PAGES = sorted(ROOT.glob("docs/**/*.md"))
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 README = blocks(ROOT / "README.md")  # what is there too, tests/test_readme.py runs
@@ -52,7 +59,13 @@ SHELL = sorted({line for b in BLOCKS if b.language == "bash" for line in b.comma
 ELSEWHERE = {line for block in README for line in block.commands}
 MMCRIME = [x for x in SHELL if x.startswith("mmcrime ") and "blackout" not in x]
 MMCRIME = [x for x in MMCRIME if x not in ELSEWHERE]
+PROGRAMS = [b for b in PYTHON if "AnalyzerContract" not in b.body]  # the rest is for pytest
 PROVIDER = next(b.body for b in PYTHON if "class AcmeProvider" in b.body)
+PACKAGED = {
+    "mmcrime_flash": next(b.body for b in PYTHON if "class FlashAnalyzer" in b.body),
+    "mmcrime_acme": PROVIDER,
+}
+"""The plug-ins of the pages under the module names that their registrations give."""
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +85,40 @@ def footage(films: Path, tmp_path: Path) -> Path:
 # -- blocks ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.label)
+@pytest.mark.parametrize("block", PROGRAMS, ids=lambda block: block.label)
 def test_python_blocks_of_the_documentation_run(block: Block, footage: Path) -> None:
     run_python(block.body, footage)
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_packaged_plug_in_of_the_documentation_says_and_runs_nothing(
+    name: str, tmp_path: Path
+) -> None:
+    """No footage is here, so that a run at import would fail."""
+    (tmp_path / f"{name}.py").write_text(PACKAGED[name], encoding="utf-8")
+    done = run([sys.executable, "-W", "error", "-c", f"import {name}"], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.glob("*.*")) == [tmp_path / f"{name}.py"]
+
+
+def test_the_analyzer_of_the_documentation_passes_the_contract_as_the_page_says(
+    tmp_path: Path,
+) -> None:
+    (tests,) = (b.body for b in PYTHON if "AnalyzerContract" in b.body)
+    (tmp_path / "mmcrime_flash.py").write_text(PACKAGED["mmcrime_flash"], encoding="utf-8")
+    (tmp_path / "test_flash.py").write_text(tests, encoding="utf-8")
+    pytest_here = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = run([*pytest_here, "--rootdir", str(tmp_path), "test_flash.py"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
+
+
+def test_blocks_use_no_module_that_is_not_public() -> None:
+    public = {f"mmcrime.{page.stem}" for page in ROOT.glob("docs/api/*.md")} | {"mmcrime"}
+    used = {
+        name for b in PYTHON for name in re.findall(r"^from (mmcrime[\w.]*)", b.body, re.MULTILINE)
+    }
+    assert used - public == {"mmcrime_flash"}  # the reader's own file
 
 
 @pytest.mark.parametrize("line", MMCRIME)
@@ -87,6 +131,8 @@ def test_other_shell_lines_name_what_is_there() -> None:
         assert line.startswith(KNOWN), line
         if "pip install" in line:
             check_pip_line(line)
+        if line.startswith("python examples/"):
+            assert (ROOT / line.split()[1]).is_file(), line
     assert "uvicorn --app-dir examples service:app" in SHELL
     assert (ROOT / "examples/service.py").is_file()
 
@@ -96,6 +142,20 @@ def test_configurations_in_the_documentation_load() -> None:
     assert found
     for body in found:
         load_settings(json.loads(body), environ={"ACME_API_KEY": "k"}, dotenv=None)
+
+
+def test_the_keys_of_later_releases_are_refused() -> None:
+    """All that the page calls reserved, and what the promises 9 and 10 speak of."""
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"The keys (.*?) are reserved for later releases", page, re.DOTALL)
+    shared, _, top = said.partition("top-level keys")
+    keys = re.findall(r"`(\w+)`", top)
+    assert {"budget", "store", "alerts", "cache"} <= set(keys)
+    refused = [{key: {}} for key in keys]
+    refused += [{"providers": {"acme": {key: 1}}} for key in re.findall(r"`(\w+)`", shared)]
+    for given in refused:
+        with pytest.raises(ConfigError, match="Not supported by this release"):
+            load_settings(given, environ={}, dotenv=None)
 
 
 def test_registrations_in_the_documentation_use_the_real_doors() -> None:
@@ -255,11 +315,73 @@ def test_the_promises_name_tests_that_exist() -> None:
             )
 
 
-def test_every_public_name_has_its_place_in_the_python_api() -> None:
+def documented() -> set[str]:
+    """Return the dotted names on the pages of the Python API; a module stands for its names."""
     pages = "".join(p.read_text(encoding="utf-8") for p in ROOT.glob("docs/api/*.md"))
-    documented = set(re.findall(r"^::: (\S+)", pages, re.MULTILINE))
-    for name, home in mmcrime._HOMES.items():
-        assert documented & {f"mmcrime.{home}.{name}", f"mmcrime.{home}"}, name
+    found = set(re.findall(r"^::: (\S+)", pages, re.MULTILINE))
+    found |= {f"mmcrime.errors.{name}" for name in mmcrime.errors.__all__}
+    assert "mmcrime.errors" in found
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_python_api_holds_exactly_the_public_names(room: str) -> None:
+    module = import_module(f"mmcrime.{room}")
+    here = {name.rpartition(".")[2] for name in documented() if name.startswith(f"mmcrime.{room}.")}
+    assert here <= set(module.__all__)
+    for name in set(module.__all__) - here:
+        # The same thing under the same name in another room: it stands there.
+        homes = [r for r in ROOMS if f"mmcrime.{r}.{name}" in documented()]
+        assert homes, name
+        assert getattr(import_module(f"mmcrime.{homes[0]}"), name) is getattr(module, name)
+
+
+def test_the_names_of_the_package_stand_in_the_overview_and_on_their_pages() -> None:
+    overview = (ROOT / "docs/api/index.md").read_text(encoding="utf-8")
+    for name in mmcrime.__all__:
+        assert f"`{name}`" in overview, name
+        home = mmcrime._HOMES.get(name)
+        assert home is None or f"mmcrime.{home}.{name}" in documented(), name
+    assert set(mmcrime.__all__) - set(mmcrime._HOMES) == {"__version__"}
+
+
+def test_a_reader_is_as_strict_as_the_schema_and_the_page_about_stability() -> None:
+    page = (ROOT / "docs/stability.md").read_text(encoding="utf-8")
+    assert f"Version {SCHEMA_VERSION} is the first" in page
+    schema = json.loads((ROOT / "docs/schema/report-1.json").read_text(encoding="utf-8"))
+    assert schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+    assert schema["additionalProperties"] is False
+    whole = report_samples.report().to_dict()
+    assert Report.from_json(json.dumps(whole))
+    for changed in ({"new_field": 1}, {"schema_version": "2"}, {"schema_version": "0"}):
+        with pytest.raises(ConfigError, match="not a report of schema version"):
+            Report.from_json(json.dumps({**whole, **changed}))
+
+
+def test_every_reason_of_a_gap_is_explained() -> None:
+    page = (ROOT / "docs/report.md").read_text(encoding="utf-8")
+    table = page[page.index("## Not looked at") : page.index("## Who said what")]
+    said = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)))
+    assert sorted(said) == sorted(missed._GAP_REASONS)
+
+
+def test_the_short_form_is_read_and_naming_a_provider_that_is_not_there_ends_with_2(
+    footage: Path,
+) -> None:
+    """As the page about the configuration says, with the very configuration it shows."""
+    (body,) = (b.body for b in BLOCKS if b.language == "json" and '"default_provider"' in b.body)
+    short = json.loads(body)
+    mmcrime_here = [sys.executable, "-m", "mmcrime"]
+    analyze = [*mmcrime_here, "analyze", "clip.mp4", "--offline"]
+    (footage / "config.json").write_text(json.dumps(short), encoding="utf-8")
+    assert run([*mmcrime_here, "config", "show"], footage).returncode == 0
+    done = run(analyze, footage)
+    assert done.returncode == codes.CONFIG
+    assert short["default_provider"] in done.stderr
+    del short["default_provider"]
+    (footage / "config.json").write_text(json.dumps(short), encoding="utf-8")
+    done = run(analyze, footage)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_page_about_reports_has_the_headings_of_a_report_in_their_order() -> None:

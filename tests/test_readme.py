@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import shutil
@@ -10,11 +11,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+import uvicorn
 
-from pages import KNOWN, PROJECT, ROOT, blocks, check_pip_line, make_footage, run_line, run_python
+from mmcrime.cli import codes
+from pages import (
+    KNOWN,
+    PROJECT,
+    ROOT,
+    blocks,
+    broken_links,
+    check_pip_line,
+    make_footage,
+    run_line,
+    run_python,
+)
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = blocks(ROOT / "README.md")
@@ -61,9 +75,17 @@ def test_a_page_and_a_folder_of_pages_are_where_the_table_says(footage: Path) ->
 
 
 def test_the_service_takes_an_upload_and_gives_its_report(footage: Path, tmp_path: Path) -> None:
-    """The six lines of FastAPI, served by uvicorn."""
+    """The six lines of FastAPI, saved and served as the README says, asked by its curl line."""
     (body,) = SERVICE
-    (tmp_path / "service.py").write_text(body, encoding="utf-8")
+    (saved,) = re.findall(r"saved as `(\S+)`", README)
+    (line,) = (line for line in SHELL if line.startswith("curl "))
+    _, option, form, address = shlex.split(line, comments=True)
+    field, _, name = form.partition("=@")
+    asked = urlsplit(address)
+    default = inspect.signature(uvicorn.Config).parameters["port"].default
+    assert (option, asked.hostname, asked.port) == ("-F", "127.0.0.1", default)
+    assert any(line.endswith(f"uvicorn {Path(saved).stem}:app") for line in SHELL)
+    (tmp_path / saved).write_text(body, encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -79,9 +101,9 @@ def test_the_service_takes_an_upload_and_gives_its_report(footage: Path, tmp_pat
                 break
             except httpx2.ConnectError:
                 time.sleep(0.1)
-        with (footage / "clip.mp4").open("rb") as file:
+        with (footage / name).open("rb") as file:
             answer = httpx2.post(
-                f"{url}/reports", files={"file": ("clip.mp4", file)}, timeout=60, trust_env=False
+                url + asked.path, files={field: (name, file)}, timeout=60, trust_env=False
             )
     finally:
         server.terminate()
@@ -118,10 +140,31 @@ def test_no_block_is_left_unchecked() -> None:
     assert [line for line in SHELL if not line.startswith(KNOWN)] == []
 
 
-def test_links_lead_to_files_of_the_tree() -> None:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+def test_the_exit_codes_of_the_readme_are_those_of_the_code() -> None:
+    (line,) = (line for line in README.splitlines() if line.startswith("[Exit codes]"))
+    said = dict(re.findall(r"\b(\d+) ([a-z]+)", line.partition(":")[2]))
+    assert said == {
+        "0": "done",
+        str(codes.CONFIG): "configuration",
+        str(codes.MEDIA): "media",
+        str(codes.PROVIDERS): "no",
+        str(codes.BUDGET): "budget",
+        str(codes.FOUND): "detected",
+        str(codes.UNDETERMINED): "undetermined",
+    }
+
+
+def test_links_lead_to_places_of_the_tree() -> None:
+    """To files, and to the headings in them."""
+    others = (ROOT / name for name in ("CONTRIBUTING.md", "examples/README.md"))
+    for page in (ROOT / "README.md", *others, *ROOT.glob("docs/**/*.md")):
+        assert broken_links(page) == []
+
+
+def test_a_link_to_a_heading_that_is_gone_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One `two`\n[a](#one-two) [b](#three) [c](none.md)\n", encoding="utf-8")
+    assert broken_links(page) == ["page.md: #three", "page.md: none.md#"]
 
 
 def test_the_picture_of_a_report_is_small_enough_for_a_slow_line() -> None:

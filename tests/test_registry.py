@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
-from mmcrime import registry
+from mmcrime import CrimeDetectionPipeline, Settings, registry
 from mmcrime.errors import ConfigError, MissingDependencyError, UnknownProviderError
 
 Install = Callable[..., None]
@@ -48,6 +51,24 @@ def test_a_strangers_plug_in_is_found_by_name(install: Install) -> None:
     install("mmcrime-acme", "acme_good", GOOD, name="mine")
     assert "mine" in registry.available("analyzers")
     assert registry.load_analyzer("mine").__name__ == "Mine"
+
+
+def test_an_installed_plug_in_runs_only_when_it_is_configured_or_named(install: Install) -> None:
+    install("mmcrime-acme", "acme_quiet", GOOD, name="mine")
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(buffer, "PNG")
+
+    def ran(analyzers: dict[str, Any], named: list[str] | None = None) -> bool:
+        settings = Settings.model_validate({"analyzers": analyzers})
+        with CrimeDetectionPipeline(settings) as pipeline:
+            report = pipeline.analyze(buffer.getvalue(), analyzers=named, offline=True)
+        return "mine" in {a.analyzer for a in report.assessments}
+
+    assert not ran({})
+    assert ran({}, named=["mine"])
+    assert ran({"mine": {}})
+    assert not ran({"mine": {"enabled": False}})
+    assert ran({"mine": {"enabled": False}}, named=["mine"])
 
 
 def test_listing_names_imports_no_plug_in(install: Install) -> None:

@@ -27,6 +27,7 @@ from pydantic_core import PydanticUndefined
 from mmcrime.cli import codes
 from mmcrime.cli.app import app
 from mmcrime.config import (
+    AnalyzerSettings,
     AnalyzersSettings,
     LanguageSettings,
     Limits,
@@ -157,7 +158,8 @@ def settings() -> str:
 def _rows(path: str, model: type[BaseModel]) -> list[str]:
     if model is AnalyzersSettings:
         # Every analyzer has a section of the same form, a stranger's too.
-        return [_analyzer_row(name) for name in ("motion", "sound", "NAME")]
+        own = [n for n, f in model.model_fields.items() if f.annotation is AnalyzerSettings]
+        return [_analyzer_row(name) for name in (*own, "NAME")]
     elsewhere = {name for name, _ in SECTIONS} | {"providers"}
     meanings = _meanings(model)
     return [
@@ -176,9 +178,17 @@ def _setting(path: str, name: str, field: FieldInfo, meanings: Mapping[str, str]
 
 
 def _analyzer_row(name: str) -> str:
-    key = f"analyzers.{name}.enabled"
-    whose = "this analyzer" if name != "NAME" else "the installed analyzer of that name"
-    return _row(key, _WORDS[bool], "`true`", f"Whether {whose} runs.")
+    own = AnalyzersSettings.model_fields.get(name)
+    section = own.get_default() if own else AnalyzerSettings()
+    enabled = f"`{str(section.enabled).lower()}`"
+    meaning = "Whether this analyzer runs."
+    if own is None:
+        enabled += " in a section, however empty; without a section it does not run"
+        meaning = (
+            "Whether the installed analyzer of that name runs in every call that names none. "
+            "Naming it (``--analyzer NAME``, ``analyzers=``) needs no section."
+        )
+    return _row(f"analyzers.{name}.enabled", _WORDS[bool], enabled, meaning)
 
 
 def _row(key: str, kind: str, default: str, meaning: str) -> str:

@@ -7,7 +7,8 @@
     python tools/figures.py --measure import_time      # only these
 
 Each row names what was measured, how the figure is written, the command, the data, the values,
-on what and when. A benchmark prints one JSON object; that becomes the values of its rows.
+on what and when, and if the README shows it, how it is said there. A benchmark prints one JSON
+object; that becomes the values of its rows.
 """
 
 from __future__ import annotations
@@ -50,9 +51,19 @@ def main() -> int:
 
 
 def short_table(rows: list[Row]) -> str:
-    """Return the table of the README."""
-    body = [f"| {row['what']} | {figure(row)} | `{row['command']}` |" for row in rows]
-    return "\n".join(["| what | figure | command |", "| --- | --- | --- |", *body])
+    """Return the table of the README: the rows that help to decide, in fewer words.
+
+    Several figures come from one command, so that the commands stand below with a number.
+    """
+    chosen = [{**row, **row["readme"]} for row in rows if "readme" in row]
+    commands = list(dict.fromkeys(row["command"] for row in chosen))
+    body = [
+        f"| {row['what']} | {figure(row)} | {commands.index(row['command']) + 1} |"
+        for row in chosen
+    ]
+    said = ", ".join(f"{number}: `{command}`" for number, command in enumerate(commands, 1))
+    head = ["| what | figure | command |", "| --- | --- | --- |"]
+    return "\n".join([*head, *body, "", f"Commands: {said}."])
 
 
 def long_table(rows: list[Row]) -> str:
@@ -117,8 +128,9 @@ def run(command: str) -> dict[str, Any] | None:
 
 
 def kept(row: Row, values: dict[str, Any]) -> dict[str, Any]:
-    """Return only the top-level values that the figure is written from."""
-    named = set(re.findall(r"\{(\w+)", row["figure"]))
+    """Return only the top-level values that the figures of a row are written from."""
+    figures = (row["figure"], row.get("readme", {}).get("figure", ""))
+    named = set(re.findall(r"\{(\w+)", "".join(figures)))
     return {name: value for name, value in values.items() if name in named}
 
 

@@ -163,6 +163,19 @@ def test_thresholds_keep_false_alarms_and_misses_in_their_bounds() -> None:
     assert (probabilities[:, fights] < found.not_detected).mean() <= measuring.MISSES
 
 
+def test_both_kinds_of_wrong_answers_are_counted() -> None:
+    """Ordinary clips that are called fights, and fights that are called none."""
+    clips = made_up(signal=0.3)
+    folds = fitting.out_of_fold(clips, seeds=1)
+    found = measuring.figures(clips, folds)
+    (probabilities,) = measuring.ranks(folds)
+    fights = np.array([clip.fight for clip in clips])
+    assert 0 < found.detected_fpr <= measuring.FALSE_ALARMS
+    assert found.detected_fpr == (probabilities[~fights] >= found.detected).mean()
+    assert 0 < found.not_detected_fnr <= measuring.MISSES
+    assert found.not_detected_fnr == (probabilities[fights] < found.not_detected).mean()
+
+
 def test_a_clip_that_is_not_judged_is_neither_detected_nor_cleared() -> None:
     clips = made_up(signal=1.5)
     folds = fitting.out_of_fold(clips, seeds=1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-NO_STREAM, SILENT = "no_stream", "silent"
-"""Reasons of gaps in which there is nothing to examine: no such stream, or digital silence."""
+NO_STREAM = "no_stream"
+"""Reason of a gap in which there is nothing to examine, for want of such a stream."""
+SILENT = "silent"
+"""Reason of a gap in which there is nothing to examine: digital silence."""
 CUT_OFF = "damaged: the header states"
 """How the reason of a gap begins that stands for a lost end of the file; the length follows."""
 

@@ -45,7 +45,10 @@ class Figures:
         detected: Upper threshold: at most `FALSE_ALARMS` of ordinary clips reach it.
         not_detected: Lower threshold: at most `MISSES` of the fights fall below it.
         detected_tpr: Share of fights that reach the upper threshold.
+        detected_fpr: Share of ordinary clips that reach it: the false alarms.
         not_detected_tnr: Share of ordinary clips that fall below the lower one.
+        not_detected_fnr: Share of fights that fall below it: fights that are called none.
+            Both thresholds were set on these very scores, so both shares flatter.
         undetermined: Share of all clips between the two, or not judged.
         not_judged: Share of all clips of which no window is judged.
     """
@@ -59,7 +62,9 @@ class Figures:
     detected: float
     not_detected: float
     detected_tpr: float
+    detected_fpr: float
     not_detected_tnr: float
+    not_detected_fnr: float
     undetermined: float
     not_judged: float
 
@@ -88,7 +93,9 @@ def figures(clips: Sequence[Clip], folds: Folds) -> Figures:
         detected=high,
         not_detected=low,
         detected_tpr=float(detected[:, truth == 1].mean()),
+        detected_fpr=float(detected[:, truth == 0].mean()),
         not_detected_tnr=float(cleared[:, truth == 0].mean()),
+        not_detected_fnr=float(cleared[:, truth == 1].mean()),
         undetermined=float((~detected & ~cleared).mean()),
         not_judged=float(np.isnan(said).mean()),
     )
