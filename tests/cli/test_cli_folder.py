@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -406,14 +406,6 @@ def test_an_error_in_the_middle_leaves_an_index_that_says_so(
     assert "Stopped after 1 of 3 sources" in capsys.readouterr().err
 
 
-@pytest.fixture
-def _interrupts_arrive() -> Iterator[None]:
-    """Programs inherit that SIGINT is ignored, as it is for tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_from_the_start_an_index_says_that_the_run_has_not_ended(tmp_path: Path) -> None:
     """So that a process that is killed leaves no older index beside its pages."""
     for path in ("index.html", "index-2.html"):
@@ -491,7 +483,6 @@ def test_pages_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o640
 
 
-@pytest.mark.usefixtures("_interrupts_arrive")
 def test_a_terminal_that_is_closed_leaves_an_index_of_what_is_there(tmp_path: Path) -> None:
     """The bar and the last remark have nowhere to go; that must not cost the index."""
     ours, theirs = pty.openpty()
@@ -555,7 +546,6 @@ def assert_two_of_three(folder: Path) -> None:
     assert not list(folder.rglob(".*"))
 
 
-@pytest.mark.usefixtures("_interrupts_arrive")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_whole_pages_and_an_index_of_what_is_there(
     tmp_path: Path, number: signal.Signals

@@ -11,7 +11,6 @@ import tempfile
 import textwrap
 import time
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ from mmcrime.cli import interrupt
 from mmcrime.cli.interrupt import interruptible
 
 _PATIENCE = 60.0  # seconds after which a process counts as stuck
-
-
-@pytest.fixture(autouse=True)
-def _interrupts_arrive() -> Iterator[None]:
-    """Programs inherit that SIGINT is ignored, as it is for tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def end_of(code: str) -> tuple[int, str, str]:
