@@ -418,3 +418,13 @@ def test_nobody_listened_for_speech_in_silence_either() -> None:
     assert [gap.reason for gap in got.evidence.transcript.coverage.gaps] == ["silent"]
     unasked = perceive(ArrayReader(np.zeros(20 * SAMPLE_RATE, np.float32)))
     assert [gap.reason for gap in unasked.evidence.transcript.coverage.gaps] == ["not_requested"]
+
+
+def test_filling_that_a_codec_adds_to_silence_is_silence_too() -> None:
+    class Padded(ArrayReader):
+        @property
+        def audio_span(self) -> tuple[float, float]:
+            return (0.0, 20.05)
+
+    got = perceive(Padded(np.zeros(20 * SAMPLE_RATE, np.float32)), transcriber=Quick())
+    assert [(g.end, g.reason) for g in got.evidence.sound.gaps] == [(20.05, "silent")]

@@ -190,14 +190,14 @@ def test_sound_that_cannot_be_decoded_is_damage_over_everything() -> None:
 
 
 @pytest.mark.parametrize(("sound", "frames"), [(10, 10), (10, 0), (0, 10)])
-def test_what_a_cut_off_file_lost_is_a_gap_of_pictures_sound_and_speech(
+def test_what_a_cut_off_file_lost_is_a_gap_of_the_streams_that_it_has(
     sound: int, frames: int
 ) -> None:
     lost = Gap(start=10.0, end=10.0, reason=f"{CUT_OFF} 60.0 s")
     got = perceive(ArrayReader(babble(10)[: sound * 16_000], frames=frames, missing=lost))
-    for coverage in (
-        got.evidence.video,
-        got.evidence.sound,
-        got.evidence.transcript.coverage,
-    ):
-        assert coverage.gaps[-1] == lost
+    heard = (got.evidence.sound, got.evidence.transcript.coverage)
+    for there, coverage in ((frames, got.evidence.video), *((sound, one) for one in heard)):
+        if there:
+            assert coverage.gaps[-1] == lost
+        else:
+            assert [gap.reason for gap in coverage.gaps] == ["no_stream"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builders import answered, dead
-from mmcrime.evidence import Coverage, Gap
+from mmcrime.evidence import CUT_OFF, Coverage, Gap
 from mmcrime.reports.missed import unseen
 from mmcrime.results import Assessment, CoverageRecord, MediaRecord
 from report_samples import report, undetermined
@@ -124,3 +124,13 @@ def test_the_table_and_the_pages_tell_the_same() -> None:
         "motion: 0:00.0-0:20.0 (nobody says that it was examined); "
         "weapons: all of it (failed, no answer)"
     )
+
+
+def test_an_end_that_was_cut_off_is_neither_a_part_nor_all_of_it() -> None:
+    lost = Gap(start=20.0, end=20.0, reason=f"{CUT_OFF} 60.0 s")
+    seen = Coverage(examined=((0.0, 20.0),), frames=5, gaps=(lost,))
+    data = report(coverage=CoverageRecord(duration=20.0, video=seen)).to_dict()
+    told = {who: gap.where() for gap in unseen(data) for who in gap.who if "header" in gap.reason}
+    assert told == {"video": "the end of it"}
+    page = report(coverage=CoverageRecord(duration=20.0, video=seen)).to_html()
+    assert "all but the lost end" in page

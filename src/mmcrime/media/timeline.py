@@ -20,6 +20,7 @@ from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMedia
 from mmcrime.evidence import Interval
 from mmcrime.media.boxes import check_boxes
 from mmcrime.media.container import Container, FrameClock, open_container
+from mmcrime.media.stated import mp3_states_length, wav_seconds
 from mmcrime.media.streams import Lost, name_of
 from mmcrime.media.tags import check_tags
 
@@ -202,7 +203,7 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         lost_audio=lost_audio,
         duration=max(tally.span(origin).end for tally in (video, audio) if tally.packets),
         skipped=tuple(skipped),
-        claimed=None if sniffed.demuxer == "mp3" else claimed,  # estimated from the bit rate
+        claimed=_stated(spool, sniffed.demuxer, claimed),
     )
 
 
@@ -295,6 +296,16 @@ def _first_sound(container: Container) -> float | None:
         return None
     base = frame.time_base
     return float(frame.pts * base) if frame.pts is not None and base else 0.0
+
+
+def _stated(spool: Spool, demuxer: str | None, claimed: float | None) -> float | None:
+    """Return how long the headers say that the file is, where they say it themselves."""
+    if demuxer not in ("wav", "mp3"):
+        return claimed
+    with spool.open() as file:
+        if demuxer == "wav":
+            return wav_seconds(file)
+        return claimed if mp3_states_length(file) else None  # else estimated from the bit rate
 
 
 def _claimed(container: Container) -> float | None:

@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Never, NoReturn
 
 from mmcrime.config import Settings
@@ -45,6 +45,8 @@ from mmcrime.results import ErrorRecord
 
 __all__ = ["Gathered", "gather"]
 
+PADDING = "padding"
+"""Reason of the gap at an end of sound where a codec adds filling."""
 _LONGEST_PADDING = 0.1  # seconds; a frame or two of MP3, AAC or Vorbis
 
 
@@ -145,16 +147,17 @@ def _over_all(coverage: Coverage, handle: OpenMedia, span: Interval | None) -> C
     if span is not None and handle.media.duration is not None:
         beside = subtract_intervals((0.0, handle.media.duration), (span,))
         absent = [Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER]
-    return _with_gaps(coverage, (*absent, *_cut_off(handle)))
+    return _with_gaps(coverage, (*absent, *_cut_off(handle, span)))
 
 
 def _speech_over_all(transcript: Transcript, handle: OpenMedia) -> Transcript:
-    coverage = _with_gaps(transcript.coverage, _cut_off(handle))
+    coverage = _with_gaps(transcript.coverage, _cut_off(handle, handle.audio_span))
     return Transcript(segments=transcript.segments, coverage=coverage)
 
 
-def _cut_off(handle: OpenMedia) -> tuple[Gap, ...]:
-    return (handle.missing,) if handle.missing else ()
+def _cut_off(handle: OpenMedia, span: Interval | None) -> tuple[Gap, ...]:
+    """Return what a stream lost; what is not there lost nothing."""
+    return (handle.missing,) if handle.missing and span is not None else ()
 
 
 def _with_gaps(coverage: Coverage, more: Sequence[Gap]) -> Coverage:
@@ -267,6 +270,10 @@ class _Work:
             # Digital silence is a microphone that was off: nobody heard a thing. What was not
             # decoded keeps its own reason, as it may have been loud.
             silent = tuple(Gap(start=s, end=e, reason=SILENT) for s, e in examined)
+            # What a codec adds to silence is silence.
+            missing = tuple(
+                replace(gap, reason=SILENT) if gap.reason == PADDING else gap for gap in missing
+            )
             examined, missing = (), (*silent, *missing)
             transcript = _unspoken(transcript, silent, span)
         return _Heard(
@@ -366,7 +373,7 @@ def _padding(span: Interval, decoded: Sequence[Interval]) -> tuple[Gap, ...]:
         return ()
     ends = ((span[0], decoded[0][0]), (decoded[-1][1], span[1]))
     return tuple(
-        Gap(start=start, end=end, reason="padding")
+        Gap(start=start, end=end, reason=PADDING)
         for start, end in ends
         if 0.0 < end - start <= _LONGEST_PADDING
     )

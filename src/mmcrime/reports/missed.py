@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtract_intervals
+from mmcrime.evidence import (
+    CUT_OFF,
+    NO_STREAM,
+    SILENT,
+    Interval,
+    merge_intervals,
+    subtract_intervals,
+)
 from mmcrime.reports.words import clean, clock, finite, judges, span
 
 _GAP_REASONS = {
@@ -24,6 +31,8 @@ _GAP_REASONS = {
 _UNSTATED = "nobody says that it was examined"
 SHORT = 0.1
 """Seconds: a stream that begins or ends so little beside another is no news for a person."""
+_NO_NEWS = (NO_STREAM, "padding")
+"""Reasons of gaps of which slivers are left out."""
 _JOIN = 0.05
 """Seconds between two gaps that are told as one."""
 
@@ -37,15 +46,19 @@ class Unseen:
         reason: The reason in words; untrusted detail is cleaned.
         stretches: Merged media intervals; empty where no time is known, as for a picture.
         partly: Whether the observers examined something of the input.
+        end: Whether it is the end, of unknown length, of a file that was cut off.
     """
 
     who: tuple[str, ...]
     reason: str
     stretches: tuple[Interval, ...] = ()
     partly: bool = False
+    end: bool = False
 
     def where(self) -> str:
         """Return the stretches in words: the first three, then how much more."""
+        if self.end:
+            return "the end of it"
         if not self.stretches:
             return "a part of it" if self.partly else "all of it"
         shown = ", ".join(_stretch(*stretch) for stretch in self.stretches[:3])
@@ -85,6 +98,7 @@ def unseen(report: Mapping[str, Any]) -> list[Unseen]:
                 reason=missed.reason,
                 stretches=missed.stretches,
                 partly=missed.partly,
+                end=missed.end,
             )
             for missed, who in together.items()
         ),
@@ -165,18 +179,31 @@ def _gaps(report: Mapping[str, Any], there: frozenset[str]) -> Iterator[tuple[st
             stretches = merge_intervals(
                 timed((gap["start"], gap["end"]) for gap in gaps), join=_JOIN
             )
-            if reason == NO_STREAM and stretches:
+            if reason in _NO_NEWS and stretches:
                 stretches = _long(stretches)
                 if not stretches:
                     continue
-            some = partly and not stretches
-            yield who, Unseen(who=(), reason=_gap_reason(reason), stretches=stretches, partly=some)
+            yield (
+                who,
+                Unseen(
+                    who=(),
+                    reason=_gap_reason(reason),
+                    stretches=stretches,
+                    partly=partly and not stretches,
+                    end=cut_off(reason) and not stretches,
+                ),
+            )
         if owed and length:
             left = silent_about(covered, length)
             if left:
                 yield who, Unseen(who=(), reason=_UNSTATED, stretches=left)
         elif owed and not partly and not stated:
             yield who, Unseen(who=(), reason=_UNSTATED)
+
+
+def cut_off(reason: str) -> bool:
+    """Tell whether the reason of a gap is that the file ends before its header says so."""
+    return reason.startswith(CUT_OFF)
 
 
 def silent_about(covered: Mapping[str, Any], length: float) -> tuple[Interval, ...]:

@@ -37,6 +37,7 @@ _OUTCOMES = {
     "undetermined": ("UNDETERMINED: neither yes nor no", YELLOW),
 }
 _METERS = {"none": "----", "low": "#---", "medium": "##--", "high": "###-", "critical": "####"}
+_LOST_END = 0.15  # seconds at the end of the line that stand for an end of unknown length
 _MAX_HEARD = 20  # lines; more of it is in the JSON
 _MAX_MARKED = 3  # stretches of one analyzer
 _FREE = "no cost, ran on this machine"
@@ -112,6 +113,8 @@ def _timeline(page: Page, report: Mapping[str, Any]) -> None:
     end = finite(report["media"].get("duration")) or 0.0
     incidents = timed((i["start"], i["end"]) for i in report.get("incidents") or ())
     missed = gaps(report, end=end)
+    if any(lost.end for lost in unseen(report)):
+        missed = [*missed, (end - max(_LOST_END, end / 70), end)]
     line = marks(page.axis_width, end=end, incidents=incidents, gaps=missed) if end > 0 else ""
     meanings = {"#": "# incident", "x": "x not looked at by all"}
     found = [meaning for mark, meaning in meanings.items() if mark in line]

@@ -9,7 +9,7 @@ from typing import Any
 from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtract_intervals
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.figures import FAR
-from mmcrime.reports.missed import SHORT
+from mmcrime.reports.missed import SHORT, cut_off
 from mmcrime.reports.words import clean, judges
 
 _FINEST = 1 / 600
@@ -34,6 +34,10 @@ class Bar:
     at: float
     width: float
     kind: str
+
+
+_LOST_END = Bar(at=98.5, width=1.5, kind="missed")
+"""Stands for an end of unknown length."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,16 +65,18 @@ class Look:
         sense: ``pictures``, ``sound``, or ``input`` where nothing could be read.
         lost: The share that nobody judged, 0 to 1, or None when it is unknown.
         words: How much was judged, in words.
+        cut: Whether the file ends before its header says so.
     """
 
     sense: str
     lost: float | None
     words: str
+    cut: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether all of it was judged."""
-        return self.lost is not None and self.lost < _SLIVER
+        return not self.cut and self.lost is not None and self.lost < _SLIVER
 
     @property
     def blind(self) -> bool:
@@ -91,12 +97,18 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     silence = _absent(coverage.get("sound") or {}, axis)
     drawn = [
         _lane(
-            name, "preprocessing", coverage.get(key) or {}, axis, silence if key == "speech" else ()
+            name,
+            "preprocessing",
+            coverage.get(key) or {},
+            axis,
+            silence=silence if key == "speech" else (),
+            cut=_is_cut(coverage.get(key) or {}),
         )
         for name, key, there in senses
         if there
     ]
     judged = coverage.get("analyzers") or {}
+    cut = any(_is_cut(coverage.get(key) or {}) for key in ("video", "sound"))
     for assessment in report.get("assessments") or ():
         if kind == "audio" and not judges(assessment, "sound", media):
             continue  # it missed nothing here
@@ -105,10 +117,10 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
         # What somebody examined who then gave no answer is no part of the result.
         covered = own if answered else {"gaps": own.get("gaps") or ()}
         name = clean(assessment["analyzer"], limit=80)
-        drawn.append(_lane(name, clean(assessment["status"]), covered, axis))
+        drawn.append(_lane(name, clean(assessment["status"]), covered, axis, cut=cut))
     known = {a["id"] for a in report.get("assessments") or ()}
     drawn += [
-        _lane(clean(name, limit=80), "answered", own, axis)
+        _lane(clean(name, limit=80), "answered", own, axis, cut=cut)
         for name, own in judged.items()
         if name not in known
     ]
@@ -126,7 +138,9 @@ def _lane(
     status: str,
     covered: Mapping[str, Any],
     axis: Axis,
+    *,
     silence: tuple[Interval, ...] = (),
+    cut: bool = False,
 ) -> Lane:
     whole = (axis.start, axis.end)
     absent = merge_intervals((*_absent(covered, axis), *silence))
@@ -135,14 +149,18 @@ def _lane(
     missed = _told(subtract_intervals(whole, (*seen, *absent)), covered.get("gaps") or (), axis)
     there = axis.length - sum(e - s for s, e in absent)
     lost = sum(e - s for s, e in missed)
+    cut = cut and there > _INSTANT  # what is not there lost nothing
     return Lane(
         name=name,
         status=status,
-        share=_UNKNOWN if axis.cut else looked_words(lost / there if there > _INSTANT else None),
+        share=_UNKNOWN
+        if axis.cut
+        else looked_words(lost / there if there > _INSTANT else None, cut=cut),
         bars=(
             *_bars(absent, "nothing", axis),
             *_bars(seen, "seen", axis),
             *_bars(missed, "missed", axis),
+            *((_LOST_END,) if cut else ()),
         ),
     )
 
@@ -163,12 +181,24 @@ def _told(
     )
 
 
-def looked_words(lost: float | None) -> str:
+def _is_cut(covered: Mapping[str, Any]) -> bool:
+    return any(cut_off(gap["reason"]) for gap in covered.get("gaps") or ())
+
+
+def looked_words(lost: float | None, *, cut: bool = False) -> str:
     """Return how much was looked at, from the share that was not, 0 to 1, in words.
 
     None means that there was nothing to look at. Less than all is never called all, and
-    more than nothing never nothing.
+    more than nothing never nothing. Of a file that was ``cut`` off, the end is gone, and
+    nobody knows how long it was.
     """
+    words = _part(lost)
+    if not cut:
+        return words
+    return "all but the lost end" if words == "all" else f"{words}, without the lost end"
+
+
+def _part(lost: float | None) -> str:
     if lost is None:
         return "nothing there to be"
     if lost < _SLIVER:
@@ -261,7 +291,8 @@ def _look(report: Mapping[str, Any], sense: str) -> Look | None:
     left = subtract_intervals((axis.start, axis.end), (*_clipped(seen, axis), *absent))
     gaps = [gap for covered in examined for gap in covered.get("gaps") or ()]
     lost = sum(e - s for s, e in _told(left, gaps, axis)) / there
-    return Look(sense=sense, lost=lost, words=looked_words(lost))
+    cut = _is_cut(decoded)
+    return Look(sense=sense, lost=lost, words=looked_words(lost, cut=cut), cut=cut)
 
 
 def _still(examined: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Look:
