@@ -28,6 +28,10 @@ def write_table(folder: str, target: str) -> None:
         raise ConfigError(f"{target!r} lies in that folder.", next_step="Name a file outside it.")
     if Path(target).is_dir():
         raise ConfigError(f"{target!r} is a folder.", next_step="Name a file.")
+    if Path(target).suffix.lower() != ".csv":
+        raise ConfigError(f"{target!r} is no name of a table.", next_step="Let it end in .csv.")
+    if Path(target).exists() and not is_text(Path(target)):
+        raise ConfigError(f"{target!r} is no text; it stays.", next_step="Name another file.")
     unfinished = Path(f"{target}.part")
     with (
         CrimeDetectionPipeline() as pipeline,
@@ -40,6 +44,17 @@ def write_table(folder: str, target: str) -> None:
             out.flush()  # whoever follows the file sees whole rows
             print(f"{report.verdict.outcome:13} {report.source}")
     unfinished.replace(target)
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a file looks like a table and not like footage under its name."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open(encoding="utf-8") as there:
+            return "\0" not in there.read(65536)
+    except UnicodeDecodeError:
+        return False
 
 
 if __name__ == "__main__":

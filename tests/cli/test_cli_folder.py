@@ -34,6 +34,8 @@ from mmcrime.results import Report
 from report_samples import report, undetermined
 
 Run = Callable[..., tuple[int, str, str]]
+INDEX = html.GENERATOR + html.INDEX_MARK
+REPORT = html.GENERATOR + html.REPORT_MARK
 _PATIENCE = 60.0  # seconds after which a process counts as stuck
 
 
@@ -96,7 +98,7 @@ def test_a_second_run_replaces_its_own_pages_and_leaves_the_rest(run: Run) -> No
 def test_the_mark_of_a_page_names_no_release_so_that_older_pages_are_ours_too(run: Run) -> None:
     assert __version__ not in html.GENERATOR
     Path("out").mkdir()
-    Path("out/index.html").write_text(f"<!doctype html>{html.GENERATOR}")
+    Path("out/index.html").write_text(f"<!doctype html>{INDEX}")
     assert run("analyze", "in", "--format", "html", "-o", "out")[0] == 0
 
 
@@ -105,18 +107,19 @@ def test_a_file_that_is_not_ours_is_never_replaced(run: Run, place: str) -> None
     name = page_names([Path("in/two.png")])[0]
     path = Path("out", "index.html" if place == "index.html" else f"reports/{name}")
     path.parent.mkdir(parents=True)
-    path.write_text("<title>mine</title>" + " " * 5000 + html.GENERATOR)
+    mark = INDEX if place == "index.html" else REPORT
+    path.write_text("<title>mine</title>" + " " * 5000 + mark)
     before = tree()
     code, out, err = run("analyze", "in", "--format", "html", "-o", "out")
     assert (code, out) == (2, "")
-    assert "is there already and is no page of mmcrime" in err
+    assert f"is no {'index' if place == 'index.html' else 'report'} of mmcrime" in err
     assert tree() == before
 
 
 @pytest.mark.parametrize("place", ["index.html", "page", "reports"])
 def test_a_link_leads_no_page_out_of_the_folder(run: Run, place: str) -> None:
     Path("elsewhere").mkdir()
-    Path("elsewhere/page.html").write_text(html.GENERATOR)
+    Path("elsewhere/page.html").write_text(INDEX if place == "index.html" else REPORT)
     Path("out/reports").mkdir(parents=True)
     if place == "reports":
         Path("out/reports").rmdir()
@@ -135,13 +138,13 @@ def test_a_link_leads_no_page_out_of_the_folder(run: Run, place: str) -> None:
 
 def test_a_link_that_appears_in_the_middle_of_a_run_is_not_followed(tmp_path: Path) -> None:
     found = sources("a.png")
-    (tmp_path / "mine.html").write_text(html.GENERATOR)
+    (tmp_path / "mine.html").write_text(REPORT)
     with Folder(tmp_path / "out", found, Tally()) as pages:
         link = tmp_path / "out/reports" / page_names(found.items)[0]
         link.symlink_to(tmp_path / "mine.html")
-        with pytest.raises(ConfigError, match="is no page of mmcrime"):
+        with pytest.raises(ConfigError, match="is no report of mmcrime"):
             pages.write(undetermined())
-    assert (tmp_path / "mine.html").read_text() == html.GENERATOR
+    assert (tmp_path / "mine.html").read_text() == REPORT
 
 
 @pytest.mark.parametrize("target", ["in", "in/", "in/reports", "./in/../in/deep/er"])
@@ -409,7 +412,7 @@ def test_an_error_in_the_middle_leaves_an_index_that_says_so(
 def test_from_the_start_an_index_says_that_the_run_has_not_ended(tmp_path: Path) -> None:
     """So that a process that is killed leaves no older index beside its pages."""
     for path in ("index.html", "index-2.html"):
-        (tmp_path / path).write_text(f"{html.GENERATOR} of an earlier run")
+        (tmp_path / path).write_text(f"{INDEX} of an earlier run")
     with Folder(tmp_path, sources("a", "b", "c"), Tally()) as pages:
         index = (tmp_path / "index.html").read_text()
         assert "not finished: 0 of 3 sources when this page was written" in index
@@ -424,7 +427,7 @@ def test_from_the_start_an_index_says_that_the_run_has_not_ended(tmp_path: Path)
 def test_a_run_of_which_nothing_came_leaves_an_earlier_index_as_it_was(
     tmp_path: Path, earlier: bool
 ) -> None:
-    index, before = tmp_path / "out/index.html", html.GENERATOR.encode() + b"\xff of an earlier run"
+    index, before = tmp_path / "out/index.html", INDEX.encode() + b"\xff of an earlier run"
     if earlier:
         index.parent.mkdir()
         index.write_bytes(before)
@@ -435,7 +438,7 @@ def test_a_run_of_which_nothing_came_leaves_an_earlier_index_as_it_was(
 
 
 def test_a_disk_that_gets_full_leaves_the_index_from_the_start(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text(f"{html.GENERATOR} of an earlier run")
+    (tmp_path / "index.html").write_text(f"{INDEX} of an earlier run")
     program = f"""
         import resource
         from pathlib import Path
@@ -497,7 +500,7 @@ def test_a_terminal_that_is_closed_leaves_an_index_of_what_is_there(tmp_path: Pa
 
 def test_a_process_that_is_killed_leaves_an_index_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/index.html").write_text(f"{html.GENERATOR} of an earlier run")
+    (tmp_path / "out/index.html").write_text(f"{INDEX} of an earlier run")
     with started(tmp_path, stderr=subprocess.DEVNULL) as process:
         wait_for_pages(tmp_path)
         process.kill()

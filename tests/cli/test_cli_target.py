@@ -118,12 +118,46 @@ def test_footage_is_never_replaced_whatever_it_is_called(run: Run, name: str, li
     assert "a result never replaces one" in refused(run, "one.png", "-o", name)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"0&\xb2u\x8ef\xcf\x11\xa6\xd9\x00\xaa\x00b\xcel",  # ASF
+        b"\x00\x00\x01\xba\x44\x00\x04\x00",  # MPEG-PS
+        b"FLV\x01\x05\x00\x00\x00\x09",
+        b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00",
+        b"G@\x11\x10" + b"\xff" * 184,  # MPEG-TS
+        b"x" * 60_000 + b"\x00",
+        b"caf\xe9 au lait",
+    ],
+)
+@pytest.mark.parametrize("name", ["old.txt", "old.csv", "old"])
+def test_what_is_no_text_may_be_footage_that_nobody_here_can_read_and_stays(
+    run: Run, name: str, head: bytes
+) -> None:
+    Path(name).write_bytes(head)
+    assert "is no text, and may be footage" in refused(run, "one.png", "-o", name)
+
+
+@pytest.mark.parametrize("text", ["", "mine", "\u20ac" * 30_000, "\ufeffa;b\r\n"])
+def test_text_is_replaced_also_where_a_character_is_cut_by_what_is_looked_at(
+    run: Run, text: str
+) -> None:
+    Path("r.txt").write_text(text, encoding="utf-8")
+    assert run("analyze", "one.png", "-o", "r.txt")[0] == 0
+    assert "UNCONFIRMED" in Path("r.txt").read_text()
+
+
+def test_one_report_does_not_replace_the_index_of_a_folder(run: Run) -> None:
+    assert run("analyze", "one.png", "--format", "html", "-o", "out/")[0] == 0
+    assert "is no report of mmcrime" in refused(run, "one.png", "-o", "out/index.html")
+
+
 @pytest.mark.parametrize("link", [False, True])
 def test_a_page_that_is_not_ours_is_never_replaced(run: Run, link: bool) -> None:
     Path("theirs.html").write_text("<title>mine</title>")
     Path("link.html").symlink_to("theirs.html")
     said = refused(run, "one.png", "-o", "link.html" if link else "theirs.html")
-    assert "is no page of mmcrime" in said
+    assert "is no report of mmcrime" in said
 
 
 def test_results_of_an_earlier_run_are_replaced(run: Run) -> None:
@@ -144,7 +178,7 @@ def test_what_appears_in_the_middle_of_a_run_is_not_replaced(tmp_path: Path) -> 
             out.write("ours")
             page.write_text("theirs")
 
-    with pytest.raises(ConfigError, match="is no page of mmcrime"):
+    with pytest.raises(ConfigError, match="is no report of mmcrime"):
         write()
     assert page.read_text() == "theirs"
     assert list(tmp_path.iterdir()) == [page]
@@ -191,7 +225,7 @@ def test_where_nothing_matches_no_result_is_written_or_replaced(
     run: Run, name: str, there: bool
 ) -> None:
     if there:
-        Path(name).write_text(html.GENERATOR)
+        Path(name).write_text(html.GENERATOR + html.REPORT_MARK)
     before = tree()
     code, out, err = run("analyze", "none/*.mp4", "-o", name)
     assert (code, out) == (3, "")

@@ -207,6 +207,10 @@ def test_a_folder_becomes_a_table_in_which_bad_files_are_rows(clip: Path, tmp_pa
         ("footage", "link/t.csv", "'link/t.csv' lies in that folder. Name a file outside it.\n"),
         ("link", "footage/t.csv", "'footage/t.csv' lies in that folder. Name a file outside it.\n"),
         ("footage", "old", "'old' is a folder. Name a file.\n"),
+        ("footage", "night.mp4", "'night.mp4' is no name of a table. Let it end in .csv.\n"),
+        ("footage", "night.csv", "'night.csv' is no text; it stays. Name another file.\n"),
+        ("footage", "latin.csv", "'latin.csv' is no text; it stays. Name another file.\n"),
+        ("footage", "pipe.csv", "'pipe.csv' is no text; it stays. Name another file.\n"),
         ("footage", "left.csv", "'left.csv.part' is left from another run. Move it away first.\n"),
         ("footage", "no/such/t.csv", "[Errno 2] No such file or directory: 'no/such/t.csv.part'\n"),
     ],
@@ -218,6 +222,10 @@ def test_a_table_that_must_not_be_written_is_refused_before_anything_changes(
     (tmp_path / "footage/door.mp4").write_bytes(clip.read_bytes())
     (tmp_path / "link").symlink_to("footage")
     (tmp_path / "old").mkdir()
+    for name in ("night.mp4", "night.csv"):
+        (tmp_path / name).write_bytes(b"\0\0\1\xba footage")
+    (tmp_path / "latin.csv").write_bytes(b"\xe9")
+    os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "left.csv.part").write_text("rows of another run")
     before = {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
     done = start("folder_to_csv.py", folder, target, folder=tmp_path)

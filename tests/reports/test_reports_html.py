@@ -84,6 +84,21 @@ def test_the_page_says_near_its_start_who_made_it() -> None:
     assert html.GENERATOR in report().to_html()[:300]
 
 
+def test_a_page_says_in_its_next_line_whether_it_is_a_report_or_the_index_of_a_folder() -> None:
+    assert f"{html.GENERATOR}\n{html.REPORT_MARK}\n" in report().to_html()[:300]
+    assert f"{html.GENERATOR}\n{html.INDEX_MARK}\n" in html.index([], title="clips")[:300]
+
+
+def test_a_fragment_counts_one_incident_in_the_singular() -> None:
+    data = report().to_dict()
+    said = [html.compact({**data, "incidents": data["incidents"][:1] * n}) for n in range(6)]
+    assert "<title>1 incident on the time axis</title>" in said[1]
+    assert "<title>2 incidents on the time axis</title>" in said[2]
+    assert "more incident" not in said[3]
+    assert "and 1 more incident<" in said[4]
+    assert "and 2 more incidents<" in said[5]
+
+
 def test_the_page_forbids_itself_scripts_and_everything_from_elsewhere() -> None:
     (policy,) = page().all("meta", **{"http-equiv": "Content-Security-Policy"})
     assert policy["content"] == (

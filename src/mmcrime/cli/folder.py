@@ -1,7 +1,7 @@
 """A folder of HTML pages: one a report, and an index with the worst first.
 
-Whatever else is in the folder stays as it was. A page is replaced only when it carries our
-mark, appears whole or not at all, and never leads out of the folder through a link.
+Whatever else is in the folder stays as it was. A page is replaced only by one of its kind, when
+it carries our mark, appears whole or not at all, and never leads out of the folder through a link.
 """
 
 from __future__ import annotations
@@ -90,12 +90,15 @@ class Folder:
     def __init__(self, path: Path, found: Sources, tally: Tally) -> None:
         self._path, self._total = path, len(found.items)
         self._names = page_names(found.items)
-        self._title = ", ".join(map(_called, found.folders)) or f"{self._total} sources"
+        self._title = ", ".join(map(_called, found.folders)) or (
+            f"{self._total} source{'' if self._total == 1 else 's'}"
+        )
         self._pictured: list[html.Row] = []  # with their pictures
         self._plain: list[html.Row] = []
         self._tally = tally
         self._made: list[Path] = []
         self._before: bytes | None = None  # the index of an earlier run
+        self._started = b""  # the index from the start of this one
         _outside(path, found.folders)
         self._look(found)
 
@@ -114,9 +117,10 @@ class Folder:
         page = html.render(data)
         with _writable(self._path):
             self._check_reports()
-            _replace(self._reports / name, page)
+            _replace(self._reports / name, page, html.REPORT_MARK)
         self._pictured.append(html.row(data, href=f"{_REPORTS}/{name}"))
-        if self._written == 1:  # from here on the earlier index is untrue
+        # From here on the earlier index is untrue; one that came in between is another run's.
+        if self._written == 1 and not self._replaced():
             with _writable(self._path):
                 self._drop_old_pages(1)
         if len(self._pictured) > 4 * _PAGE:
@@ -136,6 +140,9 @@ class Folder:
             remark(f"Wrote {str(self._index)!r}.")
             return
         note = f"stopped after {self._written} of {self._total} sources"
+        if self._replaced():
+            remark(f"{note.capitalize()}; {str(self._index)!r} is of another run and stays.")
+            return
         # What went wrong first is what has to be said.
         with contextlib.suppress(MmcrimeError):
             self._write_index(note=note)
@@ -157,15 +164,28 @@ class Folder:
         """Say that the run has not ended, for the case that it never does."""
         self._before = self._index.read_bytes() if self._index.exists() else None
         note = f"not finished: 0 of {self._total} sources when this page was written"
-        _replace(self._index, html.index([], title=self._title, note=note))
+        self._started = pages.encoded(html.index([], title=self._title, note=note))
+        _replace(self._index, self._started, html.INDEX_MARK)
+
+    def _replaced(self) -> bool:
+        """Tell whether the index is no more what this run wrote: another run works here too."""
+        try:
+            ordinary = stat.S_ISREG(self._index.lstat().st_mode)
+            return not ordinary or self._index.read_bytes() != self._started
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def _undo(self) -> None:
         """Leave things as they were: nothing came of this run."""
+        if self._replaced():
+            return
         with contextlib.suppress(MmcrimeError, OSError):
-            if self._before is not None:
-                _replace(self._index, self._before)
-            elif pages.is_ours(self._index):
-                self._index.unlink()
+            if self._before is None:
+                self._index.unlink(missing_ok=True)
+            elif self._index.exists():
+                _replace(self._index, self._before, html.INDEX_MARK)
             for made in self._made:
                 made.rmdir()
 
@@ -192,14 +212,15 @@ class Folder:
             for page in range(1, count + 1):
                 part = rows[(page - 1) * _PAGE : page * _PAGE]
                 text = html.index(part, title=self._title, note=said, page=page, pages=count)
-                _replace(self._path / _index_name(page), text)
+                _replace(self._path / _index_name(page), text, html.INDEX_MARK)
             self._drop_old_pages(count)
 
     def _drop_old_pages(self, count: int) -> None:
         """Remove further pages of an earlier, longer index: they would tell of another run."""
         current = {_index_name(page) for page in range(1, count + 1)}
         for path in self._path.iterdir():
-            if _INDEX.fullmatch(path.name) and path.name not in current and pages.is_ours(path):
+            old = _INDEX.fullmatch(path.name) and path.name not in current
+            if old and pages.is_ours(path, html.INDEX_MARK):
                 path.unlink()
 
     def _look(self, found: Sources) -> None:
@@ -221,7 +242,7 @@ class Folder:
                 if path.name in names
             ]
             for path in there:
-                _check(path)
+                _check(path, html.INDEX_MARK if path.parent == self._path else html.REPORT_MARK)
             _spare(found.items, {_place(path) for path in there})
 
 
@@ -266,17 +287,17 @@ def _is_real_folder(path: Path) -> bool:
     return stat.S_ISDIR(path.lstat().st_mode)
 
 
-def _check(path: Path) -> None:
-    if os.path.lexists(path) and not pages.is_ours(path):
+def _check(path: Path, mark: str) -> None:
+    if os.path.lexists(path) and not pages.is_ours(path, mark):
         raise ConfigError(
-            f"{str(path)!r} is there already and is no page of mmcrime.",
+            f"{str(path)!r} is there already and is no {pages.KINDS[mark]} of mmcrime.",
             next_step="Name another folder with -o, or move that file away.",
         )
 
 
-def _replace(path: Path, text: str | bytes) -> None:
-    """Write a page; what is there is replaced only if it is ours."""
-    _check(path)
+def _replace(path: Path, text: str | bytes, mark: str) -> None:
+    """Write a page; what is there is replaced only if it is ours and of the same kind."""
+    _check(path, mark)
     pages.put(path, text)
 
 

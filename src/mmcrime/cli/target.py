@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ SUFFIXES = dict.fromkeys(PAGES, Format.html) | {
     ".txt": Format.text,
 }
 """The forms that the name of a result file stands for."""
+
+_TEXT_BYTES = 65536
+"""How much of a file is looked at to tell whether it is text."""
 
 _KNOWN = ".html, .json, .jsonl, .csv, .md or .txt"
 
@@ -95,26 +99,41 @@ def spare(path: Path) -> None:
     """
     from mmcrime.cli import pages
     from mmcrime.media.sniff import HEAD_BYTES, sniff
+    from mmcrime.reports import html
 
     if not path.is_file():
         return
     if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise ConfigError(f"{str(path)!r} may not be written.", next_step="Name another file.")
-    if _suffix(path) in PAGES and not pages.is_ours(path):
+    if _suffix(path) in PAGES and not pages.is_ours(path, html.REPORT_MARK):
         raise ConfigError(
-            f"{str(path)!r} is there already and is no page of mmcrime.",
+            f"{str(path)!r} is there already and is no report of mmcrime.",
             next_step="Name another file with -o, or move that one away.",
         )
     with path.open("rb") as there:
-        head = there.read(HEAD_BYTES)
+        head = there.read(_TEXT_BYTES)
     try:
-        sniff(head, source=path.name)
+        sniff(head[:HEAD_BYTES], source=path.name)
     except UnsupportedMediaError:
-        return
+        if _is_text(head):
+            return
+        raise ConfigError(
+            f"{str(path)!r} is no text, and may be footage; a result never replaces it.",
+            next_step="Name another file with -o.",
+        ) from None
     raise ConfigError(
         f"{str(path)!r} is a picture, a sound or a video; a result never replaces one.",
         next_step="Name another file with -o.",
     )
+
+
+def _is_text(head: bytes) -> bool:
+    """Tell whether a file that begins like this is text; a character at the end may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
 
 
 def _suffix(path: Path) -> str:

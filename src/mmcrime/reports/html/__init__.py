@@ -6,9 +6,19 @@ computed here; the templates only draw them, and escape all they are given.
 
 from __future__ import annotations
 
-from mmcrime.reports.html.environment import GENERATOR
+from mmcrime.reports.html.environment import GENERATOR, INDEX_MARK, REPORT_MARK
 from mmcrime.reports.html.folder import Row, index, row, worst_first
 from mmcrime.reports.html.notebook import compact
 from mmcrime.reports.html.page import render
 
-__all__ = ["GENERATOR", "Row", "compact", "index", "render", "row", "worst_first"]
+__all__ = [
+    "GENERATOR",
+    "INDEX_MARK",
+    "REPORT_MARK",
+    "Row",
+    "compact",
+    "index",
+    "render",
+    "row",
+    "worst_first",
+]

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 GENERATOR = '<meta name="generator" content="mmcrime">'
 """Tells a page of ours from a stranger's, whatever the release; near the start of each page."""
 
+INDEX_MARK = '<meta name="mmcrime-page" content="index">'
+"""Tells the page of a folder from a report; in the line after the generator."""
+
+REPORT_MARK = '<meta name="mmcrime-page" content="report">'
+"""Tells a report from the page of a folder; in the line after the generator."""
+
 
 @cache
 def _environment() -> Environment:
