@@ -69,8 +69,8 @@ def command(
 
 
 def _draw(clip: Path) -> None:
-    from mmcrime.cli.output import unfinished
     from mmcrime.cli.progress import working
+    from mmcrime.cli.unfinished import unfinished
     from mmcrime.testing.footage import write_footage
 
     with working("drawing"), _writing(clip.parent), unfinished(clip) as scene:

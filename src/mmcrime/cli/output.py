@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mmcrime.cli import interrupt, terminal
+from mmcrime.cli import terminal
 from mmcrime.cli.choices import Format
+from mmcrime.cli.target import spare
+from mmcrime.cli.unfinished import unfinished, usual_mode
 from mmcrime.errors import ConfigError
 from mmcrime.reports import csv_table, markdown, text
 from mmcrime.results import Report
@@ -65,8 +66,6 @@ def opened(path: Path | None, *, sources: Sequence[Path | str] = ()) -> Iterator
     Raises:
         ConfigError: If the file cannot be written, or what is there is to stay.
     """
-    from mmcrime.cli.target import spare
-
     if path is None:
         yield sys.stdout
         return
@@ -139,23 +138,3 @@ def _real(path: Path) -> Path:
     if real.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return real
-
-
-@contextmanager
-def unfinished(path: Path) -> Iterator[Path]:
-    """Give a name beside ``path`` for a file that is gone afterwards, whatever happens."""
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(8)}")
-    # Known before it is there: an interrupt may come at any moment.
-    interrupt.unfinished.add(temporary)
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-        interrupt.unfinished.discard(temporary)
-
-
-def usual_mode() -> int:
-    """Return the permissions of a new file: mkstemp ignores the umask, a result should not."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

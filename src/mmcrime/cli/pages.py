@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from mmcrime.cli.output import unfinished, usual_mode
+from mmcrime.cli.unfinished import unfinished, usual_mode
 from mmcrime.reports import html
 
 KINDS = {html.INDEX_MARK: "index", html.REPORT_MARK: "report"}
