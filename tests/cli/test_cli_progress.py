@@ -226,8 +226,11 @@ def test_a_terminal_that_is_gone_does_not_end_the_work(tmp_path: Path) -> None:
 
 def test_a_closed_stderr_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
+    written = []
     with Progress(3) as one, one.result("a"):
         one.heard("a", 0.5)
+        written.append("a")
+    assert written == ["a"]
 
 
 def test_a_dumb_terminal_or_a_pipe_gets_no_bar(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mmcrime.config import Settings, masked
 from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, UnsupportedMediaError
 from mmcrime.evidence import CUT_OFF, Evidence
-from mmcrime.fusion import fuse
+from mmcrime.fusion import Fused, fuse
 from mmcrime.media.handle import MediaHandle, open_media
 from mmcrime.perceive.assemble import gather
 from mmcrime.pipeline import compose
@@ -123,15 +123,7 @@ async def run(job: Job) -> Report:
         for silent in not_asked(providers):
             _tell(job, silent)
             assessments = (*assessments, silent)
-        # In a thread: a day of segments takes seconds, in which nobody else may wait.
-        fused = await asyncio.to_thread(
-            fuse,
-            assessments,
-            kind=handle.media.kind,
-            duration=handle.media.duration,
-            min_votes=job.settings.min_votes,
-            lost=_lost(gathered.evidence),
-        )
+        fused = await _fused(job, gathered.evidence, assessments)
         peaks = await peak_frames(
             handle,
             fused.incidents,
@@ -161,6 +153,18 @@ async def run(job: Job) -> Report:
     _announce(job, report)
     progress.finish()
     return report
+
+
+async def _fused(job: Job, evidence: Evidence, assessments: Sequence[Assessment]) -> Fused:
+    """Fuse in a thread: a day of segments takes seconds, in which nobody else may wait."""
+    return await asyncio.to_thread(
+        fuse,
+        assessments,
+        kind=evidence.media.kind,
+        duration=evidence.media.duration,
+        min_votes=job.settings.min_votes,
+        lost=_lost(evidence),
+    )
 
 
 def _tell(job: Job, assessment: Assessment) -> None:
