@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmcrime.cli.app import main
 from mmcrime.cli.terminal import quiet_libraries, remark
 from mmcrime.results import Report
 
@@ -45,18 +44,9 @@ def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(footage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(footage: Path, mmcrime: Run) -> Run:
     """Run the command: (exit code, stdout, stderr)."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmcrime", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(stopped.value.code or 0), out, err
-
-    return call
+    return mmcrime
 
 
 def test_a_folder_gives_one_json_report_a_line_on_stdout_and_nothing_else(run: Run) -> None:

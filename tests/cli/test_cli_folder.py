@@ -23,7 +23,6 @@ from PIL import Image
 
 from mmcrime import __version__
 from mmcrime.cli import folder
-from mmcrime.cli.app import main
 from mmcrime.cli.folder import Folder, page_names
 from mmcrime.cli.pages import put
 from mmcrime.cli.sources import Sources, expand
@@ -40,23 +39,14 @@ _PATIENCE = 60.0  # seconds after which a process counts as stuck
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmcrime: Run) -> Run:
     """Run the command in a folder with two pictures in ``in``: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MMCRIME_CONFIG", raising=False)
     Path("in").mkdir()
     for name in ("one", "two"):
         Image.new("RGB", (64, 48), (90, 90, 90)).save(f"in/{name}.png")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmcrime", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(stopped.value.code or 0), out, err
-
-    return call
+    return mmcrime
 
 
 def tree(path: str = ".") -> dict[str, bytes]:

@@ -70,7 +70,7 @@ class Answer:
         severity_reasons: Why the severity is what it is.
         description: What was seen or heard.
         alternatives: Innocent explanations.
-        recommendations: What to do.
+        recommendations: What to do, beside the next steps of the reasons.
     """
 
     banner: str
@@ -91,6 +91,7 @@ def answer(report: Mapping[str, Any]) -> Answer:
     """Return the verdict of a report in words."""
     verdict = report["verdict"]
     outcome = verdict["outcome"]
+    told = {reason.get("next_step") for reason in verdict.get("reasons") or ()}
     return Answer(
         banner=BANNER,
         outcome=outcome,
@@ -103,7 +104,7 @@ def answer(report: Mapping[str, Any]) -> Answer:
         severity_reasons=texts(verdict.get("severity_reasons") or ()),
         description=clean(verdict.get("evidence_description"), limit=_LIMIT),
         alternatives=texts(verdict.get("alternative_interpretations") or ()),
-        recommendations=texts(verdict.get("recommendations") or ()),
+        recommendations=texts(t for t in verdict.get("recommendations") or () if t not in told),
     )
 
 
