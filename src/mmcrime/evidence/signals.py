@@ -70,11 +70,18 @@ class MotionCurve:
         times: Start of each second, in media seconds.
         scores: 0 (still) to 1; the largest local change, not the mean.
         method: How it was measured.
+        moving_from: Score from which a second counts as moving.
+        resolution: Longest time in seconds between two pictures that were compared: what
+            is shorter may have been missed.
+        cuts: Media times at which the whole picture changed at once.
     """
 
     times: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
     method: str = ""
+    moving_from: float = 0.0
+    resolution: float = 0.0
+    cuts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
