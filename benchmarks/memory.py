@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _common import make_clip, result
+from _common import make_clip, repeat_clip, result
 
 # 512 pictures at 25 a second and 960 AAC frames at 48 kHz: repeats join without a seam.
 CLIP_SECONDS = 20.48
@@ -52,23 +52,9 @@ def main() -> None:
 
 def make_film(path: Path, seconds: float) -> None:
     """Write ``seconds`` of footage by repeating the packets of one clip."""
-    import av
-
     clip = path.with_name("clip.mp4")
     make_clip(clip, seconds=CLIP_SECONDS)
-    with av.open(str(path), "w", format="mp4") as target:
-        with av.open(str(clip), format="mp4") as source:
-            copies = [target.add_stream_from_template(stream) for stream in source.streams]
-        for repeat in range(max(1, round(seconds / CLIP_SECONDS))):
-            with av.open(str(clip), format="mp4") as source:
-                for packet in source.demux():
-                    # No time: the demuxer's end mark. Below zero: what primes the AAC decoder.
-                    if packet.pts is None or packet.dts is None or packet.pts < 0:
-                        continue
-                    shift = round(repeat * CLIP_SECONDS / packet.time_base)
-                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                    packet.stream = copies[packet.stream_index]
-                    target.mux(packet)
+    repeat_clip(clip, path, seconds=CLIP_SECONDS, times=max(1, round(seconds / CLIP_SECONDS)))
 
 
 def analyse(film: Path) -> tuple[int, float, dict[str, Any]]:

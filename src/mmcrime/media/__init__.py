@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmcrime.media.handle import MediaHandle, open_media
+    from mmcrime.media.looked import FrameSampling
     from mmcrime.media.motion import MotionScan
     from mmcrime.media.sampling import audio_windows, motion_curve, sample_frames
     from mmcrime.media.source import Source, spool
     from mmcrime.media.stills import Stills
 
 _HOMES = {
+    "FrameSampling": "looked",
     "MediaHandle": "handle",
     "MotionScan": "motion",
     "Source": "source",
@@ -29,6 +31,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "FrameSampling",
     "MediaHandle",
     "MotionScan",
     "Source",

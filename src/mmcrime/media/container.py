@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NoReturn, TypeAlias, TypeVar
 
 import av
 import av.error
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mmcrime.media.sniff import Sniffed
 
-__all__ = ["Container", "FrameClock", "open_container"]
+__all__ = ["Container", "FrameClock", "Step", "open_container"]
 
 _CONTAINER_OPTIONS = {
     "protocol_whitelist": "",  # nothing may be opened through any protocol, not even file:
@@ -48,6 +48,10 @@ _MOST_READ_ERRORS = 16  # a demuxer that fails this often without one packet is 
 _JOINED_DAMAGE = 0.5  # seconds between bad packets that count as one stretch: few entries a day
 
 FrameT = TypeVar("FrameT", "VideoFrame", "AudioFrame")
+
+Step: TypeAlias = Literal["decode", "skip", "pass", "stop"]
+"""What is done with a packet: it is decoded; decoded if other pictures need it; left out; or
+left out with all that follows."""
 
 
 class _Nameless:
@@ -143,24 +147,52 @@ class Container:
             else:
                 yield packet
 
-    def video_frames(self) -> Iterator[VideoFrame]:
-        """Decode the selected picture stream from where the container stands."""
+    def video_frames(
+        self, plan: Callable[[Packet[Any]], Step] | None = None
+    ) -> Iterator[VideoFrame]:
+        """Decode the selected picture stream from where the container stands.
+
+        Args:
+            plan: Is asked about each packet; None decodes all. What the decoder holds when
+                the plan says stop is still given; then the container must be sought.
+        """
         if self.video is None:
             return iter(())
-        return self._decoded(self.video, self.video.decode)
+        if plan is None:
+            return self._decoded(self.packets(self.video), self.video.decode)
+        return self._planned(self.video, plan)
+
+    def _planned(
+        self, stream: VideoStream, plan: Callable[[Packet[Any]], Step]
+    ) -> Iterator[VideoFrame]:
+        context = stream.codec_context
+
+        def until_stop() -> Iterator[Packet[Any]]:
+            for packet in self.packets(stream):
+                step = plan(packet)
+                if step == "stop":
+                    return
+                if step != "pass":
+                    context.skip_frame = "NONREF" if step == "skip" else "DEFAULT"
+                    yield packet
+
+        try:
+            yield from self._decoded(until_stop(), stream.decode)
+        finally:
+            context.skip_frame = "DEFAULT"
 
     def audio_frames(self) -> Iterator[AudioFrame]:
         """Decode the selected sound stream from where the container stands."""
         if self.audio is None:
             return iter(())
         # The type stub of PyAV does not know that a packet of None flushes a sound decoder.
-        return self._decoded(self.audio, self.audio.codec_context.decode)
+        return self._decoded(self.packets(self.audio), self.audio.codec_context.decode)
 
     def _decoded(
-        self, stream: Stream, decode: Callable[[Packet[Any] | None], list[FrameT]]
+        self, packets: Iterator[Packet[Any]], decode: Callable[[Packet[Any] | None], list[FrameT]]
     ) -> Iterator[FrameT]:
         """Decode what can be decoded; where it cannot is noted in `damaged`."""
-        for packet in self.packets(stream):
+        for packet in packets:
             try:
                 frames = decode(packet)
             except READ_ERRORS:

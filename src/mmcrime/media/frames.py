@@ -1,39 +1,33 @@
 """Pictures of a video: the one shown at each asked time, and runs of them.
 
-A sampled frame costs the decoding from the keyframe before it: asked times are grouped
-by keyframe interval, each group is one seek and one forward decode that stops at its
-last time, and conversion and scaling are one step of swscale (area averaging).
-Rotation in steps of 90 degrees is applied; a mirrored display matrix and a sample
-aspect ratio other than 1 are not.
+Which picture that is and how it is reached is the work of `mmcrime.media.finder`; here it is
+converted and scaled, in one step of swscale (area averaging). Rotation in steps of 90 degrees
+is applied; a mirrored display matrix and a sample aspect ratio other than 1 are not.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from mmcrime.errors import CorruptMediaError, UnsafeMediaError
 from mmcrime.evidence import Frame
-from mmcrime.media.container import Container
+from mmcrime.media.finder import EPSILON, Finder
+from mmcrime.media.looked import FrameSampling, Looked, Mode
 from mmcrime.media.streams import READ_ERRORS, reason_of, video_pixels
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-    from mmcrime.media.timeline import Recording, StreamSpan
+    from mmcrime.media.timeline import Recording
 
 __all__ = ["Scaler", "clip", "frames_at"]
 
-_Timed: TypeAlias = "tuple[VideoFrame, float]"
-
 _UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED of FFmpeg
-_EPSILON = 1e-6  # seconds; below the finest clock of the containers, above float rounding
 
 
 class Scaler:
@@ -99,41 +93,74 @@ class Scaler:
 
 
 def frames_at(
-    recording: Recording, at: Sequence[float], *, max_side: int | None
-) -> Iterator[Frame]:
-    """Yield the frame shown at each asked time, in time order, with its true time.
+    recording: Recording,
+    at: Sequence[float],
+    *,
+    max_side: int | None,
+    mode: Mode = "exact",
+) -> FrameSampling:
+    """Give the frames shown at some times, in time order, each once and with its true time.
 
     The frame shown at ``t`` is the last one that starts at or before ``t``; before the
-    first frame it is the first one. A frame shown at several asked times comes once. A
-    time at which nothing decodes gives no frame.
+    first frame it is the first one. In keyframes mode the keyframe at or before that frame
+    is given in its place: see `mmcrime.media.sample_frames`.
 
     Args:
         recording: The video.
         at: Media times in seconds, in any order; times past the duration limit are left out.
         max_side: Longest side of the frames in pixels; None keeps their size.
+        mode: ``"exact"`` or ``"keyframes"``.
+
+    Returns:
+        An iterator that also states what of it decoded. While it runs it may raise
+        MediaError, if the video cannot be opened any more or is over a limit.
 
     Raises:
-        ValueError: If a time is not finite.
-        MediaError: If the video cannot be opened any more or is over a limit.
+        ValueError: If a time is not finite or there is no such mode.
     """
-    span = recording.timeline.video
     if not all(math.isfinite(time) for time in at):
         raise ValueError(f"times must be finite numbers, not {list(at)!r}")
-    wanted = sorted(time for time in set(at) if time < recording.limits.max_duration)
-    if span is None or not wanted:
+    if mode not in ("exact", "keyframes"):
+        raise ValueError(f"mode must be 'exact' or 'keyframes', not {mode!r}")
+    looked = Looked()
+    return FrameSampling(_shown(recording, at, max_side, mode, looked), looked)
+
+
+def _shown(
+    recording: Recording, at: Sequence[float], max_side: int | None, mode: Mode, looked: Looked
+) -> Iterator[Frame]:
+    span, limit = recording.timeline.video, recording.limits.max_duration
+    wanted = sorted(time for time in set(at) if time < limit)
+    if span is None:
         return
-    scaler = Scaler(
+    if len(wanted) < len(set(at)) and limit < span.end:
+        looked.miss((limit, span.end), "over_limit")
+    if not wanted:
+        return
+    scaler = _scaler(recording, max_side=max_side)
+    last = -math.inf
+    with recording.open() as container:
+        finder = Finder(recording, container, span)
+        if mode == "keyframes":
+            wanted = [finder.key_time(time) for time in wanted]
+        for due, timed in finder.pictures(sorted({span.shown_at(time) for time in wanted})):
+            if timed is None:
+                looked.miss((due, span.shown_until(due)), "damaged")
+                continue
+            picture, time = timed
+            if time > last:
+                last = time
+                looked.see((time, span.shown_until(due)))
+                yield scaler.frame(picture, time)
+
+
+def _scaler(recording: Recording, *, max_side: int | None, grey: bool = False) -> Scaler:
+    return Scaler(
         max_side=max_side,
-        grey=False,
+        grey=grey,
         max_pixels=video_pixels(recording.limits),
         source=recording.source,
     )
-    last = -math.inf
-    with recording.open() as container:
-        for picture, time in _Sampler(recording, container, span).shown(wanted):
-            if time > last:
-                last = time
-                yield scaler.frame(picture, time)
 
 
 def clip(
@@ -169,111 +196,16 @@ def clip(
     end = min(end, recording.limits.max_duration)
     if span is None or not start < end:
         return
-    scaler = Scaler(
-        max_side=max_side,
-        grey=grey,
-        max_pixels=video_pixels(recording.limits),
-        source=recording.source,
-    )
+    scaler = _scaler(recording, max_side=max_side, grey=grey)
     with recording.open(frame_threads=True) as container:
-        sampler = _Sampler(recording, container, span)
+        finder = Finder(recording, container, span)
         cell = -1
-        for picture, time in sampler.run(start):
+        for picture, time in finder.run(start):
             if time >= end:
                 break
             if time < start:
                 continue
-            here = 0 if fps is None else math.floor((time - start) * fps + _EPSILON)
+            here = 0 if fps is None else math.floor((time - start) * fps + EPSILON)
             if fps is None or here > cell:
                 cell = here
                 yield scaler.frame(picture, time)
-
-
-class _Sampler:
-    """Finds frames by time in one opened container."""
-
-    def __init__(self, recording: Recording, container: Container, span: StreamSpan) -> None:
-        self._recording = recording
-        self._container = container
-        self._span = span
-        self._keys: list[float] = span.keyframes.tolist()
-        self._fresh = True  # the container still stands at its beginning
-        # A frame that is this much older than the one to be shown is another one.
-        self._tolerance = 1.5 * span.spacing
-
-    def run(self, start: float) -> Iterator[_Timed]:
-        """Decode forward from the keyframe at or before a time."""
-        return self._seek(self._key_before(start)) or self._from_the_start()
-
-    def shown(self, wanted: Sequence[float]) -> Iterator[_Timed]:
-        """Yield the picture shown at each of some sorted times, where it decodes."""
-        at = 0
-        while at < len(wanted):
-            key = self._key_before(wanted[at])
-            stop = at + 1
-            while stop < len(wanted) and self._key_before(wanted[stop]) == key:
-                stop += 1
-            pictures = self._seek(key)
-            if pictures is None:  # one pass through the file serves all that is left
-                yield from self._pick(self._from_the_start(), wanted[at:])
-                return
-            yield from self._pick(pictures, wanted[at:stop])
-            at = stop
-
-    def _pick(self, pictures: Iterator[_Timed], wanted: Sequence[float]) -> Iterator[_Timed]:
-        """Yield of a forward run the pictures shown at some sorted times, then stop."""
-        due = 0
-        held: _Timed | None = None
-        for picture in pictures:
-            while due < len(wanted) and picture[1] > wanted[due] + _EPSILON:
-                yield from self._if_shown(held or picture, wanted[due])
-                due += 1
-            if due == len(wanted):
-                return
-            held = picture
-        for time in wanted[due:]:
-            if held is not None:
-                yield from self._if_shown(held, time)
-
-    def _if_shown(self, picture: _Timed, wanted: float) -> Iterator[_Timed]:
-        """Yield a picture unless damage hid the one that is really on screen then."""
-        if abs(picture[1] - self._span.shown_at(wanted)) <= self._tolerance:
-            yield picture
-
-    def _key_before(self, time: float) -> int:
-        return max(bisect_right(self._keys, time + _EPSILON) - 1, 0)
-
-    def _seek(self, key: int) -> Iterator[_Timed] | None:
-        """Decode from a keyframe, or the one before if it is damaged.
-
-        Returns None where seeking leads past the place, as it does in files without an
-        index and behind a long damaged stretch.
-        """
-        video = self._container.video
-        if key == 0 and self._fresh:
-            self._fresh = False
-            return self._decoded(self._container)
-        self._fresh = False
-        for candidate in (key, key - 1):
-            if video is None or not 0 <= candidate < len(self._keys):
-                break
-            try:
-                self._container.seek(self._keys[candidate] + self._recording.timeline.origin, video)
-            except READ_ERRORS:
-                break
-            pictures = self._decoded(self._container)
-            first = next(pictures, None)
-            if first is not None and first[1] <= self._keys[candidate] + self._tolerance:
-                return chain((first,), pictures)
-        return None
-
-    def _from_the_start(self) -> Iterator[_Timed]:
-        with self._recording.open(frame_threads=True) as container:
-            yield from self._decoded(container)
-
-    def _decoded(self, container: Container) -> Iterator[_Timed]:
-        if container.video is None:
-            return
-        clock = self._recording.clock(container.video, self._span)
-        for picture in container.video_frames():
-            yield picture, clock.time(picture)

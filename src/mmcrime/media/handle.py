@@ -13,6 +13,7 @@ from mmcrime.egress import Gate
 from mmcrime.evidence import CUT_OFF, AudioWindow, Frame, Gap, Interval, Media
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
+from mmcrime.media.looked import FrameSampling, Mode
 from mmcrime.media.motion import MotionScan, motion_scan
 from mmcrime.media.pictures import probe_picture
 from mmcrime.media.source import Source, Spooled, spool
@@ -87,10 +88,16 @@ class MediaHandle:
     def _timeline(self) -> Timeline | None:
         return self._recording.timeline if self._recording else None
 
-    def frames(self, at: Sequence[float], *, max_side: int | None = None) -> Iterator[Frame]:
-        """Yield the frame shown at each asked time; see `mmcrime.media.frames.frames_at`."""
+    def frames(
+        self, at: Sequence[float], *, max_side: int | None = None, mode: Mode = "exact"
+    ) -> FrameSampling:
+        """Give the frame shown at each asked time; see `mmcrime.media.frames.frames_at`.
+
+        Its ``coverage`` states which of them decoded. The pictures of an image file are all
+        keyframes.
+        """
         if self._recording is not None:
-            return frames_at(self._recording, at, max_side=max_side)
+            return frames_at(self._recording, at, max_side=max_side, mode=mode)
         return pictures_at(self._spooled, at, limits=self.limits, max_side=max_side)
 
     def clip(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mmcrime.config import Limits
 from mmcrime.evidence import Coverage, EncodedFrame, Frame, Gap
+from mmcrime.media.looked import FrameSampling, Looked
 from mmcrime.media.pictures import probe_picture, read_picture
 from mmcrime.media.source import Spooled
 
@@ -58,26 +59,40 @@ def read_stills(spooled: Spooled, *, limits: Limits, max_side: int | None) -> St
 
 def pictures_at(
     spooled: Spooled, at: Sequence[float], *, limits: Limits, max_side: int | None
-) -> Iterator[Frame]:
-    """Yield the pictures shown at some times, each once, in time order.
+) -> FrameSampling:
+    """Give the pictures shown at some times, each once, in time order.
+
+    Returns:
+        An iterator that also states how many there were and whether the file is damaged.
+        While it runs it may raise MediaError, as `read_stills`.
 
     Raises:
         ValueError: If a time is not finite.
-        MediaError: As `read_stills`.
     """
     if not all(math.isfinite(time) for time in at):
         raise ValueError(f"times must be finite numbers, not {list(at)!r}")
-    wanted = sorted(set(at))
+    looked = Looked()
+    return FrameSampling(_pictures(spooled, sorted(set(at)), limits, max_side, looked), looked)
+
+
+def _pictures(
+    spooled: Spooled, wanted: list[float], limits: Limits, max_side: int | None, looked: Looked
+) -> Iterator[Frame]:
     with spooled.open() as file:
         held: Frame | None = None
-        for picture in read_picture(
+        pictures = read_picture(
             file, spooled.sniffed, limits=limits, source=spooled.name, max_side=max_side
-        ):
+        )
+        for picture in pictures:
             if held is not None and any(time < picture.time for time in wanted):
+                looked.see((held.time, picture.time))
                 yield held
                 wanted = [time for time in wanted if time >= picture.time]
             if not wanted:
                 return
             held = picture
         if held is not None and wanted:
+            looked.see((held.time, held.time))
+            if pictures.damaged:
+                looked.miss((held.time, held.time), "damaged")
             yield held

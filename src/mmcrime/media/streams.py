@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +24,7 @@ __all__ = [
     "Lost",
     "Selected",
     "decoder_pixels",
+    "has_layers",
     "is_audible",
     "name_of",
     "reason_of",
@@ -36,6 +38,10 @@ READ_ERRORS = (av.error.FFmpegError, OSError)
 _RATES = (1_000, 768_000)  # samples a second; 8,000 is a telephone, 768,000 the fastest recorder
 _THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or two
 _NO_DECODER = "no decoder for"
+
+_HEVC_VPS = re.compile(rb"\x40\x01(..)\xff\xff", re.DOTALL)
+"""A video parameter set of HEVC: its header, the two bytes that state the layers, and the
+16 bits that are always set behind them (ITU-T H.265, 7.3.2.1)."""
 
 StreamT = TypeVar("StreamT", "VideoStream", "AudioStream")
 
@@ -219,3 +225,17 @@ def _open_decoder(context: Any, stream: Stream) -> str | None:
     except (*READ_ERRORS, ValueError) as error:
         return f"the decoder of {name_of(stream)} refuses it ({reason_of(error)})"
     return None
+
+
+def has_layers(context: Any) -> bool:
+    """Whether pictures that FFmpeg takes for unneeded may be needed after all.
+
+    In HEVC with temporal layers "non-reference" only speaks of a picture's own layer.
+
+    Args:
+        context: A decoder of pictures.
+    """
+    if context.name != "hevc":
+        return False
+    stated = _HEVC_VPS.search(context.extradata or b"")
+    return stated is None or bool(stated[1][1] >> 1 & 7)

@@ -80,6 +80,11 @@ class StreamSpan:
         index = int(np.searchsorted(self.times, time + 1e-6, side="right")) - 1
         return float(self.times[max(index, 0)])
 
+    def shown_until(self, time: float) -> float:
+        """Return when the picture that is on screen at a time gives way to the next."""
+        index = int(np.searchsorted(self.times, time + 1e-6, side="right"))
+        return float(self.times[index]) if index < len(self.times) else max(self.end, time)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Timeline:
