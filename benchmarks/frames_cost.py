@@ -68,7 +68,7 @@ def opencv(path: Path) -> Shown:
     shown: Shown = []
     number = 0
     while due is not None and film.grab():
-        if (number + 1) / rate > due:  # the next picture would be too late
+        if (number + 1) / rate > due + 1e-6:  # the next picture would be too late
             picture = film.retrieve()[1]
             scale = SIDE / max(picture.shape[:2])
             size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
@@ -93,7 +93,7 @@ def plain_pyav(path: Path) -> Shown:
         shown: Shown = []
         for picture in film.decode(stream):
             time = picture.time
-            if due is not None and time is not None and time + 1 / rate > due:
+            if due is not None and time is not None and time + 1 / rate > due + 1e-6:
                 scale = SIDE / max(picture.width, picture.height)
                 picture.reformat(
                     width=round(picture.width * scale),

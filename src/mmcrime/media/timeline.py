@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -21,10 +21,11 @@ from mmcrime.evidence import Interval
 from mmcrime.media.boxes import check_boxes
 from mmcrime.media.container import Container, FrameClock, open_container
 from mmcrime.media.stated import mp3_states_length, wav_seconds
-from mmcrime.media.streams import Lost, name_of
+from mmcrime.media.streams import READ_ERRORS, Lost, name_of
 from mmcrime.media.tags import check_tags
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
     from av.packet import Packet
     from av.stream import Stream
     from av.video.frame import VideoFrame
@@ -175,17 +176,15 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         if sniffed.demuxer == "mov":
             check_boxes(file, source=source)
     with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
-        video, audio = _Tally(c.video, c.lost_video), _Tally(c.audio, c.lost_audio)
-        _count(c, video, audio, source=source)
-        encrypted = c.encrypted
-    with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
-        picture = next(c.video_frames(), None) if video.packets else None
-    with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
-        sound_start = _first_sound(c) if audio.packets else None
-        if picture is None and sound_start is None:
-            raise _nothing_decodes(source, video.packets + audio.packets, encrypted)
+        # What the headers say is asked before FFmpeg adds what it finds on the way.
         rate = c.video.average_rate if c.video is not None else None
         skipped, tags, claimed = list(c.skipped), dict(c.raw.metadata), _claimed(c)
+        video, audio = _Tally(c.video, c.lost_video), _Tally(c.audio, c.lost_audio)
+        _count(c, video, audio, source=source)
+        picture, sound_start = video.finish(), _start_of(audio.finish())
+        encrypted = c.encrypted
+    if picture is None and sound_start is None:
+        raise _nothing_decodes(source, video.packets + audio.packets, encrypted)
     if encrypted:
         skipped.append(f"{encrypted} packets are encrypted")
     starts = [] if picture is None else [video.start]
@@ -216,20 +215,25 @@ def _count(container: Container, video: _Tally, audio: _Tally, *, source: str) -
     """Read all packets of the streams that matter; more than media needs are refused."""
     tallies = {tally.stream.index: tally for tally in (video, audio) if tally.stream is not None}
     streams = [tally.stream for tally in tallies.values() if tally.stream is not None]
-    for packet in container.packets(*streams):
+    allowed = 0.0
+    for number, packet in enumerate(container.packets(*streams), start=1):
         tallies[packet.stream_index].add(packet)
-        packets = video.packets + audio.packets
-        seconds = max(video.seconds, audio.seconds)
-        if packets > min(_MOST_PACKETS, _FREE_PACKETS + _PACKETS_A_SECOND * seconds):
-            raise UnsafeMediaError(
-                f"it has over {packets - 1} packets in its first {seconds:.0f} s.",
-                source=source,
-                next_step="Convert it to H.264 or AAC in MP4, in parts of at most a day.",
-            )
+        if number > allowed:  # it grows with the time that the packets fill
+            seconds = max(video.seconds, audio.seconds)
+            allowed = min(_MOST_PACKETS, _FREE_PACKETS + _PACKETS_A_SECOND * seconds)
+            if video.packets + audio.packets > allowed:
+                raise UnsafeMediaError(
+                    f"it has over {video.packets + audio.packets - 1} packets in its first "
+                    f"{seconds:.0f} s.",
+                    source=source,
+                    next_step="Convert it to H.264 or AAC in MP4, in parts of at most a day.",
+                )
 
 
 class _Tally:
     """Counts the packets of one stream, in seconds on the container's own clock.
+
+    The first frame that decodes is kept, and nothing behind it is decoded.
 
     Args:
         used: The selected stream, if there is one.
@@ -238,6 +242,8 @@ class _Tally:
 
     def __init__(self, used: Stream | None, lost: Lost | None) -> None:
         self.stream = stream = lost.stream if lost is not None else used
+        self._decoder: Any = used.codec_context if used is not None else None
+        self._first: Any = None
         self._reason = lost.reason if lost is not None else ""
         # What the closed container's stream says is not asked later.
         self._name = "" if stream is None else name_of(stream)
@@ -252,6 +258,8 @@ class _Tally:
         self._keys = array("d")
 
     def add(self, packet: Packet[Any]) -> None:
+        if self._first is None and self._decoder is not None:
+            self._decode(packet)
         if packet.is_discard:  # cut away by an edit list; decoders drop it
             return
         stamp = packet.pts if packet.pts is not None else packet.dts
@@ -265,6 +273,16 @@ class _Tally:
             self._times.append(time)
             if packet.is_keyframe:
                 self._keys.append(time)
+
+    def finish(self) -> Any:
+        """Return the first frame that decodes, once all packets were added; or None."""
+        if self._first is None and self._decoder is not None and self.packets:
+            self._decode(None)
+        return self._first
+
+    def _decode(self, packet: Packet[Any] | None) -> None:
+        with suppress(*READ_ERRORS):
+            self._first = next(iter(self._decoder.decode(packet)), None)
 
     @property
     def seconds(self) -> float:
@@ -294,13 +312,12 @@ class _Tally:
         )
 
 
-def _first_sound(container: Container) -> float | None:
+def _start_of(sound: AudioFrame | None) -> float | None:
     """Return the time of the first sound that decodes, on the container's own clock."""
-    frame = next(container.audio_frames(), None)
-    if frame is None:
+    if sound is None:
         return None
-    base = frame.time_base
-    return float(frame.pts * base) if frame.pts is not None and base else 0.0
+    base = sound.time_base
+    return float(sound.pts * base) if sound.pts is not None and base else 0.0
 
 
 def _stated(spool: Spool, demuxer: str | None, claimed: float | None) -> float | None:
