@@ -16,6 +16,13 @@ from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.timeline import Recording
 
 X264 = {"g": "50", "bf": "3", "preset": "veryfast"}
+ALTREF = {
+    "g": "40",
+    "deadline": "good",
+    "cpu-used": "5",
+    "lag-in-frames": "16",
+    "auto-alt-ref": "1",
+}
 ENCODINGS = {
     "h264 with B-frames": {"codec": "libx264", "options": X264},
     "h264 without B-frames": {"codec": "libx264", "options": {"g": "25", "bf": "0"}},
@@ -32,6 +39,20 @@ ENCODINGS = {
         "options": {"g": "40", "deadline": "realtime", "cpu-used": "8"},
     },
     "mpeg4": {"codec": "mpeg4", "options": {"g": "30"}, "container": "mov"},
+    "mpeg4 with B-frames": {"codec": "mpeg4", "options": {"g": "30", "bf": "2"}},
+    "h264 interlaced": {"codec": "libx264", "options": {**X264, "x264-params": "interlaced=1"}},
+    "hevc matroska": {
+        "codec": "libx265",
+        "container": "matroska",
+        "options": {"x265-params": "keyint=50:log-level=none"},
+    },
+    "hevc with temporal layers": {
+        "codec": "libx265",
+        "options": {"x265-params": "keyint=50:temporal-layers=3:bframes=7:log-level=none"},
+    },
+    "vp8 with hidden frames": {"codec": "libvpx", "container": "webm", "options": ALTREF},
+    "vp9 with hidden frames": {"codec": "libvpx-vp9", "container": "webm", "options": ALTREF},
+    "av1": {"codec": "libsvtav1", "options": {"g": "40", "preset": "12"}},
 }
 UNSTEADY = [0.0, 0.04, 0.3, 0.31, 1.0, 2.5, 2.6, 2.7, 5.0, 5.5, 5.52, 7.0]
 

@@ -77,21 +77,32 @@ class FrameClock:
         stream: The stream that is decoded.
         origin: Start of media time, in seconds on the container's own clock.
         spacing: Seconds between frames, for frames without any time stamp.
+        first: Media time of the first frame, for streams whose presentation times are made
+            up (see `Recording.clock`): there the others follow by their decoding times.
     """
 
-    def __init__(self, stream: Stream, *, origin: float, spacing: float) -> None:
+    def __init__(
+        self, stream: Stream, *, origin: float, spacing: float, first: float | None = None
+    ) -> None:
         self._time_base = stream.time_base
         self._origin = origin
         self._spacing = spacing
-        self._next = 0.0
+        self._next = first or 0.0
+        self._by_decoding = first is not None
+        self._begun = False
 
     def time(self, frame: VideoFrame | AudioFrame) -> float:
         """Return the media time of a frame, in seconds."""
         base = frame.time_base or self._time_base
-        stamp = frame.pts if frame.pts is not None else frame.dts
+        presented = None if self._by_decoding else frame.pts
+        stamp = presented if presented is not None else frame.dts
         time = self._next
         if stamp is not None and base is not None:
             time = float(stamp * base) - self._origin
+            if self._by_decoding and not self._begun:  # the delay of the decoder
+                self._origin += time - self._next
+                time = self._next
+        self._begun = True
         self._next = time + self._spacing
         return time
 

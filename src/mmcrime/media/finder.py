@@ -32,6 +32,7 @@ Timed: TypeAlias = "tuple[VideoFrame, float]"
 
 EPSILON = 1e-6  # seconds; below the finest clock of the containers, above float rounding
 _MOST_DETOURS = 8  # groups decoded twice, after which packets are no longer believed
+_LATEST_ERROR = 3  # pictures by which a decoder may state an error too late
 _FIELD = 0.75  # of a frame: within it lies the second field of a picture, not the next picture
 
 
@@ -55,7 +56,8 @@ class Finder:
         video = container.video
         rate = float(video.average_rate or 0) if video is not None else 0.0
         self._slack = _FIELD / rate if rate > 0 else self._tolerance
-        self._detours = 0
+        believed = video is not None and recording.has_true_times(video)
+        self._detours = 0 if believed else _MOST_DETOURS
         self._skips = video is not None and not has_layers(video.codec_context)
         self._progressive = False  # the last picture was not interlaced
 
@@ -89,10 +91,11 @@ class Finder:
             pictures = self._seek(self._key_before(left[0]))
             if pictures is None:  # one pass through the file serves all that is left
                 rest = list(chain(left, *groups[number + 1 :]))
-                yield from self._by_pictures(self._from_the_start(), rest)
+                with self._recording.open(frame_threads=True) as container:
+                    yield from self._by_pictures(self._decoded(container), rest, container)
                 return
             self._detours += 1
-            yield from self._by_pictures(pictures, left)
+            yield from self._by_pictures(pictures, left, self._container)
 
     def _by_packets(self, due: Sequence[float]) -> Iterator[Timed]:
         """Yield the pictures of one keyframe interval up to the first that does not come."""
@@ -142,25 +145,34 @@ class Finder:
         return self._skips and self._progressive
 
     def _by_pictures(
-        self, pictures: Iterator[Timed], due: Sequence[float]
+        self, pictures: Iterator[Timed], due: Sequence[float], container: Container
     ) -> Iterator[tuple[float, Timed | None]]:
-        """Yield of a forward run what is on screen at some sorted times."""
+        """Yield of a forward run of a container what is on screen at some sorted times."""
         at = 0
         held: Timed | None = None
         for picture in pictures:
             while at < len(due) and picture[1] > due[at] + EPSILON:
-                yield due[at], self._if_shown(held or picture, due[at])
+                yield due[at], self._if_shown(held or picture, due[at], container)
                 at += 1
             if at == len(due):
                 return
             held = picture
         for time in due[at:]:
-            yield time, self._if_shown(held, time)
+            yield time, self._if_shown(held, time, container)
 
-    def _if_shown(self, picture: Timed | None, due: float) -> Timed | None:
-        """Return a picture unless damage hid the one that is really on screen then."""
-        near = picture is not None and abs(picture[1] - due) <= self._tolerance
-        return picture if near else None
+    def _if_shown(self, picture: Timed | None, due: float, container: Container) -> Timed | None:
+        """Return a picture unless damage hid the one that is really on screen then.
+
+        A picture may begin at another time than its packet: some packets hold no picture to
+        be shown, or half of one. But where packets did not decode it is another picture.
+        """
+        if picture is None or abs(picture[1] - due) > self._tolerance:
+            return None
+        if abs(picture[1] - due) <= EPSILON:
+            return picture
+        at, late = due + self._recording.timeline.origin, _LATEST_ERROR * self._span.spacing
+        hurt = any(start - late <= at < end + late for start, end in container.damaged)
+        return None if hurt else picture
 
     def _key_before(self, time: float) -> int:
         return max(bisect_right(self._keys, time + EPSILON) - 1, 0)
@@ -183,7 +195,7 @@ class Finder:
                 self._container.seek(self._keys[candidate] + self._recording.timeline.origin, video)
             except READ_ERRORS:
                 break
-            pictures = self._decoded(self._container)
+            pictures = self._decoded(self._container, first=self._keys[candidate])
             first = next(pictures, None)
             if first is not None and first[1] <= self._keys[candidate] + self._tolerance:
                 return chain((first,), pictures)
@@ -193,10 +205,12 @@ class Finder:
         with self._recording.open(frame_threads=True) as container:
             yield from self._decoded(container)
 
-    def _decoded(self, container: Container, plan: _Plan | None = None) -> Iterator[Timed]:
+    def _decoded(
+        self, container: Container, plan: _Plan | None = None, *, first: float | None = None
+    ) -> Iterator[Timed]:
         if container.video is None:
             return
-        clock = self._recording.clock(container.video, self._span)
+        clock = self._recording.clock(container.video, self._span, first=first)
         for picture in container.video_frames(plan):
             yield picture, clock.time(picture)
 

@@ -38,6 +38,7 @@ __all__ = ["Recording", "StreamSpan", "Timeline", "measure"]
 _MOST_PACKETS = 8_000_000  # 24 hours at 90 packets a second; 64 MiB of time stamps
 _FREE_PACKETS = 200_000
 _PACKETS_A_SECOND = 2_000  # ten times what any sensible file has; each costs 5 to 10 us
+_UNSEEN_ORDER = frozenset(("h264", "hevc"))  # codecs whose B-frames may be references
 _LONGEST_PRIMING = 0.2  # seconds of encoder priming that a sound decoder drops at the start
 
 
@@ -153,9 +154,28 @@ class Recording:
         ):
             yield container
 
-    def clock(self, stream: Stream, span: StreamSpan) -> FrameClock:
-        """Return the clock of one decoding run."""
-        return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing)
+    def clock(self, stream: Stream, span: StreamSpan, *, first: float | None = None) -> FrameClock:
+        """Return the clock of one decoding run.
+
+        Args:
+            stream: The stream that is decoded.
+            span: What was measured of it.
+            first: Media time of the keyframe that the run begins with; None for the start
+                of the stream.
+        """
+        if self.has_true_times(stream):
+            return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing)
+        begin = span.shown_at(span.start) if first is None else first
+        return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing, first=begin)
+
+    def has_true_times(self, stream: Stream) -> bool:
+        """Whether a packet's presentation time is that of the frame in it.
+
+        AVI has none. FFmpeg makes them up from the order of the packets, which is that of
+        decoding; only where its parsers see which pictures are B-frames they come out right.
+        """
+        made_up = self.sniffed.demuxer == "avi" and stream.type == "video"
+        return not (made_up and stream.codec_context.name in _UNSEEN_ORDER)
 
     @property
     def end(self) -> float:
