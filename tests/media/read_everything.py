@@ -27,7 +27,11 @@ def read(path: str) -> dict[str, object]:
             }
         assert media.duration is not None
         at = [0.0, media.duration / 2, media.duration]
-        frames = list(handle.frames(at, max_side=1024))
+        sampling = handle.frames(at, max_side=1024)
+        frames = list(sampling)
+        assert sampling.coverage.frames == len(frames)
+        keys = handle.frames(at, max_side=1024, mode="keyframes")
+        assert len(list(keys)) == keys.coverage.frames
         motion = handle.motion()
         heard = sum(len(w.samples) for w in handle.audio(0.0, media.duration)) / 16_000
         return {

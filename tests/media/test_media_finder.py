@@ -140,7 +140,9 @@ def test_h264_in_avi_whose_packets_have_no_presentation_times(bf: str) -> None:
     at = [0.0, 0.12, 0.5, 1.9, 2.0, 2.04, 3.1, 3.96]
     frames = list(frames_at(recording, at, max_side=None))
     assert [number_of(f.pixels) for f in frames] == [0, 3, 12, 47, 50, 51, 77, 99]
-    assert [f.time for f in frames] == pytest.approx([0, 0.12, 0.48, 1.88, 2, 2.04, 3.08, 3.96])
+    assert [f.time for f in frames] == pytest.approx(
+        [0, 0.12, 0.48, 1.88, 2, 2.04, 3.08, 3.96], abs=2e-3
+    )
     assert [number_of(f.pixels) for f in clip(recording, 1.0, 2.4)] == list(range(25, 60))
     assert numbers(recording, [1.0, 3.0], mode="keyframes") == [0, 50]
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mmcrime.media.streams import READ_ERRORS, has_layers
+from mmcrime.media.streams import READ_ERRORS, has_layers, has_true_times
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -56,7 +56,7 @@ class Finder:
         video = container.video
         rate = float(video.average_rate or 0) if video is not None else 0.0
         self._slack = _FIELD / rate if rate > 0 else self._tolerance
-        believed = video is not None and recording.has_true_times(video)
+        believed = video is not None and has_true_times(video, recording.sniffed.demuxer)
         self._detours = 0 if believed else _MOST_DETOURS
         self._skips = video is not None and not has_layers(video.codec_context)
         self._progressive = False  # the last picture was not interlaced

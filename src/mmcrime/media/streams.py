@@ -25,6 +25,7 @@ __all__ = [
     "Selected",
     "decoder_pixels",
     "has_layers",
+    "has_true_times",
     "is_audible",
     "name_of",
     "reason_of",
@@ -39,6 +40,7 @@ _RATES = (1_000, 768_000)  # samples a second; 8,000 is a telephone, 768,000 the
 _THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or two
 _NO_DECODER = "no decoder for"
 
+_UNSEEN_ORDER = frozenset(("h264", "hevc"))  # their B-frames may be references
 _HEVC_VPS = re.compile(rb"\x40\x01(..)\xff\xff", re.DOTALL)
 """A video parameter set of HEVC: its header, the two bytes that state the layers, and the
 16 bits that are always set behind them (ITU-T H.265, 7.3.2.1)."""
@@ -239,3 +241,18 @@ def has_layers(context: Any) -> bool:
         return False
     stated = _HEVC_VPS.search(context.extradata or b"")
     return stated is None or bool(stated[1][1] >> 1 & 7)
+
+
+def has_true_times(stream: Stream, demuxer: str | None) -> bool:
+    """Whether a packet's presentation time is that of the frame in it.
+
+    AVI has none. FFmpeg makes them up from the order of the packets, which is that of
+    decoding; only where its parsers see which pictures are B-frames they come out right.
+
+    Args:
+        stream: Of pictures or sound.
+        demuxer: FFmpeg's name of what reads the file.
+    """
+    context: Any = stream.codec_context  # None without a decoder, which the type stub denies
+    made_up = demuxer == "avi" and stream.type == "video"
+    return not (made_up and context is not None and context.name in _UNSEEN_ORDER)

@@ -7,29 +7,24 @@ only the first picture and the first sound: 60 minutes of 25 frames a second tak
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
-from mmcrime.evidence import Interval
 from mmcrime.media.boxes import check_boxes
 from mmcrime.media.container import Container, FrameClock, open_container
 from mmcrime.media.stated import mp3_states_length, wav_seconds
-from mmcrime.media.streams import READ_ERRORS, Lost, name_of
+from mmcrime.media.streams import has_true_times
 from mmcrime.media.tags import check_tags
+from mmcrime.media.tally import StreamSpan, Tally
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.packet import Packet
     from av.stream import Stream
     from av.video.frame import VideoFrame
-    from numpy.typing import NDArray
 
     from mmcrime.media.sniff import Sniffed
 
@@ -38,7 +33,6 @@ __all__ = ["Recording", "StreamSpan", "Timeline", "measure"]
 _MOST_PACKETS = 8_000_000  # 24 hours at 90 packets a second; 64 MiB of time stamps
 _FREE_PACKETS = 200_000
 _PACKETS_A_SECOND = 2_000  # ten times what any sensible file has; each costs 5 to 10 us
-_UNSEEN_ORDER = frozenset(("h264", "hevc"))  # codecs whose B-frames may be references
 _LONGEST_PRIMING = 0.2  # seconds of encoder priming that a sound decoder drops at the start
 
 
@@ -47,45 +41,6 @@ class Spool(Protocol):
 
     def open(self) -> BinaryIO:
         """Return a new handle, positioned at the beginning."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class StreamSpan:
-    """What was measured of one stream, in media seconds.
-
-    Attributes:
-        start: Presentation time of its first packet.
-        end: End of its last packet.
-        packets: Number of packets.
-        times: Sorted presentation times of its packets (pictures only).
-        keyframes: Sorted presentation times of its keyframes (pictures only).
-    """
-
-    start: float
-    end: float
-    packets: int
-    times: NDArray[np.float64]
-    keyframes: NDArray[np.float64]
-
-    @property
-    def interval(self) -> Interval:
-        """The stretch of media time that the stream fills."""
-        return (self.start, self.end)
-
-    @property
-    def spacing(self) -> float:
-        """Mean seconds between packets; 0.04 where there is but one."""
-        return (self.end - self.start) / self.packets if self.end > self.start else 0.04
-
-    def shown_at(self, time: float) -> float:
-        """Return when the picture that is on screen at a time was put there."""
-        index = int(np.searchsorted(self.times, time + 1e-6, side="right")) - 1
-        return float(self.times[max(index, 0)])
-
-    def shown_until(self, time: float) -> float:
-        """Return when the picture that is on screen at a time gives way to the next."""
-        index = int(np.searchsorted(self.times, time + 1e-6, side="right"))
-        return float(self.times[index]) if index < len(self.times) else max(self.end, time)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -163,19 +118,10 @@ class Recording:
             first: Media time of the keyframe that the run begins with; None for the start
                 of the stream.
         """
-        if self.has_true_times(stream):
+        if has_true_times(stream, self.sniffed.demuxer):
             return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing)
         begin = span.shown_at(span.start) if first is None else first
         return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing, first=begin)
-
-    def has_true_times(self, stream: Stream) -> bool:
-        """Whether a packet's presentation time is that of the frame in it.
-
-        AVI has none. FFmpeg makes them up from the order of the packets, which is that of
-        decoding; only where its parsers see which pictures are B-frames they come out right.
-        """
-        made_up = self.sniffed.demuxer == "avi" and stream.type == "video"
-        return not (made_up and stream.codec_context.name in _UNSEEN_ORDER)
 
     @property
     def end(self) -> float:
@@ -199,7 +145,8 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         # What the headers say is asked before FFmpeg adds what it finds on the way.
         rate = c.video.average_rate if c.video is not None else None
         skipped, tags, claimed = list(c.skipped), dict(c.raw.metadata), _claimed(c)
-        video, audio = _Tally(c.video, c.lost_video), _Tally(c.audio, c.lost_audio)
+        video = Tally(c.video, c.lost_video, demuxer=sniffed.demuxer)
+        audio = Tally(c.audio, c.lost_audio, demuxer=sniffed.demuxer)
         _count(c, video, audio, source=source)
         picture, sound_start = video.finish(), _start_of(audio.finish())
         encrypted = c.encrypted
@@ -231,7 +178,7 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
     )
 
 
-def _count(container: Container, video: _Tally, audio: _Tally, *, source: str) -> None:
+def _count(container: Container, video: Tally, audio: Tally, *, source: str) -> None:
     """Read all packets of the streams that matter; more than media needs are refused."""
     tallies = {tally.stream.index: tally for tally in (video, audio) if tally.stream is not None}
     streams = [tally.stream for tally in tallies.values() if tally.stream is not None]
@@ -248,88 +195,6 @@ def _count(container: Container, video: _Tally, audio: _Tally, *, source: str) -
                     source=source,
                     next_step="Convert it to H.264 or AAC in MP4, in parts of at most a day.",
                 )
-
-
-class _Tally:
-    """Counts the packets of one stream, in seconds on the container's own clock.
-
-    The first frame that decodes is kept, and nothing behind it is decoded.
-
-    Args:
-        used: The selected stream, if there is one.
-        lost: The stream that cannot be decoded, if there is none to select.
-    """
-
-    def __init__(self, used: Stream | None, lost: Lost | None) -> None:
-        self.stream = stream = lost.stream if lost is not None else used
-        self._decoder: Any = used.codec_context if used is not None else None
-        self._first: Any = None
-        self._reason = lost.reason if lost is not None else ""
-        # What the closed container's stream says is not asked later.
-        self._name = "" if stream is None else name_of(stream)
-        self._states_packets = stream is not None and stream.frames > 0
-        self.packets = 0
-        self.start = 0.0
-        self._visual = stream is not None and stream.type == "video"
-        self._base = float(stream.time_base or 0) if stream is not None else 0.0
-        self._last = self._end = float("-inf")
-        self._next = 0.0
-        self._times = array("d")
-        self._keys = array("d")
-
-    def add(self, packet: Packet[Any]) -> None:
-        if self._first is None and self._decoder is not None:
-            self._decode(packet)
-        if packet.is_discard:  # cut away by an edit list; decoders drop it
-            return
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        time = self._next if stamp is None else stamp * self._base
-        self._next = time + (packet.duration or 0) * self._base
-        self.start = time if self.packets == 0 else min(self.start, time)
-        self._last = max(self._last, time)
-        self._end = max(self._end, self._next)
-        self.packets += 1
-        if self._visual:
-            self._times.append(time)
-            if packet.is_keyframe:
-                self._keys.append(time)
-
-    def finish(self) -> Any:
-        """Return the first frame that decodes, once all packets were added; or None."""
-        if self._first is None and self._decoder is not None and self.packets:
-            self._decode(None)
-        return self._first
-
-    def _decode(self, packet: Packet[Any] | None) -> None:
-        with suppress(*READ_ERRORS):
-            self._first = next(iter(self._decoder.decode(packet)), None)
-
-    @property
-    def seconds(self) -> float:
-        """How much media time the packets so far fill."""
-        return max(self._end - self.start, 0.0) if self.packets else 0.0
-
-    def loss(self, *, encrypted: int) -> str | None:
-        """Return why nothing of the stream decodes; None if there is nothing in it to lose.
-
-        Args:
-            encrypted: Packets of the file that were left out, of whichever stream.
-        """
-        if not (self.packets or self._states_packets or encrypted):
-            return None  # some cameras declare a track that they never fill
-        return self._reason or (self._name and f"nothing of {self._name} decodes") or None
-
-    def span(self, origin: float) -> StreamSpan:
-        end = self._end
-        if self._end == self._last and self.packets > 1:  # the last packet states no duration
-            end += (self._end - self.start) / (self.packets - 1)
-        return StreamSpan(
-            start=self.start - origin,
-            end=end - origin,
-            packets=self.packets,
-            times=np.sort(np.asarray(self._times)) - origin,
-            keyframes=np.sort(np.asarray(self._keys)) - origin,
-        )
 
 
 def _start_of(sound: AudioFrame | None) -> float | None:

@@ -1,0 +1,147 @@
+"""Counting the packets of one stream: when it starts and ends, and where its keyframes lie."""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmcrime.evidence import Interval
+from mmcrime.media.streams import READ_ERRORS, Lost, has_true_times, name_of
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+    from numpy.typing import NDArray
+
+__all__ = ["StreamSpan", "Tally"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StreamSpan:
+    """What was measured of one stream, in media seconds.
+
+    Attributes:
+        start: Presentation time of its first packet.
+        end: End of its last packet.
+        packets: Number of packets.
+        times: Sorted presentation times of its packets (pictures only).
+        keyframes: Sorted presentation times of its keyframes (pictures only).
+    """
+
+    start: float
+    end: float
+    packets: int
+    times: NDArray[np.float64]
+    keyframes: NDArray[np.float64]
+
+    @property
+    def interval(self) -> Interval:
+        """The stretch of media time that the stream fills."""
+        return (self.start, self.end)
+
+    @property
+    def spacing(self) -> float:
+        """Mean seconds between packets; 0.04 where there is but one."""
+        return (self.end - self.start) / self.packets if self.end > self.start else 0.04
+
+    def shown_at(self, time: float) -> float:
+        """Return when the picture that is on screen at a time was put there."""
+        index = int(np.searchsorted(self.times, time + 1e-6, side="right")) - 1
+        return float(self.times[max(index, 0)])
+
+    def shown_until(self, time: float) -> float:
+        """Return when the picture that is on screen at a time gives way to the next."""
+        index = int(np.searchsorted(self.times, time + 1e-6, side="right"))
+        return float(self.times[index]) if index < len(self.times) else max(self.end, time)
+
+
+class Tally:
+    """Counts the packets of one stream, in seconds on the container's own clock.
+
+    The first frame that decodes is kept, and nothing behind it is decoded.
+
+    Args:
+        used: The selected stream, if there is one.
+        lost: The stream that cannot be decoded, if there is none to select.
+        demuxer: FFmpeg's name of what reads the file.
+    """
+
+    def __init__(self, used: Stream | None, lost: Lost | None, *, demuxer: str | None) -> None:
+        self.stream = stream = lost.stream if lost is not None else used
+        self._decoder: Any = used.codec_context if used is not None else None
+        self._first: Any = None
+        self._reason = lost.reason if lost is not None else ""
+        # What the closed container's stream says is not asked later.
+        self._name = "" if stream is None else name_of(stream)
+        self._states_packets = stream is not None and stream.frames > 0
+        self.packets = 0
+        self.start = 0.0
+        self._true = stream is None or has_true_times(stream, demuxer)
+        self._visual = stream is not None and stream.type == "video"
+        self._base = float(stream.time_base or 0) if stream is not None else 0.0
+        self._last = self._end = float("-inf")
+        self._next = 0.0
+        self._times = array("d")
+        self._keys = array("d")
+
+    def add(self, packet: Packet[Any]) -> None:
+        """Count one packet of the stream."""
+        if self._first is None and self._decoder is not None:
+            self._decode(packet)
+        if packet.is_discard:  # cut away by an edit list; decoders drop it
+            return
+        stamp, other = packet.pts, packet.dts
+        if stamp is None or not (self._true or other is None):
+            stamp = other
+        time = self._next if stamp is None else stamp * self._base
+        self._next = time + (packet.duration or 0) * self._base
+        self.start = time if self.packets == 0 else min(self.start, time)
+        self._last = max(self._last, time)
+        self._end = max(self._end, self._next)
+        self.packets += 1
+        if self._visual:
+            self._times.append(time)
+            if packet.is_keyframe:
+                self._keys.append(time)
+
+    def finish(self) -> Any:
+        """Return the first frame that decodes, once all packets were added; or None."""
+        if self._first is None and self._decoder is not None and self.packets:
+            self._decode(None)
+        return self._first
+
+    def _decode(self, packet: Packet[Any] | None) -> None:
+        with suppress(*READ_ERRORS):
+            self._first = next(iter(self._decoder.decode(packet)), None)
+
+    @property
+    def seconds(self) -> float:
+        """How much media time the packets so far fill."""
+        return max(self._end - self.start, 0.0) if self.packets else 0.0
+
+    def loss(self, *, encrypted: int) -> str | None:
+        """Return why nothing of the stream decodes; None if there is nothing in it to lose.
+
+        Args:
+            encrypted: Packets of the file that were left out, of whichever stream.
+        """
+        if not (self.packets or self._states_packets or encrypted):
+            return None  # some cameras declare a track that they never fill
+        return self._reason or (self._name and f"nothing of {self._name} decodes") or None
+
+    def span(self, origin: float) -> StreamSpan:
+        """Return what was measured, in media time that starts at an origin in seconds."""
+        end = self._end
+        if self._end == self._last and self.packets > 1:  # the last packet states no duration
+            end += (self._end - self.start) / (self.packets - 1)
+        return StreamSpan(
+            start=self.start - origin,
+            end=end - origin,
+            packets=self.packets,
+            times=np.sort(np.asarray(self._times)) - origin,
+            keyframes=np.sort(np.asarray(self._keys)) - origin,
+        )
