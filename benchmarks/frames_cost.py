@@ -185,7 +185,7 @@ def make_film(path: Path, *, repeats: int = REPEATS, **kind: Any) -> None:
     options = {"g": str(gop), "preset": "medium"}
     if codec == "libx265":
         options = {"preset": "fast", "x265-params": f"keyint={gop}:log-level=none"}
-    clip = path.with_suffix(".clip.mp4")
+    clip = path.with_name(f"{codec}_{kind['size'][1]}_{gop}.clip.mp4")
     if not clip.exists():
         make_clip(
             clip,

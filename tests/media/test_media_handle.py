@@ -17,7 +17,7 @@ from PIL import Image
 
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
-from mmcrime.errors import EgressError, MediaError, UnsafeMediaError
+from mmcrime.errors import EgressError, MediaError, UnsafeMediaError, UnsupportedMediaError
 from mmcrime.evidence import MediaReader
 from mmcrime.media import audio_windows, motion_curve, open_media, sample_frames
 
@@ -223,6 +223,56 @@ def test_sample_frames_gives_a_frame_at_each_step(video: Path) -> None:
     assert [f.time for f in sample_frames(video, at=[3.0])] == [3.0]
     with pytest.raises(ValueError, match="interval must be positive"):
         next(sample_frames(video, interval=0))
+
+
+def test_sample_frames_gives_keyframes_in_their_place(video: Path) -> None:
+    with sample_frames(video, interval=1.0, mode="keyframes") as sampling:
+        assert [(number_of(f.pixels), f.time) for f in sampling] == [
+            (0, 0.0),
+            (50, 2.0),
+            (100, 4.0),
+        ]
+        assert sampling.coverage.frames == 3
+        assert sampling.coverage.gaps == ()
+
+
+def test_sample_frames_says_at_once_what_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"no media")
+    with pytest.raises(UnsupportedMediaError):
+        sample_frames(tmp_path / "x.mp4")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["to the end", "closed early"])
+def test_sample_frames_closes_what_it_opened(
+    video: Path, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sampling = sample_frames(video.read_bytes())
+    assert len(list(tmp_path.iterdir())) == 1
+    next(sampling)
+    if whole:
+        list(sampling)
+    else:
+        sampling.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_past_the_duration_limit_are_a_gap_of_that_reason(video: Path) -> None:
+    with open_media(video, limits=Limits(max_duration=3.0)) as handle:
+        sampling = handle.frames([1.0, 5.0])
+        assert [frame.time for frame in sampling] == [1.0]
+        (gap,) = sampling.coverage.gaps
+        assert (gap.start, gap.end, gap.reason) == (3.0, pytest.approx(6.0), "over_limit")
+
+
+def test_a_damaged_picture_is_a_gap_of_its_sampling(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((400, 300), 90).convert("RGB").save(buffer, "JPEG")
+    content = buffer.getvalue()
+    with open_media(content[: len(content) // 2]) as handle:
+        sampling = handle.frames([0.0])
+        assert len(list(sampling)) == sampling.coverage.frames == 1
+        assert [gap.reason for gap in sampling.coverage.gaps] == ["damaged"]
 
 
 def test_the_short_ways_take_an_open_handle_and_leave_it_open(video: Path) -> None:
