@@ -88,12 +88,12 @@ def plain_pyav(path: Path) -> Shown:
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         rate = float(stream.average_rate or 25)
-        times = iter(asked(film.duration / 1e6))
+        times = iter(asked((film.duration or 0) / 1e6))
         due: float | None = next(times)
         shown: Shown = []
         for picture in film.decode(stream):
             time = picture.time
-            if due is not None and time is not None and time + 1 / rate > due + 1e-6:
+            if due is not None and time + 1 / rate > due + 1e-6:
                 scale = SIDE / max(picture.width, picture.height)
                 picture.reformat(
                     width=round(picture.width * scale),
