@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 
 import av
 import av.error
+from av.stream import Discard
 
 from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
@@ -87,7 +88,8 @@ class FrameClock:
         stamp = frame.pts if frame.pts is not None else frame.dts
         time = self._next
         if stamp is not None and base is not None:
-            time = float(stamp * base) - self._origin
+            # As float(stamp * base), without making a fraction of every stamp.
+            time = stamp * base.numerator / base.denominator - self._origin
         self._next = time + self._spacing
         return time
 
@@ -138,7 +140,7 @@ class Container:
             if packet.size == 0:
                 continue
             failures = 0
-            if packet.has_sidedata("encryption_info"):
+            if any(side.data_type == "encryption_info" for side in packet.iter_sidedata()):
                 self.encrypted += 1
             else:
                 yield packet
@@ -181,6 +183,12 @@ class Container:
             self.damaged[-1] = (min(first, start), max(last, end))
         else:
             self.damaged.append((start, end))
+
+    def read_only(self, stream: Stream) -> None:
+        """Let the demuxer pass over all other streams; where it can, it does not read them."""
+        for other in self.raw.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
 
     def seek(self, seconds: float, stream: Stream) -> None:
         """Go to the last keyframe at or before a time on the container's own clock.

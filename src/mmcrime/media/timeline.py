@@ -214,6 +214,8 @@ def _count(container: Container, video: _Tally, audio: _Tally, *, source: str) -
     for packet in container.packets(*streams):
         tallies[packet.stream_index].add(packet)
         packets = video.packets + audio.packets
+        if packets <= _FREE_PACKETS:
+            continue
         seconds = max(video.seconds, audio.seconds)
         if packets > min(_MOST_PACKETS, _FREE_PACKETS + _PACKETS_A_SECOND * seconds):
             raise UnsafeMediaError(

@@ -1,0 +1,108 @@
+"""Making the channels of a chunk of sound fit to be mixed to one.
+
+Samples that are not numbers become silence. Channels that cancel each other, such as the
+two of a microphone with one lead swapped, would be called silent, although the microphone
+was on: there the loudest channel stands in for all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from av.audio.frame import AudioFrame
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Mixer"]
+
+_CANCELS = 0.01  # power of the mix beside that of the loudest channel: 20 dB below it
+_CANCELS_STILL = 0.1  # 10 dB: two thresholds, so that it does not go to and fro
+_FADE = 0.25  # seconds of a change: a step would be heard as a bang
+
+
+class Mixer:
+    """Prepares one chunk after the other of one run of sound."""
+
+    def __init__(self) -> None:
+        self._alone: int | None = None  # the channel that stands in for all
+        self._begun = False
+
+    def ready(self, chunk: AudioFrame) -> AudioFrame:
+        """Return the chunk, or one of the same length, format and channels in its place."""
+        count = chunk.layout.nb_channels
+        floats = chunk.format.name in _FLOATS
+        if count == 1 and not floats:
+            return chunk
+        samples = _by_channel(chunk, count)
+        powers = _powers(samples)
+        cleaned = not np.isfinite(powers).all()
+        if cleaned:
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            powers = _powers(samples)
+        before, self._alone = self._alone, self._choose(powers)
+        if not self._begun:
+            before, self._begun = self._alone, True
+        if before is None and self._alone is None:
+            return _like(chunk, samples) if cleaned else chunk
+        return _like(chunk, _faded(samples, before, self._alone, round(_FADE * chunk.sample_rate)))
+
+    def _choose(self, powers: NDArray[np.float32]) -> int | None:
+        """Return the channel to use alone; None for the mix."""
+        own = powers.diagonal()
+        loudest = int(own.argmax())
+        mixed = powers.mean()  # of the mean of the channels
+        if own[loudest] <= 0:
+            return self._alone
+        if mixed >= (_CANCELS if self._alone is None else _CANCELS_STILL) * own[loudest]:
+            return None
+        if self._alone is None or own[self._alone] < own[loudest] / 4:
+            return loudest
+        return self._alone
+
+
+_FLOATS = frozenset({"flt", "fltp", "dbl", "dblp"})
+
+
+def _by_channel(chunk: AudioFrame, count: int) -> NDArray[Any]:
+    """Return the samples of a chunk, one row for each channel."""
+    samples: NDArray[Any] = chunk.to_ndarray()
+    return samples if chunk.format.is_planar else samples.reshape(-1, count).T
+
+
+def _powers(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the products of all pairs of channels, summed over time."""
+    levels = samples.astype(np.float32, copy=False)
+    if samples.dtype == np.uint8:
+        levels = levels - 128
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number is looked for
+        products: NDArray[np.float32] = levels @ levels.T
+    return products
+
+
+def _faded(
+    samples: NDArray[Any], before: int | None, now: int | None, fade: int
+) -> NDArray[Any]:
+    """Return the samples with one channel in all of them, or a change from or to that."""
+
+    def taken(alone: int | None) -> NDArray[Any]:
+        return samples if alone is None else np.broadcast_to(samples[alone], samples.shape)
+
+    if before == now:
+        return taken(now)
+    share = np.minimum(np.arange(samples.shape[1], dtype=np.float32) / max(1, fade), 1)
+    mixed: NDArray[Any] = taken(before) * (1 - share) + taken(now) * share
+    return mixed.astype(samples.dtype)
+
+
+def _like(chunk: AudioFrame, samples: NDArray[Any]) -> AudioFrame:
+    """Return samples, one row for each channel, as a frame like another."""
+    if not chunk.format.is_planar:
+        samples = samples.T.reshape(1, -1)
+    fresh = AudioFrame.from_ndarray(
+        np.ascontiguousarray(samples), format=chunk.format.name, layout=chunk.layout.name
+    )
+    fresh.sample_rate = chunk.sample_rate
+    fresh.time_base = chunk.time_base
+    return fresh
