@@ -34,7 +34,9 @@ def make_film(
         else {"g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
     )
     with av.open(str(path), "w", format="mp4") as output:
-        stream: Any = output.add_stream(codec, rate=FPS, options={"preset": "veryfast", **keyframes})
+        stream: Any = output.add_stream(
+            codec, rate=FPS, options={"preset": "veryfast", **keyframes}
+        )
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         for grey in _pictures(round(seconds * FPS), size, seed):

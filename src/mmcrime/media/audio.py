@@ -94,9 +94,7 @@ def windows(
         yield AudioWindow(start=at, samples=np.concatenate(kept), rate=rate)
 
 
-def _inside(
-    pieces: Iterator[_Piece], start: float, end: float, rate: int
-) -> Iterator[_Piece]:
+def _inside(pieces: Iterator[_Piece], start: float, end: float, rate: int) -> Iterator[_Piece]:
     """Cut pieces to the samples that lie inside ``[start, end)``."""
     for time, samples in pieces:
         first = max(0, math.ceil((start - time) * rate - 1e-3))

@@ -36,23 +36,21 @@ class Mixer:
         if count == 1 and not floats:
             return chunk
         samples = _by_channel(chunk, count)
-        powers = _powers(samples)
-        cleaned = not np.isfinite(powers).all()
+        own, mixed = _powers(samples)
+        cleaned = not np.isfinite(own).all()
         if cleaned:
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-            powers = _powers(samples)
-        before, self._alone = self._alone, self._choose(powers)
+            own, mixed = _powers(samples)
+        before, self._alone = self._alone, self._choose(own, mixed)
         if not self._begun:
             before, self._begun = self._alone, True
         if before is None and self._alone is None:
             return _like(chunk, samples) if cleaned else chunk
         return _like(chunk, _faded(samples, before, self._alone, round(_FADE * chunk.sample_rate)))
 
-    def _choose(self, powers: NDArray[np.float32]) -> int | None:
-        """Return the channel to use alone; None for the mix."""
-        own = powers.diagonal()
+    def _choose(self, own: NDArray[np.float32], mixed: float) -> int | None:
+        """Return the channel to use alone, None for the mix, given the power of each."""
         loudest = int(own.argmax())
-        mixed = powers.mean()  # of the mean of the channels
         if own[loudest] <= 0:
             return self._alone
         if mixed >= (_CANCELS if self._alone is None else _CANCELS_STILL) * own[loudest]:
@@ -71,19 +69,19 @@ def _by_channel(chunk: AudioFrame, count: int) -> NDArray[Any]:
     return samples if chunk.format.is_planar else samples.reshape(-1, count).T
 
 
-def _powers(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the products of all pairs of channels, summed over time."""
-    levels = samples.astype(np.float32, copy=False)
+def _powers(samples: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+    """Return the power of each channel and that of their mean, each summed over time."""
+    levels = np.ascontiguousarray(samples, dtype=np.float32)
     if samples.dtype == np.uint8:
         levels = levels - 128
     with np.errstate(over="ignore", invalid="ignore"):  # what is no number is looked for
-        products: NDArray[np.float32] = levels @ levels.T
-    return products
+        # Products of vectors: six times as fast as one of such a flat matrix with itself.
+        own = np.array([np.dot(channel, channel) for channel in levels])
+        total = levels.sum(axis=0)
+        return own, float(np.dot(total, total)) / len(levels) ** 2
 
 
-def _faded(
-    samples: NDArray[Any], before: int | None, now: int | None, fade: int
-) -> NDArray[Any]:
+def _faded(samples: NDArray[Any], before: int | None, now: int | None, fade: int) -> NDArray[Any]:
     """Return the samples with one channel in all of them, or a change from or to that."""
 
     def taken(alone: int | None) -> NDArray[Any]:
