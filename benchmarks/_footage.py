@@ -8,6 +8,7 @@ in each channel.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -116,34 +117,28 @@ def _sound(seconds: float, rate: int, channels: int) -> Iterator[tuple[int, NDAr
 
 def long_film(path: Path, *, pictures: Path, sound: Path, seconds: float) -> None:
     """Write a film of any length by repeating the packets of two files of whole seconds."""
-    with av.open(str(pictures)) as first, av.open(str(sound)) as second:
-        with av.open(str(path), "w", format="mp4") as output:
-            copies = [
-                output.add_stream_from_template(first.streams.video[0]),
-                output.add_stream_from_template(second.streams.audio[0]),
-            ]
-            parts = [
-                _repeated(pictures, seconds),
-                _repeated(sound, seconds),
-            ]
-            heads = [next(part, None) for part in parts]
-            while any(head is not None for head in heads):  # interleaved by time, as cameras do
-                ready = [(head[0], n) for n, head in enumerate(heads) if head is not None]
-                number = min(ready)[1]
-                head = heads[number]
-                assert head is not None  # noqa: S101 - `ready` holds only these
-                head[1].stream = copies[number]
-                output.mux(head[1])
-                heads[number] = next(parts[number], None)
+    with (
+        av.open(str(pictures)) as first,
+        av.open(str(sound)) as second,
+        av.open(str(path), "w", format="mp4") as output,
+    ):
+        copies = [
+            output.add_stream_from_template(first.streams.video[0]),
+            output.add_stream_from_template(second.streams.audio[0]),
+        ]
+        parts = [_repeated(pictures, seconds, 0), _repeated(sound, seconds, 1)]
+        # Interleaved by time, as cameras do.
+        for _, number, packet in heapq.merge(*parts, key=lambda part: part[:2]):
+            packet.stream = copies[number]
+            output.mux(packet)
 
 
-def _repeated(path: Path, seconds: float) -> Iterator[tuple[float, Any]]:
-    """Yield the packets of a file again and again, later each time, with their times."""
+def _repeated(path: Path, seconds: float, number: int) -> Iterator[tuple[float, int, Any]]:
+    """Yield the packets of a file again and again, later each time, with time and number."""
     start = 0
-    length: int | None = None
     while True:
+        end = 0
         with av.open(str(path)) as source:
-            end = 0
             for packet in source.demux():
                 # No time: the demuxer's end mark. Before zero, sound only primes the decoder.
                 if packet.dts is None or packet.pts is None or packet.pts < 0:
@@ -153,6 +148,5 @@ def _repeated(path: Path, seconds: float) -> Iterator[tuple[float, Any]]:
                 at = float(packet.dts * packet.time_base)
                 if at >= seconds:
                     return
-                yield at, packet
-            length = length or end
-            start += length
+                yield at, number, packet
+        start += end

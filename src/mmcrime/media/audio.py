@@ -68,7 +68,7 @@ def windows(
         ValueError: If ``seconds`` is not positive or the rate is none of those.
         MediaError: If the recording cannot be opened any more.
     """
-    if not (isinstance(rate, int) and RATES[0] <= rate <= RATES[1]):
+    if rate not in range(RATES[0], RATES[1] + 1):
         raise ValueError(f"rate must be a whole number from {RATES[0]} to {RATES[1]}, not {rate!r}")
     length = round(seconds * rate) if math.isfinite(seconds) else 0
     if length < 1:
