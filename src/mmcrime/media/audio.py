@@ -234,11 +234,12 @@ class _Run:
             self._early = 0
         chunk = self._fifo.read(samples)
         if chunk is not None:
-            yield from self._resample(self._mixer.ready(chunk))
+            yield from self._resample(chunk)
 
     def _resample(self, chunk: AudioFrame | None) -> Iterator[_Piece]:
         try:
-            frames = self._resampler.resample(chunk)
+            mixable = None if chunk is None else self._mixer.ready(chunk)
+            frames = self._resampler.resample(mixable)
         except (*READ_ERRORS, ValueError):  # a layout that cannot be mixed: nothing to hear
             return
         for frame in frames:

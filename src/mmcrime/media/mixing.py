@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +21,8 @@ __all__ = ["Mixer"]
 _CANCELS = 0.01  # power of the mix beside that of the loudest channel: 20 dB below it
 _CANCELS_STILL = 0.1  # 10 dB: two thresholds, so that it does not go to and fro
 _FADE = 0.25  # seconds of a change: a step would be heard as a bang
+_FLOATS = frozenset({"flt", "fltp", "dbl", "dblp"})
+_MOST_PLANES = 8  # PyAV 18 reads past the end of a frame with more, and crashes
 
 
 class Mixer:
@@ -28,10 +31,18 @@ class Mixer:
     def __init__(self) -> None:
         self._alone: int | None = None  # the channel that stands in for all
         self._begun = False
+        self._packer: AudioResampler | None = None
 
     def ready(self, chunk: AudioFrame) -> AudioFrame:
-        """Return the chunk, or one of the same length, format and channels in its place."""
+        """Return the chunk, or one of the same length and channels in its place.
+
+        Raises:
+            FFmpegError: If FFmpeg does not take so many channels.
+            ValueError: As above.
+        """
         count = chunk.layout.nb_channels
+        if count > _MOST_PLANES and chunk.format.is_planar:
+            chunk = self._packed(chunk)
         floats = chunk.format.name in _FLOATS
         if count == 1 and not floats:
             return chunk
@@ -48,6 +59,15 @@ class Mixer:
             return _like(chunk, samples) if cleaned else chunk
         return _like(chunk, _faded(samples, before, self._alone, round(_FADE * chunk.sample_rate)))
 
+    def _packed(self, chunk: AudioFrame) -> AudioFrame:
+        if self._packer is None:
+            self._packer = AudioResampler(
+                format=chunk.format.packed, layout=chunk.layout, rate=chunk.sample_rate
+            )
+        (packed,) = self._packer.resample(chunk)
+        packed.pts = None
+        return packed
+
     def _choose(self, own: NDArray[np.float32], mixed: float) -> int | None:
         """Return the channel to use alone, None for the mix, given the power of each."""
         loudest = int(own.argmax())
@@ -58,9 +78,6 @@ class Mixer:
         if self._alone is None or own[self._alone] < own[loudest] / 4:
             return loudest
         return self._alone
-
-
-_FLOATS = frozenset({"flt", "fltp", "dbl", "dblp"})
 
 
 def _by_channel(chunk: AudioFrame, count: int) -> NDArray[Any]:
@@ -102,5 +119,4 @@ def _like(chunk: AudioFrame, samples: NDArray[Any]) -> AudioFrame:
         np.ascontiguousarray(samples), format=chunk.format.name, layout=chunk.layout.name
     )
     fresh.sample_rate = chunk.sample_rate
-    fresh.time_base = chunk.time_base
     return fresh
