@@ -116,7 +116,7 @@ def _sound(seconds: float, rate: int, channels: int) -> Iterator[tuple[int, NDAr
 
 
 def long_film(path: Path, *, pictures: Path, sound: Path, seconds: float) -> None:
-    """Write a film of any length by repeating the packets of two files of whole seconds."""
+    """Write a film of at least some length by repeating the packets of two files."""
     with (
         av.open(str(pictures)) as first,
         av.open(str(sound)) as second,
@@ -134,19 +134,16 @@ def long_film(path: Path, *, pictures: Path, sound: Path, seconds: float) -> Non
 
 
 def _repeated(path: Path, seconds: float, number: int) -> Iterator[tuple[float, int, Any]]:
-    """Yield the packets of a file again and again, later each time, with time and number."""
-    start = 0
-    while True:
-        end = 0
+    """Yield the packets of a file as often as it takes, later each time, with time and number."""
+    start, end, base = 0, 0, Fraction(1)
+    while start * base < seconds - 0.01:
         with av.open(str(path)) as source:
             for packet in source.demux():
                 # No time: the demuxer's end mark. Before zero, sound only primes the decoder.
                 if packet.dts is None or packet.pts is None or packet.pts < 0:
                     continue
-                end = max(end, packet.pts + (packet.duration or 0))
                 packet.pts, packet.dts = packet.pts + start, packet.dts + start
-                at = float(packet.dts * packet.time_base)
-                if at >= seconds:
-                    return
-                yield at, number, packet
-        start += end
+                end = max(end, packet.pts + (packet.duration or 0))
+                base = packet.time_base
+                yield float(packet.dts * base), number, packet
+        start = end

@@ -1,6 +1,6 @@
 """What preprocessing costs beside OpenCV, MoviePy, pydub and plain PyAV: every ratio in one run.
 
-    python benchmarks/preprocessing.py                    # a table; about half an hour
+    python benchmarks/preprocessing.py                    # a table; about an hour
     python benchmarks/preprocessing.py --json             # one JSON object on stdout
     python benchmarks/preprocessing.py --seconds 20 --minutes 0 --rounds 1     # a first look
     python benchmarks/preprocessing.py --without moviepy  # and without pydub, its neighbour
@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,12 @@ class Bench:
         seconds: Length of the clips.
         minutes: Length of the long film.
         peers: The Python that holds MoviePy and pydub; else why there is none.
-        failed: What was not measured, and why.
     """
 
     folder: Path
     seconds: float
     minutes: float
     peers: Path | str
-    failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, method: str, file: str) -> Run:
         """Run a method in a process of its own.

@@ -157,7 +157,9 @@ def _resampled(
             elif time > span.start + _WARM_UP:  # sought
                 early = _off_grid(frame.sample_rate, rate, time - span.start)
             run = _Run(frame, at, rate, early)
-        yield from run.add(frame)
+        run.add(frame)
+        while run.is_full:  # one packet may hold minutes
+            yield from run.next()
     if run is not None:
         yield from run.finish()
 
@@ -196,6 +198,7 @@ class _Run:
         self._early = early
         self._heard = 0  # samples put in, at the rate of the source
         self._given = 0  # samples put out, at the wanted rate
+        self._chunk = int(_CHUNK * frame.sample_rate)
         self._fifo = AudioFifo()
         self._mixer = Mixer()
         self._resampler = AudioResampler(format="s16", layout="mono", rate=rate)
@@ -209,30 +212,32 @@ class _Run:
         """Whether a frame follows without a hole and in the same format."""
         return abs(time - self.end) <= _HOLE and _shape(frame) == self._shape
 
-    def add(self, frame: AudioFrame) -> Iterator[_Piece]:
-        """Put in one decoded frame; yield what is ready."""
+    @property
+    def is_full(self) -> bool:
+        """Whether a chunk has come together."""
+        return self._fifo.samples >= self._chunk + self._early
+
+    def add(self, frame: AudioFrame) -> None:
+        """Put in one decoded frame."""
         frame.pts = None  # times are kept here; the queue would insist on gapless stamps
         self._heard += frame.samples
         self._fifo.write(frame)
-        chunk = int(_CHUNK * self._source_rate)
-        while self._fifo.samples >= chunk + self._early:  # one packet may hold minutes
-            yield from self._next(chunk)
 
     def finish(self) -> Iterator[_Piece]:
         """Yield what is left in the queue and in the resampler."""
         if self._fifo.samples > self._early:
-            yield from self._next(0)
+            yield from self.next(all_of_it=True)
         if self._heard:
             yield from self._resample(None)
 
-    def _next(self, samples: int) -> Iterator[_Piece]:
-        """Resample some samples of the queue, all for 0."""
+    def next(self, *, all_of_it: bool = False) -> Iterator[_Piece]:
+        """Yield the next chunk of the queue, or all of it."""
         if self._early:
             self._fifo.read(self._early)
             self._start += self._early / self._source_rate
             self._heard -= self._early
             self._early = 0
-        chunk = self._fifo.read(samples)
+        chunk = self._fifo.read(0 if all_of_it else self._chunk)
         if chunk is not None:
             yield from self._resample(chunk)
 
