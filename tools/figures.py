@@ -7,8 +7,8 @@
     python tools/figures.py --measure import_time      # only these
 
 Each row names what was measured, how the figure is written, the command, the data, the values,
-on what and when, and if the README shows it, how it is said there. A benchmark prints one JSON
-object; that becomes the values of its rows.
+on what and when, if the README shows it, how it is said there, and on which page of docs/ it
+stands. A benchmark prints one JSON object; that becomes the values of its rows.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from typing import Any
 from _marked import ROOT, options, settle
 
 RESULTS = ROOT / "benchmarks" / "results.json"
+PAGES = ("docs/responsible-use.md", "docs/performance.md")
+"""Where rows are told in full: on the page that they name, else on the first."""
+
 Row = dict[str, Any]
 
 
@@ -43,7 +46,7 @@ def main() -> int:
     return status or settle(
         {
             "README.md": {"figures": short_table(rows)},
-            "docs/responsible-use.md": {"figures": long_table(rows)},
+            **{page: {"figures": long_table(rows, page)} for page in PAGES},
         },
         check=given.check,
         command="python tools/figures.py",
@@ -66,12 +69,13 @@ def short_table(rows: list[Row]) -> str:
     return "\n".join([*head, *body, "", f"Commands: {said}."])
 
 
-def long_table(rows: list[Row]) -> str:
-    """Return the table of the documentation: also on what data, on what machine and when."""
+def long_table(rows: list[Row], page: str) -> str:
+    """Return the table of a page: also on what data, on what machine and when."""
     body = [
         f"| {row['what']} | {figure(row)} | {row['data']}<br>`{row['command']}`"
         f"<br>{row['date']}, {row['machine']} |"
         for row in rows
+        if row.get("page", PAGES[0]) == page
     ]
     head = "| what | figure | measured on what, by which command, when and where |"
     return "\n".join([head, "| --- | --- | --- |", *body])

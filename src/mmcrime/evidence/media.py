@@ -100,7 +100,7 @@ class EncodedFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AudioWindow:
-    """A stretch of sound: mono float32 in -1..1 at `SAMPLE_RATE`.
+    """A stretch of sound: mono float32 in -1..1, at `SAMPLE_RATE` unless asked otherwise.
 
     Attributes:
         start: Media time of the first sample.

@@ -1,9 +1,9 @@
-"""The sound of a recording as mono windows at 16 kHz, in flat memory.
+"""The sound of a recording as mono windows, in flat memory.
 
-Sound is decoded packet by packet, put together to chunks of about a second (one call of
-the resampler each), resampled to 16-bit mono and turned into floats by numpy. 16-bit is
-on the way on purpose: for it FFmpeg scales the mix of several channels so that it cannot
-leave the range, which it does not do for floats.
+Sound is decoded packet by packet, put together to chunks of about a second (one look at
+the samples and one call of the resampler each), resampled to 16-bit mono and turned into
+floats by numpy. 16-bit is on the way on purpose: for it FFmpeg scales the mix of several
+channels so that it cannot leave the range, which it does not do for floats.
 
 Holes between time stamps stay holes: no window bridges one.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from av.audio.fifo import AudioFifo
@@ -21,6 +21,7 @@ from av.audio.resampler import AudioResampler
 
 from mmcrime.evidence import SAMPLE_RATE, AudioWindow
 from mmcrime.media.container import Container
+from mmcrime.media.mixing import Mixer
 from mmcrime.media.streams import READ_ERRORS, is_audible
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ _HOLE = 0.05
 """Seconds between the end of one packet and the start of the next from which on it is a
 hole. Containers round time stamps to milliseconds; AAC and MP3 packets last 20 to 26 ms."""
 
+RATES = (8_000, 48_000)
+"""Samples a second that can be asked for: from a telephone's to a studio's."""
+
 _WARM_UP = 0.5  # seconds decoded before the wanted start: MP3 and AAC lean on earlier packets
 _CHUNK = 1.0  # seconds handed to the resampler at a time
 
@@ -41,7 +45,12 @@ _Piece = tuple[float, "NDArray[np.float32]"]  # media time of the first sample, 
 
 
 def windows(
-    recording: Recording, start: float, end: float, *, seconds: float = 30.0
+    recording: Recording,
+    start: float,
+    end: float,
+    *,
+    seconds: float = 30.0,
+    rate: int = SAMPLE_RATE,
 ) -> Iterator[AudioWindow]:
     """Yield mono windows of at most ``seconds`` that lie inside ``[start, end)``.
 
@@ -53,21 +62,24 @@ def windows(
         start: Media seconds.
         end: Media seconds; the duration limit cuts it.
         seconds: Longest window.
+        rate: Samples a second, one of `RATES` or between them.
 
     Raises:
-        ValueError: If ``seconds`` is not positive.
+        ValueError: If ``seconds`` is not positive or the rate is none of those.
         MediaError: If the recording cannot be opened any more.
     """
-    length = round(seconds * SAMPLE_RATE) if math.isfinite(seconds) else 0
+    if rate not in range(RATES[0], RATES[1] + 1):
+        raise ValueError(f"rate must be a whole number from {RATES[0]} to {RATES[1]}, not {rate!r}")
+    length = round(seconds * rate) if math.isfinite(seconds) else 0
     if length < 1:
         raise ValueError(f"seconds must be positive, not {seconds!r}")
     end = min(end, recording.end)
     kept: list[NDArray[np.float32]] = []
     held = 0
     at = start
-    for time, samples in _inside(_pieces(recording, start, end), start, end):
-        if kept and abs(time - (at + held / SAMPLE_RATE)) > 1.5 / SAMPLE_RATE:
-            yield AudioWindow(start=at, samples=np.concatenate(kept))
+    for time, samples in _inside(_pieces(recording, start, end, rate), start, end, rate):
+        if kept and abs(time - (at + held / rate)) > 1.5 / rate:
+            yield AudioWindow(start=at, samples=np.concatenate(kept), rate=rate)
             kept, held = [], 0
         if not kept:
             at = time
@@ -75,32 +87,32 @@ def windows(
         held += len(samples)
         while held >= length:
             joined = np.concatenate(kept)
-            yield AudioWindow(start=at, samples=joined[:length])
-            at += length / SAMPLE_RATE
+            yield AudioWindow(start=at, samples=joined[:length], rate=rate)
+            at += length / rate
             kept, held = [joined[length:]], held - length
     if held:
-        yield AudioWindow(start=at, samples=np.concatenate(kept))
+        yield AudioWindow(start=at, samples=np.concatenate(kept), rate=rate)
 
 
-def _inside(pieces: Iterator[_Piece], start: float, end: float) -> Iterator[_Piece]:
+def _inside(pieces: Iterator[_Piece], start: float, end: float, rate: int) -> Iterator[_Piece]:
     """Cut pieces to the samples that lie inside ``[start, end)``."""
     for time, samples in pieces:
-        first = max(0, math.ceil((start - time) * SAMPLE_RATE - 1e-3))
-        stop = math.floor((end - time) * SAMPLE_RATE + 1e-3)
+        first = max(0, math.ceil((start - time) * rate - 1e-3))
+        stop = math.floor((end - time) * rate + 1e-3)
         if stop <= 0:
             return
         if first < min(stop, len(samples)):
-            yield time + first / SAMPLE_RATE, samples[first:stop]
+            yield time + first / rate, samples[first:stop]
 
 
-def _pieces(recording: Recording, start: float, end: float) -> Iterator[_Piece]:
+def _pieces(recording: Recording, start: float, end: float, rate: int) -> Iterator[_Piece]:
     """Yield resampled sound from at or before ``start`` up to about ``end``."""
     span = recording.timeline.audio
     if span is None or start >= min(end, span.end) or end <= span.start:
         return
     if start > span.start + 2 * _WARM_UP:
         with recording.open() as container:
-            pieces = _sought(recording, container, span, start)
+            pieces = _sought(recording, container, span, start, rate)
             first = next(pieces, None)
             # Without an index, or into a hole, a seek may lead past the place.
             if first is not None and first[0] <= start:
@@ -108,11 +120,11 @@ def _pieces(recording: Recording, start: float, end: float) -> Iterator[_Piece]:
                 yield from pieces
                 return
     with recording.open() as container:
-        yield from _resampled(recording, container, span)
+        yield from _resampled(recording, container, span, rate)
 
 
 def _sought(
-    recording: Recording, container: Container, span: StreamSpan, start: float
+    recording: Recording, container: Container, span: StreamSpan, start: float, rate: int
 ) -> Iterator[_Piece]:
     if container.audio is None:
         return
@@ -120,13 +132,16 @@ def _sought(
         container.seek(start - _WARM_UP + recording.timeline.origin, container.audio)
     except READ_ERRORS:
         return
-    yield from _resampled(recording, container, span)
+    yield from _resampled(recording, container, span, rate)
 
 
-def _resampled(recording: Recording, container: Container, span: StreamSpan) -> Iterator[_Piece]:
+def _resampled(
+    recording: Recording, container: Container, span: StreamSpan, rate: int
+) -> Iterator[_Piece]:
     """Decode from where the container stands; a new run begins behind each hole."""
     if container.audio is None:
         return
+    container.read_only(container.audio)
     clock = recording.clock(container.audio, span)
     run: _Run | None = None
     for frame in container.audio_frames():
@@ -136,77 +151,109 @@ def _resampled(recording: Recording, container: Container, span: StreamSpan) -> 
         if run is None or not run.continues(frame, time):
             # Time never runs backwards: early samples follow behind what was heard.
             at = time if run is None else max(time, run.end)
+            early = 0
             if run is not None:
                 yield from run.finish()
-            run = _Run(frame, at)
-        yield from run.add(frame)
+            elif time > span.start + _WARM_UP:  # sought
+                early = _off_grid(frame.sample_rate, rate, time - span.start)
+            run = _Run(frame, at, rate, early)
+        run.add(frame)
+        while run.is_full:  # one packet may hold minutes
+            yield from run.next()
     if run is not None:
         yield from run.finish()
 
 
-class _Run:
-    """A stretch of sound without a hole and without a change of its format."""
+def _off_grid(source_rate: int, rate: int, after: float) -> int:
+    """Return how many samples to leave out of a run, so that it goes on as if heard in one go.
 
-    def __init__(self, frame: AudioFrame, start: float) -> None:
+    Resampled samples lie on a grid that begins with the first sample. Begun elsewhere, they
+    would be other samples of the same sound, up to half a step apart.
+
+    Args:
+        source_rate: Samples a second of the source.
+        rate: Samples a second that are wanted.
+        after: Seconds from the first sample of the stream to the first of the run.
+    """
+    period = source_rate // math.gcd(source_rate, rate)  # source samples from common to common
+    early = -round(after * source_rate) % period
+    return early if early < source_rate * _WARM_UP / 2 else 0  # odd rates: a second apart
+
+
+class _Run:
+    """A stretch of sound without a hole and without a change of its format.
+
+    Args:
+        frame: The first of it.
+        start: Media time of its first sample.
+        rate: Samples a second that are wanted.
+        early: How many samples at its start are left out.
+    """
+
+    def __init__(self, frame: AudioFrame, start: float, rate: int, early: int) -> None:
         self._start = start
-        self._rate = frame.sample_rate
+        self._source_rate = frame.sample_rate
+        self._rate = rate
         self._shape = _shape(frame)
+        self._early = early
         self._heard = 0  # samples put in, at the rate of the source
-        self._given = 0  # samples put out, at SAMPLE_RATE
+        self._given = 0  # samples put out, at the wanted rate
+        self._chunk = int(_CHUNK * frame.sample_rate)
         self._fifo = AudioFifo()
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        self._mixer = Mixer()
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=rate)
 
     @property
     def end(self) -> float:
         """Media time just after the last sample that was put in."""
-        return self._start + self._heard / self._rate
+        return self._start + self._heard / self._source_rate
 
     def continues(self, frame: AudioFrame, time: float) -> bool:
         """Whether a frame follows without a hole and in the same format."""
         return abs(time - self.end) <= _HOLE and _shape(frame) == self._shape
 
-    def add(self, frame: AudioFrame) -> Iterator[_Piece]:
-        """Put in one decoded frame; yield what is ready."""
-        clean = _finite(frame)
-        clean.pts = None  # times are kept here; the queue would insist on gapless stamps
+    @property
+    def is_full(self) -> bool:
+        """Whether a chunk has come together."""
+        return self._fifo.samples >= self._chunk + self._early
+
+    def add(self, frame: AudioFrame) -> None:
+        """Put in one decoded frame."""
+        frame.pts = None  # times are kept here; the queue would insist on gapless stamps
         self._heard += frame.samples
-        self._fifo.write(clean)
-        chunk = int(_CHUNK * self._rate)
-        while self._fifo.samples >= chunk:  # one packet may hold minutes
-            yield from self._resample(self._fifo.read(chunk))
+        self._fifo.write(frame)
 
     def finish(self) -> Iterator[_Piece]:
         """Yield what is left in the queue and in the resampler."""
-        if self._fifo.samples:
-            yield from self._resample(self._fifo.read())
+        if self._fifo.samples > self._early:
+            yield from self.next(all_of_it=True)
         if self._heard:
             yield from self._resample(None)
 
+    def next(self, *, all_of_it: bool = False) -> Iterator[_Piece]:
+        """Yield the next chunk of the queue, or all of it."""
+        if self._early:
+            self._fifo.read(self._early)
+            self._start += self._early / self._source_rate
+            self._heard -= self._early
+            self._early = 0
+        chunk = self._fifo.read(0 if all_of_it else self._chunk)
+        if chunk is not None:
+            yield from self._resample(chunk)
+
     def _resample(self, chunk: AudioFrame | None) -> Iterator[_Piece]:
         try:
-            frames = self._resampler.resample(chunk)
+            mixable = None if chunk is None else self._mixer.ready(chunk)
+            frames = self._resampler.resample(mixable)
         except (*READ_ERRORS, ValueError):  # a layout that cannot be mixed: nothing to hear
             return
         for frame in frames:
-            samples = frame.to_ndarray()[0].astype(np.float32) / np.float32(32768)
-            yield self._start + self._given / SAMPLE_RATE, samples
+            samples = frame.to_ndarray()[0].astype(np.float32)
+            samples /= 32768
+            yield self._start + self._given / self._rate, samples
             self._given += len(samples)
 
 
 def _shape(frame: AudioFrame) -> tuple[int, str, str, int]:
     layout = frame.layout
     return frame.sample_rate, frame.format.name, layout.name, layout.nb_channels
-
-
-def _finite(frame: AudioFrame) -> AudioFrame:
-    """Return the frame with silence in place of samples that are not numbers."""
-    if frame.format.name not in {"flt", "fltp", "dbl", "dblp"}:
-        return frame
-    samples: NDArray[Any] = frame.to_ndarray()
-    if np.isfinite(samples).all():
-        return frame
-    cleaned: NDArray[Any] = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    fresh = AudioFrame.from_ndarray(cleaned, format=frame.format.name, layout=frame.layout.name)
-    fresh.sample_rate = frame.sample_rate
-    fresh.time_base = frame.time_base
-    return fresh

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NoReturn, TypeAlias, T
 
 import av
 import av.error
+from av.stream import Discard
 
 from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
@@ -98,7 +99,8 @@ class FrameClock:
         stamp = presented if presented is not None else frame.dts
         time = self._next
         if stamp is not None and base is not None:
-            time = float(stamp * base) - self._origin
+            # As float(stamp * base), without making a fraction of every stamp.
+            time = stamp * base.numerator / base.denominator - self._origin
             if self._by_decoding and not self._begun:  # the delay of the decoder
                 self._origin += time - self._next
                 time = self._next
@@ -153,7 +155,8 @@ class Container:
             if packet.size == 0:
                 continue
             failures = 0
-            if packet.has_sidedata("encryption_info"):
+            side = list(packet.iter_sidedata())  # asking for one kind costs four times as much
+            if side and any(one.data_type == "encryption_info" for one in side):
                 self.encrypted += 1
             else:
                 yield packet
@@ -224,6 +227,12 @@ class Container:
             self.damaged[-1] = (min(first, start), max(last, end))
         else:
             self.damaged.append((start, end))
+
+    def read_only(self, stream: Stream) -> None:
+        """Let the demuxer pass over all other streams; where it can, it does not read them."""
+        for other in self.raw.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
 
     def seek(self, seconds: float, stream: Stream) -> None:
         """Go to the last keyframe at or before a time on the container's own clock.

@@ -10,7 +10,7 @@ from typing import Self
 
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
-from mmcrime.evidence import CUT_OFF, AudioWindow, Frame, Gap, Interval, Media
+from mmcrime.evidence import CUT_OFF, SAMPLE_RATE, AudioWindow, Frame, Gap, Interval, Media
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.looked import FrameSampling, Mode
@@ -117,11 +117,13 @@ class MediaHandle:
             return iter(())
         return clip(self._recording, start, end, fps=fps, max_side=max_side, grey=grey)
 
-    def audio(self, start: float, end: float, *, seconds: float = 30.0) -> Iterator[AudioWindow]:
+    def audio(
+        self, start: float, end: float, *, seconds: float = 30.0, rate: int = SAMPLE_RATE
+    ) -> Iterator[AudioWindow]:
         """Yield windows of ``[start, end)``; see `mmcrime.media.audio.windows`."""
         if self._recording is None:
             return iter(())
-        return sound.windows(self._recording, start, end, seconds=seconds)
+        return sound.windows(self._recording, start, end, seconds=seconds, rate=rate)
 
     def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
         """Measure the motion of the whole video; see `mmcrime.media.motion`."""

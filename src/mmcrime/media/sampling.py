@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from mmcrime.evidence import AudioWindow
+from mmcrime.evidence import SAMPLE_RATE, AudioWindow
 from mmcrime.media.handle import MediaHandle, open_media
 from mmcrime.media.looked import FrameSampling, Mode
 from mmcrime.media.motion import MotionScan
@@ -87,19 +87,25 @@ def _sampled(
     return handle.frames(at, max_side=max_side, mode=mode)
 
 
-def audio_windows(source: Source | MediaHandle, seconds: float = 30.0) -> Iterator[AudioWindow]:
-    """Yield all sound as mono windows at 16 kHz of at most ``seconds``.
+def audio_windows(
+    source: Source | MediaHandle, seconds: float = 30.0, rate: int = SAMPLE_RATE
+) -> Iterator[AudioWindow]:
+    """Yield all sound as mono windows of at most ``seconds``.
+
+    Windows are consecutive and in flat memory. Each says when it starts: sound that begins
+    after the pictures keeps its distance, and no window bridges a hole.
 
     Args:
         source: What `open_media` takes except URLs, or an open handle (which stays open).
         seconds: Longest window.
+        rate: Samples a second, from 8,000 to 48,000.
 
     Raises:
-        ValueError: If ``seconds`` is not positive.
+        ValueError: If ``seconds`` is not positive or the rate is out of that range.
         MediaError: If the input cannot be read.
     """
     with _opened(source) as handle:
-        yield from handle.audio(0.0, math.inf, seconds=seconds)
+        yield from handle.audio(0.0, math.inf, seconds=seconds, rate=rate)
 
 
 def motion_curve(source: Source | MediaHandle) -> MotionScan:

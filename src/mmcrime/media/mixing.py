@@ -1,0 +1,122 @@
+"""Making the channels of a chunk of sound fit to be mixed to one.
+
+Samples that are not numbers become silence. Channels that cancel each other, such as the
+two of a microphone with one lead swapped, would be called silent, although the microphone
+was on: there the loudest channel stands in for all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Mixer"]
+
+_CANCELS = 0.01  # power of the mix beside that of the loudest channel: 20 dB below it
+_CANCELS_STILL = 0.1  # 10 dB: two thresholds, so that it does not go to and fro
+_FADE = 0.25  # seconds of a change: a step would be heard as a bang
+_FLOATS = frozenset({"flt", "fltp", "dbl", "dblp"})
+_MOST_PLANES = 8  # PyAV 18 reads past the end of a frame with more, and crashes
+
+
+class Mixer:
+    """Prepares one chunk after the other of one run of sound."""
+
+    def __init__(self) -> None:
+        self._alone: int | None = None  # the channel that stands in for all
+        self._begun = False
+        self._packer: AudioResampler | None = None
+
+    def ready(self, chunk: AudioFrame) -> AudioFrame:
+        """Return the chunk, or one of the same length and channels in its place.
+
+        Raises:
+            FFmpegError: If FFmpeg does not take so many channels.
+            ValueError: As above.
+        """
+        count = chunk.layout.nb_channels
+        if count > _MOST_PLANES and chunk.format.is_planar:
+            chunk = self._packed(chunk)
+        floats = chunk.format.name in _FLOATS
+        if count == 1 and not floats:
+            return chunk
+        samples = _by_channel(chunk, count)
+        own, mixed = _powers(samples)
+        cleaned = not np.isfinite(own).all()
+        if cleaned:
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            own, mixed = _powers(samples)
+        before, self._alone = self._alone, self._choose(own, mixed)
+        if not self._begun:
+            before, self._begun = self._alone, True
+        if before is None and self._alone is None:
+            return _like(chunk, samples) if cleaned else chunk
+        return _like(chunk, _faded(samples, before, self._alone, round(_FADE * chunk.sample_rate)))
+
+    def _packed(self, chunk: AudioFrame) -> AudioFrame:
+        if self._packer is None:
+            self._packer = AudioResampler(
+                format=chunk.format.packed, layout=chunk.layout, rate=chunk.sample_rate
+            )
+        (packed,) = self._packer.resample(chunk)
+        packed.pts = None
+        return packed
+
+    def _choose(self, own: NDArray[np.float32], mixed: float) -> int | None:
+        """Return the channel to use alone, None for the mix, given the power of each."""
+        loudest = int(own.argmax())
+        if own[loudest] <= 0:
+            return self._alone
+        if mixed >= (_CANCELS if self._alone is None else _CANCELS_STILL) * own[loudest]:
+            return None
+        if self._alone is None or own[self._alone] < own[loudest] / 4:
+            return loudest
+        return self._alone
+
+
+def _by_channel(chunk: AudioFrame, count: int) -> NDArray[Any]:
+    """Return the samples of a chunk, one row for each channel."""
+    samples: NDArray[Any] = chunk.to_ndarray()
+    return samples if chunk.format.is_planar else samples.reshape(-1, count).T
+
+
+def _powers(samples: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+    """Return the power of each channel and that of their mean, each summed over time."""
+    levels = np.ascontiguousarray(samples, dtype=np.float32)
+    if samples.dtype == np.uint8:
+        levels = levels - 128
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number is looked for
+        # Products of vectors: six times as fast as one of such a flat matrix with itself.
+        own = np.array([np.dot(channel, channel) for channel in levels])
+        total = levels.sum(axis=0)
+        return own, float(np.dot(total, total)) / len(levels) ** 2
+
+
+def _faded(samples: NDArray[Any], before: int | None, now: int | None, fade: int) -> NDArray[Any]:
+    """Return the samples with one channel in all of them, or a change from or to that."""
+
+    def taken(alone: int | None) -> NDArray[Any]:
+        return samples if alone is None else np.broadcast_to(samples[alone], samples.shape)
+
+    if before == now:
+        return taken(now)
+    share = np.minimum(np.arange(samples.shape[1], dtype=np.float32) / max(1, fade), 1)
+    mixed: NDArray[Any] = taken(before) * (1 - share) + taken(now) * share
+    return mixed.astype(samples.dtype)
+
+
+def _like(chunk: AudioFrame, samples: NDArray[Any]) -> AudioFrame:
+    """Return samples, one row for each channel, as a frame like another."""
+    if not chunk.format.is_planar:
+        samples = samples.T.reshape(1, -1)
+    fresh = AudioFrame.from_ndarray(
+        np.ascontiguousarray(samples), format=chunk.format.name, layout=chunk.layout.name
+    )
+    fresh.sample_rate = chunk.sample_rate
+    return fresh
