@@ -1,0 +1,94 @@
+"""How much moved between two small grey pictures, and whether the scene was cut.
+
+Mean differences between pictures miss what is small and far away, and rise with every
+flicker of the light. So the largest *local* change counts, after three steps:
+
+1. What the light did to the whole picture is fitted and taken away: brighter or darker by
+   a factor, by an amount, or by an amount that rises across the picture (flicker, exposure
+   steps, fades, a passing cloud). The fit leaves out the blocks that it explains worst, so
+   that something that moves does not pull it along.
+2. A median filter takes out what is thin: rain, snow, sensor noise.
+3. The rest is averaged over blocks, and the block that changed most is compared with how
+   much all the blocks of this pair differ: in noise a block must change more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["SIDE", "Change", "change"]
+
+SIDE = 160
+"""Longest side in pixels of the pictures: 1 % of the picture is 12 x 12 pixels of it."""
+_BLOCK = 8  # pixels; something of 1 % covers at least one such block whole
+_THIN = 5  # pixels; what is less than half as wide does not pass the median filter
+_KEPT = 0.7  # share of the blocks that the light is fitted to the second time
+_MISFIT = 0.2  # share of a change of the light by which the fit may be wrong
+_BLACK, _WHITE = 6.0, 249.0  # levels at which a camera shows no more difference
+_NOISE = 4.0  # spreads between blocks that a change must exceed to be more than noise
+_FULL_SCALE = 128.0  # brightness levels of 255 in one block that count as full motion
+_CUT_LIKENESS = 0.5  # correlation below which two pictures show different scenes
+_CUT_AREA = 0.5  # share of the blocks that change at a cut
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What happened between two pictures.
+
+    Attributes:
+        score: 0 (nothing) to 1; the largest local change.
+        cut: Whether they show different scenes.
+    """
+
+    score: float
+    cut: bool
+
+
+def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Change:
+    """Compare two grey pictures of one size; of different sizes they are a cut."""
+    if before.shape != after.shape:
+        return Change(score=0.0, cut=True)
+    first, second = before.astype(np.float32), after.astype(np.float32)
+    rest = _without_light(first, second - first)
+    if min(rest.shape) >= _THIN:
+        rest = cv2.medianBlur(rest, _THIN)
+    size = (min(_BLOCK, rest.shape[1]), min(_BLOCK, rest.shape[0]))
+    blocks = cv2.blur(np.abs(rest), size)[:: size[1] // 2 or 1, :: size[0] // 2 or 1]
+    middle = float(np.median(blocks))
+    spread = 1.4826 * float(np.median(np.abs(blocks - middle)))
+    largest = float(blocks.max()) - middle - _NOISE * spread
+    score = min(max(largest / _FULL_SCALE, 0.0), 1.0)
+    return Change(score=score, cut=False)
+
+
+def _without_light(before: NDArray[np.float32], rest: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take from a difference what a change of the light over the whole picture explains."""
+    height, width = before.shape
+    size = (max(1, width // _BLOCK), max(1, height // _BLOCK))
+    light = cv2.resize(before, size, interpolation=cv2.INTER_AREA).ravel()
+    moved = cv2.resize(rest, size, interpolation=cv2.INTER_AREA).ravel()
+    if len(light) < 16:
+        return rest - np.float32(np.median(rest))
+    rows, columns = np.mgrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j].astype(np.float32)
+    known = np.stack([np.ones_like(light), light / 128, columns.ravel(), rows.ravel()], axis=1)
+    off = np.abs(moved - np.median(moved))
+    for _ in range(2):
+        kept = off <= np.quantile(off, _KEPT)
+        found, *_ = np.linalg.lstsq(known[kept], moved[kept], rcond=None)
+        off = np.abs(moved - known @ found)
+    constant, gain, across, down = found.astype(np.float32)
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    light_change = constant + gain / 128 * before + across * x + down * y
+    rest = rest - light_change
+    after = before + rest + light_change
+    clipped = (np.minimum(before, after) <= _BLACK) | (np.maximum(before, after) >= _WHITE)
+    doubt = np.abs(light_change) * np.where(clipped, np.float32(1), np.float32(_MISFIT))
+    return np.sign(rest) * np.maximum(np.abs(rest) - doubt, 0)
