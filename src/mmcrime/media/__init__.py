@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmcrime.media.handle import MediaHandle, open_media
-    from mmcrime.media.motion import MotionScan
     from mmcrime.media.sampling import audio_windows, motion_curve, sample_frames
     from mmcrime.media.source import Source, spool
     from mmcrime.media.stills import Stills
 
 _HOMES = {
     "MediaHandle": "handle",
-    "MotionScan": "motion",
     "Source": "source",
     "Stills": "stills",
     "audio_windows": "sampling",
@@ -30,7 +28,6 @@ _HOMES = {
 
 __all__ = [
     "MediaHandle",
-    "MotionScan",
     "Source",
     "Stills",
     "audio_windows",

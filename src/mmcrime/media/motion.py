@@ -25,13 +25,14 @@ from mmcrime.media.motion_looks import MOST, Look, UnreliableKeyframesError, loo
 if TYPE_CHECKING:
     from mmcrime.media.timeline import Recording, StreamSpan
 
-__all__ = ["MOVING_FROM", "motion_curve", "no_motion"]
+__all__ = ["MOVING_FROM", "no_motion", "scan_motion"]
 
-MOVING_FROM = 0.05
+MOVING_FROM = 0.08
 """Score from which a second counts as moving: chosen on the seeds 1 and 2 of the footage
 of ``benchmarks/motion_matrix.py``, which prints the matrix for others."""
 _METHOD = "largest block change between looks at the head of each keyframe interval"
 _DIRECT = 0.6  # seconds: looks at most this far apart show the same movement under way
+_END = 0.3  # seconds of a cluster that say whether its end moves
 _DOUBT = 0.8  # share of `MOVING_FROM` that is left where movement at one end explains a change
 _MOST_SKIPPED = 16  # pictures in a row that no other one needs: the longest run of B-frames
 
@@ -41,7 +42,7 @@ def no_motion() -> MotionCurve:
     return MotionCurve(method=_METHOD, moving_from=MOVING_FROM)
 
 
-def motion_curve(
+def scan_motion(
     recording: Recording, *, stop: Callable[[float], bool] | None = None
 ) -> MotionCurve:
     """Measure the motion of a whole video, up to the duration limit.
@@ -101,7 +102,7 @@ class _Scan:
         self._limit = min(span.end, recording.limits.max_duration)
         self._last: Look | None = None
         self._anchor: Look | None = None  # the keyframe of the present head
-        self._activity: float | None = None  # largest score at the end of this cluster
+        self._recent: list[tuple[float, float]] = []  # times and scores at this cluster's end
         self._bracket: _Bracket | None = None
         self._scores: dict[int, float] = {}
         self._examined: list[Interval] = []
@@ -129,12 +130,19 @@ class _Scan:
     def _compare(self, last: Look, look: Look) -> None:
         """Score two looks of one cluster."""
         found = change(last.grey, look.grey)
-        score = self._without_cut(found.score, look.time, cut=found.cut)
+        score = found.score
+        if found.cut:
+            self._cuts.append(look.time)
+        first = self._anchor
+        if first is not None and last.time > first.time >= look.time - _DIRECT and not found.cut:
+            # What moves slowly has come further since the beginning of the head.
+            score = max(score, change(first.grey, look.grey).score)
         self._raise((last.time + look.time) / 2, score)
-        self._activity = max(score, self._activity or 0.0)
+        self._recent = [(t, s) for t, s in self._recent if t >= look.time - _END]
+        self._recent.append((look.time, score))
         if self._bracket is not None:
             self._bracket.after = max(score, self._bracket.after or 0.0)
-            if look.time - self._bracket.end > _DIRECT:
+            if look.time - self._bracket.end > _END:
                 self._settle()
 
     def _bridge(self, last: Look, look: Look) -> None:
@@ -144,16 +152,13 @@ class _Scan:
         near = self._anchor is not None and look.time - self._anchor.time <= MOST
         first = self._anchor if near and look.key and self._anchor is not None else last
         found = change(first.grey, look.grey)
-        score = self._without_cut(found.score, look.time, cut=found.cut)
-        self._bracket = _Bracket(last.time, look.time, score, self._activity)
-        self._activity = None
-
-    def _without_cut(self, score: float, time: float, *, cut: bool) -> float:
-        """Note a cut: that the scene is another one says nothing of motion in it."""
-        if not cut:
-            return score
-        self._cuts.append(time)
-        return min(score, _DOUBT * MOVING_FROM)
+        activity = max((s for _, s in self._recent), default=None)
+        self._bracket = _Bracket(last.time, look.time, found.score, activity)
+        if found.cut:  # it happened at one instant, most often where the encoder set a keyframe
+            self._cuts.append(look.time)
+            self._raise(look.time, found.score)
+            self._bracket.score = min(found.score, _DOUBT * MOVING_FROM)
+        self._recent.clear()
 
     def _settle(self) -> None:
         """Give the seconds of a bracket their score."""
@@ -165,7 +170,7 @@ class _Scan:
     def _close(self) -> None:
         """End the present cluster: what follows cannot be compared with it."""
         self._settle()
-        self._activity = None
+        self._recent.clear()
 
     def _raise(self, time: float, score: float) -> None:
         second = math.floor(time)
@@ -178,7 +183,7 @@ class _Scan:
         """
         between = np.searchsorted(self._span.times, [start + 1e-6, end - 1e-6])
         skipped = int(between[1] - between[0])
-        return end - start <= MOST + 2 * self._span.spacing or skipped <= _MOST_SKIPPED
+        return end - start <= MOST or skipped <= _MOST_SKIPPED
 
     def result(self, *, stopped: bool) -> MotionCurve:
         """Return the curve; ``stopped`` says that there was no time left for the rest."""

@@ -33,9 +33,14 @@ _KEPT = 0.7  # share of the blocks that the light is fitted to the second time
 _MISFIT = 0.2  # share of a change of the light by which the fit may be wrong
 _BLACK, _WHITE = 6.0, 249.0  # levels at which a camera shows no more difference
 _NOISE = 4.0  # spreads between blocks that a change must exceed to be more than noise
+_MOST_NOISE = 12.0  # levels; more is no noise: a crowd, a fire or a camera that moves
 _FULL_SCALE = 128.0  # brightness levels of 255 in one block that count as full motion
-_CUT_LIKENESS = 0.5  # correlation below which two pictures show different scenes
-_CUT_AREA = 0.5  # share of the blocks that change at a cut
+# Two different scenes: of 19 pairs of the shared clips 17 are like that, and no pair of looks
+# a quarter of a second apart within one clip, except where the camera is swung around.
+_CUT_LIKENESS = 0.45  # correlation of coarse pictures
+_CUT_AREA = 0.35  # share of the blocks that change
+_CUT_LEVELS = 10.0  # brightness levels from which a block has changed
+_COARSE = (20, 12)  # columns and rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +49,7 @@ class Change:
 
     Attributes:
         score: 0 (nothing) to 1; the largest local change.
-        cut: Whether they show different scenes.
+        cut: Whether they show different scenes: a hard cut, or a camera that was swung around.
     """
 
     score: float
@@ -63,9 +68,21 @@ def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Change:
     blocks = cv2.blur(np.abs(rest), size)[:: size[1] // 2 or 1, :: size[0] // 2 or 1]
     middle = float(np.median(blocks))
     spread = 1.4826 * float(np.median(np.abs(blocks - middle)))
-    largest = float(blocks.max()) - middle - _NOISE * spread
-    score = min(max(largest / _FULL_SCALE, 0.0), 1.0)
-    return Change(score=score, cut=False)
+    noise = min(middle + _NOISE * spread, _MOST_NOISE)
+    score = min(max((float(blocks.max()) - noise) / _FULL_SCALE, 0.0), 1.0)
+    changed = float(np.mean(blocks > _CUT_LEVELS))
+    return Change(score=score, cut=changed > _CUT_AREA and _likeness(first, second) < _CUT_LIKENESS)
+
+
+def _likeness(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Return the correlation of two pictures at a size at which details do not matter."""
+    a, b = (
+        cv2.resize(one, _COARSE, interpolation=cv2.INTER_AREA).ravel().astype(np.float64)
+        for one in (first, second)
+    )
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 0 else 0.0
 
 
 def _without_light(before: NDArray[np.float32], rest: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 A picture costs the decoding of everything back to its keyframe, so the cheap ones follow
 a keyframe. Of each keyframe interval only the beginning is decoded, its *head*: the
 keyframe and what follows in the order of decoding for a quarter of a second, and more
-where more than `MOST` seconds would be left until the next keyframe. Pictures that no
+where more than 2.2 seconds would be left until the next keyframe. Pictures that no
 other one needs are left out. The decoder is drained and emptied after each head, because
 HEVC decoders give keyframes out of order otherwise.
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST", "Look", "UnreliableKeyframesError", "looks"]
 
 MOST = 2.5
-"""Seconds that may be left out between two looks."""
+"""Seconds that may lie between two looks; more was lost, and is a gap."""
+_LEFT_OUT = 2.2  # seconds that are left out on purpose, with room for uneven pictures
 _STEP = 0.25  # seconds between looks where all is decoded: a walk covers about 0.3 m in it
 _HEAD = 0.16  # seconds of a head: three looks, at 25 pictures a second for five decoded
 _FINE = 0.07  # seconds between the looks of a head
@@ -124,6 +125,7 @@ class _Reader:
         self._start = self._end = -math.inf  # of the head, in media seconds
         self._next = math.inf  # start of the head after it
         self._due = -math.inf  # when the next look is taken
+        self._held: tuple[VideoFrame, float] | None = None  # newer than the last look
         self._seen = 0  # looks of this head
         self._begun = self._failed = 0  # heads
         self._later = 0.0  # time of a packet without time stamps
@@ -165,7 +167,8 @@ class _Reader:
         self._start = time
         self._next = float(keys[after]) if self._heads and after < len(keys) else math.inf
         length = self._next - time
-        self._end = time if length <= _SHORT else max(time + _HEAD, self._next - MOST)
+        # Judged by time stamps in the order of decoding, so that all it refers to is there.
+        self._end = time if length <= _SHORT else max(time + _HEAD, self._next - _LEFT_OUT)
         self._seen = 0
         self._begun += 1
 
@@ -192,6 +195,8 @@ class _Reader:
         with suppress(*READ_ERRORS):  # what it still held is lost with its error
             yield from self._taken(self._video.decode(None))
         self._video.codec_context.flush_buffers()
+        if self._held is not None:  # the end of a head is seen, whatever the step
+            yield self._look(*self._held)
 
     def _taken(self, pictures: list[VideoFrame]) -> Iterator[Look]:
         for picture in pictures:
@@ -201,10 +206,14 @@ class _Reader:
             if self._seen == 0 and self._heads and not picture.key_frame:
                 continue
             if self._seen and time < self._due - _EPSILON:
-                continue
-            fine = self._heads and time < self._start + _HEAD - _EPSILON
-            self._due = time + (_FINE if fine else _STEP)
-            self._seen += 1
-            yield Look(
-                time=time, grey=self._scaler.frame(picture, time).pixels, key=self._seen == 1
-            )
+                self._held = (picture, time)
+            else:
+                yield self._look(picture, time)
+
+    def _look(self, picture: VideoFrame, time: float) -> Look:
+        self._held = None
+        fine = self._heads and time < self._start + _HEAD - _EPSILON
+        self._due = time + (_FINE if fine else _STEP)
+        self._seen += 1
+        grey = self._scaler.frame(picture, time).pixels
+        return Look(time=time, grey=grey, key=self._seen == 1)

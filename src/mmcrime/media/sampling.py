@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from mmcrime.evidence import AudioWindow, Frame
+from mmcrime.evidence import AudioWindow, Frame, MotionCurve
 from mmcrime.media.handle import MediaHandle, open_media
-from mmcrime.media.motion import MotionScan
 from mmcrime.media.source import Source
 
 __all__ = ["audio_windows", "motion_curve", "sample_frames"]
@@ -67,7 +66,7 @@ def audio_windows(source: Source | MediaHandle, seconds: float = 30.0) -> Iterat
         yield from handle.audio(0.0, math.inf, seconds=seconds)
 
 
-def motion_curve(source: Source | MediaHandle) -> MotionScan:
+def motion_curve(source: Source | MediaHandle) -> MotionCurve:
     """Return the motion of a whole video, one score a second, with its coverage.
 
     Args:
