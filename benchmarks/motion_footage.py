@@ -121,10 +121,12 @@ def _texture(
 def _square(random: np.random.Generator, event: Event) -> NDArray[np.float32]:
     side = round((event.area * SIZE[0] * SIZE[1]) ** 0.5)
     spots = random.normal(event.contrast, 12, (4, 4)).astype(np.float32)
-    return cv2.resize(spots, (side, side))
+    return cv2.resize(spots, (side, side)).astype(np.float32)
 
 
-def _draw(picture: NDArray[np.float32], square: NDArray[np.float32], event: Event, time: float) -> None:
+def _draw(
+    picture: NDArray[np.float32], square: NDArray[np.float32], event: Event, time: float
+) -> None:
     side = len(square)
     room = (SIZE[0] - side, SIZE[1] - side)
     moved = event.speed * SIZE[0] * (min(max(time, event.start), event.end) - event.start)

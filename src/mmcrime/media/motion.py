@@ -133,10 +133,6 @@ class _Scan:
         score = found.score
         if found.cut:
             self._cuts.append(look.time)
-        first = self._anchor
-        if first is not None and last.time > first.time >= look.time - _DIRECT and not found.cut:
-            # What moves slowly has come further since the beginning of the head.
-            score = max(score, change(first.grey, look.grey).score)
         self._raise((last.time + look.time) / 2, score)
         self._recent = [(t, s) for t, s in self._recent if t >= look.time - _END]
         self._recent.append((look.time, score))

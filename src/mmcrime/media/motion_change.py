@@ -15,6 +15,7 @@ flicker of the light. So the largest *local* change counts, after three steps:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -29,6 +30,8 @@ SIDE = 160
 """Longest side in pixels of the pictures: 1 % of the picture is 12 x 12 pixels of it."""
 _BLOCK = 8  # pixels; something of 1 % covers at least one such block whole
 _THIN = 5  # pixels; what is less than half as wide does not pass the median filter
+_FEWEST = 16  # blocks; of fewer only the median is taken
+_MIDDLE = np.float32(128)  # keeps the numbers of the fit alike in size
 _KEPT = 0.7  # share of the blocks that the light is fitted to the second time
 _MISFIT = 0.2  # share of a change of the light by which the fit may be wrong
 _BLACK, _WHITE = 6.0, 249.0  # levels at which a camera shows no more difference
@@ -63,7 +66,7 @@ def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Change:
     first, second = before.astype(np.float32), after.astype(np.float32)
     rest = _without_light(first, second - first)
     if min(rest.shape) >= _THIN:
-        rest = cv2.medianBlur(rest, _THIN)
+        rest = cv2.medianBlur(rest, _THIN).astype(np.float32)
     size = (min(_BLOCK, rest.shape[1]), min(_BLOCK, rest.shape[0]))
     blocks = cv2.blur(np.abs(rest), size)[:: size[1] // 2 or 1, :: size[0] // 2 or 1]
     middle = float(np.median(blocks))
@@ -85,27 +88,55 @@ def _likeness(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     return float(a @ b) / size if size > 0 else 0.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Fit:
+    """What fitting the light needs to know of the pictures' size."""
+
+    size: tuple[int, int]  # columns and rows of blocks
+    ramps: NDArray[np.float32]  # of each block: one, how far right, how far down
+    across: NDArray[np.float32]  # of each column of pixels: how far right, -1 to 1
+    down: NDArray[np.float32]
+
+
+@lru_cache(maxsize=4)
+def _fit(shape: tuple[int, int]) -> _Fit:
+    rows, columns = (max(1, side // _BLOCK) for side in shape)
+    down, across = np.meshgrid(
+        np.linspace(-1, 1, rows, dtype=np.float32),
+        np.linspace(-1, 1, columns, dtype=np.float32),
+        indexing="ij",
+    )
+    ramps = np.column_stack([np.ones(rows * columns), across.ravel(), down.ravel()])
+    return _Fit(
+        size=(columns, rows),
+        ramps=ramps.astype(np.float32),
+        across=np.linspace(-1, 1, shape[1], dtype=np.float32)[None, :],
+        down=np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None],
+    )
+
+
 def _without_light(before: NDArray[np.float32], rest: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take from a difference what a change of the light over the whole picture explains."""
-    height, width = before.shape
-    size = (max(1, width // _BLOCK), max(1, height // _BLOCK))
-    light = cv2.resize(before, size, interpolation=cv2.INTER_AREA).ravel()
-    moved = cv2.resize(rest, size, interpolation=cv2.INTER_AREA).ravel()
-    if len(light) < 16:
+    """Take from a difference what a change of the light over the whole picture explains.
+
+    Where a picture is black or white the light may have done less than the fit says.
+    """
+    fit = _fit(before.shape)
+    light = cv2.resize(before, fit.size, interpolation=cv2.INTER_AREA).ravel()
+    shift = cv2.resize(rest, fit.size, interpolation=cv2.INTER_AREA).ravel()
+    if len(light) < _FEWEST:
         return rest - np.float32(np.median(rest))
-    rows, columns = np.mgrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j].astype(np.float32)
-    known = np.stack([np.ones_like(light), light / 128, columns.ravel(), rows.ravel()], axis=1)
-    off = np.abs(moved - np.median(moved))
+    known = np.column_stack([fit.ramps, light / _MIDDLE])
+    off = np.abs(shift - np.median(shift))
+    most = int(_KEPT * len(off))
     for _ in range(2):
-        kept = off <= np.quantile(off, _KEPT)
-        found, *_ = np.linalg.lstsq(known[kept], moved[kept], rcond=None)
-        off = np.abs(moved - known @ found)
-    constant, gain, across, down = found.astype(np.float32)
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    light_change = constant + gain / 128 * before + across * x + down * y
-    rest = rest - light_change
-    after = before + rest + light_change
+        kept = off <= np.partition(off, most)[most]
+        found, *_ = np.linalg.lstsq(known[kept], shift[kept], rcond=None)
+        off = np.abs(shift - known @ found)
+    constant, across, down, gain = (np.float32(number) for number in found)
+    lit = fit.across * across + (fit.down * down + constant) + before * (gain / _MIDDLE)
+    after = before + rest
     clipped = (np.minimum(before, after) <= _BLACK) | (np.maximum(before, after) >= _WHITE)
-    doubt = np.abs(light_change) * np.where(clipped, np.float32(1), np.float32(_MISFIT))
-    return np.sign(rest) * np.maximum(np.abs(rest) - doubt, 0)
+    doubt = np.abs(lit) * np.where(clipped, np.float32(1), np.float32(_MISFIT))
+    moved = rest - lit
+    left: NDArray[np.float32] = np.sign(moved) * np.maximum(np.abs(moved) - doubt, np.float32(0))
+    return left

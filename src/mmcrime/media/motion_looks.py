@@ -29,6 +29,7 @@ from mmcrime.media.streams import READ_ERRORS, video_pixels
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
     from mmcrime.evidence import Interval
@@ -41,8 +42,7 @@ MOST = 2.5
 """Seconds that may lie between two looks; more was lost, and is a gap."""
 _LEFT_OUT = 2.2  # seconds that are left out on purpose, with room for uneven pictures
 _STEP = 0.25  # seconds between looks where all is decoded: a walk covers about 0.3 m in it
-_HEAD = 0.16  # seconds of a head: three looks, at 25 pictures a second for five decoded
-_FINE = 0.07  # seconds between the looks of a head
+_HEAD = 0.16  # seconds of a head: two looks, at 25 pictures a second for at most five decoded
 _SHORT = 0.5  # seconds: of shorter keyframe intervals the keyframe is enough
 _FREE_HEADS = 3  # heads before keyframes are judged
 _EPSILON = 1e-6  # seconds; above the rounding of floats
@@ -87,7 +87,9 @@ def looks(
     through = not heads or _longest(span) > 2 * MOST
     with recording.open(frame_threads=through) as container:
         if container.video is not None:
-            yield from _Reader(recording, span, container, damaged, heads=heads).run()
+            yield from _Reader(
+                recording, span, container, container.video, damaged, heads=heads
+            ).run()
 
 
 def _longest(span: StreamSpan) -> float:
@@ -103,6 +105,7 @@ class _Reader:
         recording: Recording,
         span: StreamSpan,
         container: Container,
+        video: VideoStream,
         damaged: list[Interval],
         *,
         heads: bool,
@@ -110,9 +113,9 @@ class _Reader:
         self._limit = recording.limits.max_duration
         self._origin = recording.timeline.origin
         self._container = container
-        self._video: Any = container.video
-        self._video.codec_context.skip_frame = "NONREF"
-        self._clock = recording.clock(self._video, span)
+        self._video = video
+        video.codec_context.skip_frame = "NONREF"
+        self._clock = recording.clock(video, span)
         self._span = span
         self._damaged = damaged
         self._heads = heads
@@ -212,8 +215,7 @@ class _Reader:
 
     def _look(self, picture: VideoFrame, time: float) -> Look:
         self._held = None
-        fine = self._heads and time < self._start + _HEAD - _EPSILON
-        self._due = time + (_FINE if fine else _STEP)
+        self._due = time + (_STEP if self._seen else _HEAD)
         self._seen += 1
         grey = self._scaler.frame(picture, time).pixels
         return Look(time=time, grey=grey, key=self._seen == 1)

@@ -214,9 +214,7 @@ class _Work:
             "motion", lambda: self.handle.motion(stop=stop), grace=GRACE
         )
         if motion is not None:
-            return _Seen(
-                stills=stills, motion=motion, coverage=motion.coverage, interval=interval
-            )
+            return _Seen(stills=stills, motion=motion, coverage=motion.coverage, interval=interval)
         # Nobody saw what lies between the sampled frames: each stands for itself only.
         reach = 1.0 / media.fps if media.fps else 0.0
         looked = [(still.time, still.time + reach) for still in stills]
