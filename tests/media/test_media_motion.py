@@ -210,11 +210,6 @@ def test_intervals_whose_heads_are_damaged_are_a_gap() -> None:
     assert 3.0 not in curve.times
 
 
-def test_a_damaged_head_is_a_gap_although_its_neighbours_are_near() -> None:
-    (gap,) = damaged(50, 75).coverage.gaps
-    assert (gap.start, gap.end) == pytest.approx((2.0, 3.0))
-
-
 def test_what_lies_past_the_duration_limit_is_stated() -> None:
     curve = scan_motion(recording_of(clip(scene, seconds=4), limits=Limits(max_duration=2.0)))
     assert curve.coverage.gaps == (Gap(start=2.0, end=pytest.approx(4.0), reason="over_limit"),)
