@@ -2,7 +2,7 @@
 
 A picture costs the decoding of everything back to its keyframe, so the cheap ones follow
 a keyframe. Of each keyframe interval only the beginning is decoded, its *head*: the
-keyframe and what follows in the order of decoding for a quarter of a second, and more
+keyframe and what follows in the order of decoding for a sixth of a second, and more
 where more than 2.2 seconds would be left until the next keyframe. Pictures that no
 other one needs are left out. The decoder is drained and emptied after each head, because
 HEVC decoders give keyframes out of order otherwise.
@@ -44,7 +44,7 @@ MOST = 2.5
 """Seconds that may lie between two looks; more was lost, and is a gap."""
 _LEFT_OUT = 2.2  # seconds that are left out on purpose, with room for uneven pictures
 _STEP = 0.25  # seconds between looks where all is decoded: a walk covers about 0.3 m in it
-_HEAD = 0.12  # seconds of a head: two looks, at 25 pictures a second for at most four decoded
+_HEAD = 0.16  # seconds of a head: two looks, at 25 pictures a second for at most five decoded
 _UNFILTERED = ("h264", "hevc")  # decoders that can leave out the filter that smooths block edges
 _SHORT = 0.5  # seconds: of shorter keyframe intervals the keyframe is enough
 _FREE_HEADS = 3  # heads before keyframes are judged
@@ -87,7 +87,7 @@ def looks(
         MediaError: If the video cannot be opened any more or is over a limit.
     """
     # Threads hold pictures back, and every head waits for them: only for long runs.
-    through = not heads or _longest(span) > 2 * MOST
+    through = not heads or _interval(span) > 2 * MOST
     with recording.open(frame_threads=through) as container:
         if container.video is not None:
             yield from _Reader(
@@ -95,16 +95,17 @@ def looks(
             ).run()
 
 
-def _longest(span: StreamSpan) -> float:
+def _interval(span: StreamSpan) -> float:
     """Return the mean length of a keyframe interval in seconds."""
     return (span.end - span.start) / max(len(span.keyframes), 1)
 
 
-def _decoder(video: VideoStream, limits: Limits) -> VideoCodecContext:
+def _unfiltered(video: VideoStream, limits: Limits) -> VideoCodecContext:
     """Return a decoder that leaves out what small pictures do not show.
 
     Smoothing the edges between blocks is a seventh of the work of a keyframe. It can only
-    be left out before a decoder opens, and that of the stream is open already.
+    be left out before a decoder opens, and that of the stream is open already. Only for
+    short heads: in a long run of predicted pictures the edges add up to false movement.
     """
     opened = video.codec_context
     if opened.name not in _UNFILTERED:
@@ -134,7 +135,8 @@ class _Reader:
         self._origin = recording.timeline.origin
         self._container = container
         self._video = video
-        self._decoder = _decoder(video, recording.limits)
+        short = heads and _interval(span) <= _LEFT_OUT
+        self._decoder = _unfiltered(video, recording.limits) if short else video.codec_context
         self._decoder.skip_frame = "NONREF"
         self._clock = recording.clock(video, span)
         self._span = span
