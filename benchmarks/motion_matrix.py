@@ -8,8 +8,8 @@ The first prints the matrix of made-up footage (`motion_footage`): every disturb
 every keyframe interval, each with one of the four combinations of codec and B-frames in
 turn, or with ``--all`` with all four (80 clips, about 15 minutes of CPU). Movements last
 exactly one keyframe interval, at least a second. A movement is missed if no second that
-it touches is called moving; a second is still if no movement touches it. The seeds 1 and
-2 were used to choose the scan's constants, so the default is another.
+it touches is called moving; a second is still if no movement touches it. Seed 1 was
+used to choose the scan's constants, so the default is another.
 
 The second does the same with the shared videos, labelled by hand below. The third prints
 one JSON line: the CPU seconds and the peak memory of the scan, or of a plain PyAV decode
