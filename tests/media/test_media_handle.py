@@ -83,7 +83,7 @@ def test_a_sound_recording_under_a_video_name_is_sound(tmp_path: Path) -> None:
         assert handle.video_span is None
         assert list(handle.frames([0.0])) == []
         assert list(handle.clip(0, 1)) == []
-        assert handle.motion().curve.scores == ()
+        assert handle.motion().scores == ()
 
 
 def test_a_sound_file_with_a_cover_picture_is_sound(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_the_short_ways_take_an_open_handle_and_leave_it_open(video: Path) -> No
     with open_media(video) as handle:
         assert len(list(sample_frames(handle, interval=3.0))) == 2
         assert sum(len(w.samples) for w in audio_windows(handle)) == 96_000
-        assert len(motion_curve(handle).curve.times) == 6
+        assert len(motion_curve(handle).times) == 6
         assert len(list(sample_frames(handle))) == 2
 
 
@@ -289,7 +289,7 @@ with open_media(sys.argv[1]) as handle:
     end = handle.media.duration
     frames = sum(1 for _ in handle.frames([k * 5.0 for k in range(int(end / 5))], max_side=768))
     heard = sum(len(w.samples) for w in handle.audio(0.0, end))
-    seconds = len(handle.motion().curve.times)
+    seconds = len(handle.motion().times)
     clip = sum(1 for _ in handle.clip(0.0, end, fps=2, max_side=160, grey=True))
 # Not ru_maxrss: a child process inherits the peak of its parent in it.
 peak = re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text()).group(1)

@@ -20,7 +20,6 @@ from mmcrime.evidence import (
     Media,
     MotionCurve,
 )
-from mmcrime.media.motion import MotionScan
 from mmcrime.media.stills import Stills
 
 
@@ -101,7 +100,7 @@ class ArrayReader:
     def stills(self, *, max_side: int | None = None) -> Stills:
         return Stills.none()
 
-    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
+    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionCurve:
         if self.motion_fails is not None:
             raise self.motion_fails
         times: list[float] = []
@@ -110,8 +109,10 @@ class ArrayReader:
                 break
             times.append(frame.time)
         whole = (0.0, float(self.count))
-        return MotionScan(
-            curve=MotionCurve(times=tuple(times), scores=tuple(0.0 for _ in times), method="none"),
+        return MotionCurve(
+            times=tuple(times),
+            scores=tuple(0.0 for _ in times),
+            method="none",
             coverage=Coverage.from_times(times, reach=1.0, whole=whole, reason="deadline"),
         )
 

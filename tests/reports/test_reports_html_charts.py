@@ -205,6 +205,6 @@ def test_a_short_gap_between_many_is_still_drawn() -> None:
     seen = [[n / 100 + 0.005, (n + 1) / 100] for n in range(2000)]
     sample = data()
     sample["coverage"]["video"] = covered(seen, gaps)
-    bars = lane("Pictures decoded", sample)
+    bars = lane("Pictures looked over", sample)
     assert len(bars) < 10
     assert bars[-1][0] == "missed"  # on top

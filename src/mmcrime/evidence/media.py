@@ -158,7 +158,7 @@ class Evidence:
         sounds: Sound events.
         motion: One motion score a second (video only).
         loudness: One level a second.
-        video: Coverage of the pictures.
+        video: Where the pictures were looked over; see `MotionCurve.coverage`.
         sound: Coverage of the audio.
     """
 

@@ -74,6 +74,9 @@ class MotionCurve:
         resolution: Longest time in seconds between two pictures that were compared: what
             is shorter may have been missed.
         cuts: Media times at which the whole picture changed at once.
+        coverage: What was looked over: each instant of ``examined`` lies between two
+            compared pictures that are at most ``resolution`` apart, or shortly after the
+            last one. ``frames`` counts the pictures that were compared.
     """
 
     times: tuple[float, ...] = ()
@@ -82,6 +85,7 @@ class MotionCurve:
     moving_from: float = 0.0
     resolution: float = 0.0
     cuts: tuple[float, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmcrime.media.handle import MediaHandle, open_media
     from mmcrime.media.looked import FrameSampling
-    from mmcrime.media.motion import MotionScan
     from mmcrime.media.sampling import audio_windows, motion_curve, sample_frames
     from mmcrime.media.source import Source, spool
     from mmcrime.media.stills import Stills
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _HOMES = {
     "FrameSampling": "looked",
     "MediaHandle": "handle",
-    "MotionScan": "motion",
     "Source": "source",
     "Stills": "stills",
     "audio_windows": "sampling",
@@ -33,7 +31,6 @@ _HOMES = {
 __all__ = [
     "FrameSampling",
     "MediaHandle",
-    "MotionScan",
     "Source",
     "Stills",
     "audio_windows",

@@ -10,11 +10,20 @@ from typing import Self
 
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
-from mmcrime.evidence import CUT_OFF, SAMPLE_RATE, AudioWindow, Frame, Gap, Interval, Media
+from mmcrime.evidence import (
+    CUT_OFF,
+    SAMPLE_RATE,
+    AudioWindow,
+    Frame,
+    Gap,
+    Interval,
+    Media,
+    MotionCurve,
+)
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.looked import FrameSampling, Mode
-from mmcrime.media.motion import MotionScan, motion_scan
+from mmcrime.media.motion import no_motion, scan_motion
 from mmcrime.media.pictures import probe_picture
 from mmcrime.media.source import Source, Spooled, spool
 from mmcrime.media.stills import Stills, pictures_at, read_stills
@@ -125,11 +134,11 @@ class MediaHandle:
             return iter(())
         return sound.windows(self._recording, start, end, seconds=seconds, rate=rate)
 
-    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
+    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionCurve:
         """Measure the motion of the whole video; see `mmcrime.media.motion`."""
         if self._recording is None:
-            return MotionScan.empty()
-        return motion_scan(self._recording, stop=stop)
+            return no_motion()
+        return scan_motion(self._recording, stop=stop)
 
     def stills(self, *, max_side: int | None = None) -> Stills:
         """Decode all pictures of an image file; see `mmcrime.media.stills`."""

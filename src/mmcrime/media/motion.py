@@ -1,130 +1,222 @@
-"""How much moves in a video, once a second, from one streaming decode.
+"""How much moves in a video, once a second, from a fraction of its pictures.
 
-Mean differences between frames miss what is small and far away, and rise with every
-flicker of the light. So two small grey pictures about a quarter of a second apart are
-compared block by block:
-
-1. both are scaled to at most 160 pixels on the long side (area averaging, which also
-   takes out most sensor noise);
-2. the frame-wide median of the change is subtracted, which takes out flicker, fades
-   and exposure steps;
-3. the absolute rest is averaged over blocks of 8 x 8 pixels;
-4. the noise floor, the median of all blocks, is subtracted from the *largest* block;
-5. what is left is scaled to 0..1, and the largest pair of each second counts.
-
-Pictures that no other picture needs are not decoded.
+Looks come in clusters: the head of a keyframe interval, or a long run where the interval
+is long (see `motion_looks`). Two looks in a row are compared directly. Between the head
+of one interval and the next lies a *bracket*, of which only both ends were seen: they are
+compared too, so that what came, went or was moved in between leaves its mark on all
+seconds of the bracket. One exception keeps still seconds still: where exactly one end of
+a bracket moves, that movement explains the change, and the seconds between stay below
+the threshold. A movement of at least one keyframe interval reaches into a head, so that
+it is called there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmcrime.evidence import Coverage, Gap, Interval, MotionCurve, subtract_intervals
-from mmcrime.media.frames import Scaler
-from mmcrime.media.streams import video_pixels
+from mmcrime.media.motion_change import change
+from mmcrime.media.motion_looks import MOST, Look, UnreliableKeyframesError, looks
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mmcrime.media.timeline import Recording, StreamSpan
 
-__all__ = ["MotionScan", "motion_scan"]
+__all__ = ["MOVING_FROM", "no_motion", "scan_motion"]
 
-_SIDE = 160  # pixels; a person who fills 1/20 of the picture's height still covers a block
-_BLOCK = 8
-_STEP = 0.25  # seconds between compared pictures: a walk covers about 0.3 m in it
+MOVING_FROM = 0.08
+"""Score from which a second counts as moving: chosen on seed 1 of the footage of
+``benchmarks/motion_matrix.py`` and, between 0.05 and 0.09, on the labelled shared videos."""
+_METHOD = "largest block change between looks at the head of each keyframe interval"
+_DIRECT = 0.6  # seconds: looks at most this far apart show the same movement under way
+_END = 0.3  # seconds of a cluster that say whether its end moves
+_DOUBT = 0.8  # share of `MOVING_FROM` that is left where movement at one end explains a change
 _MOST_SKIPPED = 16  # pictures in a row that no other one needs: the longest run of B-frames
-_FULL_SCALE = 128.0  # brightness levels of 255 in one block that count as full motion
-_METHOD = "largest block change of grey pictures 0.25 s apart, median-compensated"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MotionScan:
-    """A motion curve with what was decoded for it.
-
-    Attributes:
-        curve: One score for each second in which pictures were compared.
-        coverage: The stretches between compared pictures, and the gaps.
-    """
-
-    curve: MotionCurve
-    coverage: Coverage
-
-    @classmethod
-    def empty(cls) -> MotionScan:
-        """Return the scan of something that has no moving pictures."""
-        return cls(curve=MotionCurve(method=_METHOD), coverage=Coverage())
+def no_motion() -> MotionCurve:
+    """Return the curve of something that has no moving pictures."""
+    return MotionCurve(method=_METHOD, moving_from=MOVING_FROM)
 
 
-def motion_scan(recording: Recording, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
+def scan_motion(
+    recording: Recording, *, stop: Callable[[float], bool] | None = None
+) -> MotionCurve:
     """Measure the motion of a whole video, up to the duration limit.
 
     Args:
         recording: The video.
-        stop: Is asked at every picture, given its media time; what comes after it said
+        stop: Is asked at every look, given its media time; what comes after it said
             yes is a gap (``deadline``).
 
     Returns:
         The curve, with coverage over the video stream's span; a video of one picture has
-        an empty curve. A recording without pictures has an empty coverage.
+        no scores. A recording without pictures has an empty coverage.
 
     Raises:
         MediaError: If the video cannot be opened any more or is over a limit.
     """
     span = recording.timeline.video
     if span is None:
-        return MotionScan.empty()
-    scores: dict[int, float] = {}
-    examined: list[Interval] = []
-    frames = 0
-    before: NDArray[np.float32] | None = None
-    at = 0.0
-    damaged: list[Interval] = []
-    stopped = False
-    for now, picture in _grey(recording, span, damaged):
-        if stopped := stop is not None and stop(now):
-            break
-        frames += 1
-        if before is not None and _connected(span, at, now):
-            if before.shape == picture.shape:
-                second = math.floor(now)
-                scores[second] = max(scores.get(second, 0.0), _change(before, picture))
-            _extend(examined, at, now)
-        before, at = picture, now
-    if (
-        frames and not stopped
-    ):  # the last picture stays on screen, to the end if no more were to come
-        end = min(span.end, recording.limits.max_duration)
-        _extend(examined, at, end if _connected(span, at, end) else at + span.spacing)
-    times = tuple(sorted(scores))
-    curve = MotionCurve(
-        times=tuple(float(t) for t in times), scores=tuple(scores[t] for t in times), method=_METHOD
-    )
-    coverage = _coverage(recording, span, examined, damaged, frames)
-    return MotionScan(curve=curve, coverage=_told(coverage, at) if stopped else coverage)
+        return no_motion()
+    for heads in (True, False):
+        scan = _Scan(recording, span)
+        try:
+            for look in looks(recording, span, scan.damaged, heads=heads):
+                if stop is not None and stop(look.time):
+                    return scan.result(stopped=True)
+                scan.add(look)
+        except UnreliableKeyframesError:
+            continue
+        break
+    return scan.result(stopped=False)
 
 
-def _told(coverage: Coverage, at: float) -> Coverage:
-    """Say of what lies behind ``at`` that there was no time left for it."""
-    gaps = tuple(
-        Gap(start=g.start, end=g.end, reason="deadline" if g.start >= at else g.reason)
-        for g in coverage.gaps
-    )
-    return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=gaps)
+class _Bracket:
+    """The time between two clusters of looks, until it is known what moved at its end."""
+
+    def __init__(self, start: float, end: float, score: float, before: float | None) -> None:
+        self.start = start
+        self.end = end
+        self.score = score
+        self.before = before
+        self.after: float | None = None
+
+    def told(self) -> float:
+        """Return the score of its seconds."""
+        ends = [end >= MOVING_FROM for end in (self.before, self.after) if end is not None]
+        if len(ends) == 2 and ends[0] != ends[1]:
+            return min(self.score, _DOUBT * MOVING_FROM)
+        return self.score
 
 
-def _connected(span: StreamSpan, start: float, end: float) -> bool:
-    """Whether no more pictures lie between two times than are skipped on purpose.
+class _Scan:
+    """Turns looks into scores and coverage; holds two pictures, whatever the length."""
 
-    Counted in packets and not in seconds: a picture may stay on screen for long.
-    """
-    between = np.searchsorted(span.times, [start + 1e-6, end - 1e-6])
-    return int(between[1] - between[0]) <= _STEP / span.spacing + _MOST_SKIPPED
+    def __init__(self, recording: Recording, span: StreamSpan) -> None:
+        self.damaged: list[Interval] = []
+        self._span = span
+        self._limit = min(span.end, recording.limits.max_duration)
+        self._last: Look | None = None
+        self._anchor: Look | None = None  # the keyframe of the present head
+        self._recent: list[tuple[float, float]] = []  # times and scores at this cluster's end
+        self._bracket: _Bracket | None = None
+        self._scores: dict[int, float] = {}
+        self._examined: list[Interval] = []
+        self._cuts: list[float] = []
+        self._frames = 0
+        self._resolution = 0.0
+
+    def add(self, look: Look) -> None:
+        """Compare a look with the one before it."""
+        self._frames += 1
+        last, self._last = self._last, look
+        if last is None or look.time <= last.time or not self._connected(last.time, look.time):
+            self._close()
+            self._anchor = look
+            return
+        _extend(self._examined, last.time, look.time)
+        self._resolution = max(self._resolution, look.time - last.time)
+        if look.time - last.time <= _DIRECT:
+            self._compare(last, look)
+        else:
+            self._bridge(last, look)
+        if look.key:
+            self._anchor = look
+
+    def _compare(self, last: Look, look: Look) -> None:
+        """Score two looks of one cluster."""
+        found = change(last.grey, look.grey)
+        score = found.score
+        if found.cut:
+            self._cuts.append(look.time)
+        self._raise((last.time + look.time) / 2, score)
+        self._recent = [(t, s) for t, s in self._recent if t >= look.time - _END]
+        self._recent.append((look.time, score))
+        if self._bracket is not None:
+            self._bracket.after = max(score, self._bracket.after or 0.0)
+            if look.time - self._bracket.end > _END:
+                self._settle()
+
+    def _bridge(self, last: Look, look: Look) -> None:
+        """Score what happened between two clusters."""
+        self._settle()
+        # Keyframes are alike in what compression does to them; the picture before may not be.
+        near = self._anchor is not None and look.time - self._anchor.time <= MOST
+        first = self._anchor if near and look.key and self._anchor is not None else last
+        found = change(first.grey, look.grey)
+        activity = max((s for _, s in self._recent), default=None)
+        self._bracket = _Bracket(last.time, look.time, found.score, activity)
+        if found.cut:  # it happened at one instant, most often where the encoder set a keyframe
+            self._cuts.append(look.time)
+            self._raise(look.time, found.score)
+            self._bracket.score = min(found.score, _DOUBT * MOVING_FROM)
+        self._recent.clear()
+
+    def _settle(self) -> None:
+        """Give the seconds of a bracket their score."""
+        bracket, self._bracket = self._bracket, None
+        if bracket is not None:
+            for second in range(math.floor(bracket.start), math.ceil(bracket.end)):
+                self._raise(float(second), bracket.told())
+
+    def _close(self) -> None:
+        """End the present cluster: what follows cannot be compared with it."""
+        self._settle()
+        self._recent.clear()
+
+    def _raise(self, time: float, score: float) -> None:
+        second = math.floor(time)
+        self._scores[second] = max(self._scores.get(second, 0.0), score)
+
+    def _connected(self, start: float, end: float) -> bool:
+        """Whether what lies between two looks was left out on purpose, and was not lost.
+
+        A picture may stay on screen for long, so few packets are enough too.
+        """
+        between = np.searchsorted(self._span.times, [start + 1e-6, end - 1e-6])
+        skipped = int(between[1] - between[0])
+        return end - start <= MOST or skipped <= _MOST_SKIPPED
+
+    def result(self, *, stopped: bool) -> MotionCurve:
+        """Return the curve; ``stopped`` says that there was no time left for the rest."""
+        self._close()
+        last = self._last
+        if last is not None and not stopped:
+            # The last picture stays on screen, to the end if no more were to come.
+            whole = self._connected(last.time, self._limit)
+            _extend(
+                self._examined, last.time, self._limit if whole else last.time + self._span.spacing
+            )
+        times = tuple(sorted(self._scores))
+        rest = "deadline" if stopped else "damaged"
+        return MotionCurve(
+            times=tuple(float(t) for t in times),
+            scores=tuple(self._scores[t] for t in times),
+            method=_METHOD,
+            moving_from=MOVING_FROM,
+            resolution=self._resolution,
+            cuts=tuple(self._cuts),
+            coverage=self._coverage(last.time if last else self._span.start, rest),
+        )
+
+    def _coverage(self, reached: float, rest: str) -> Coverage:
+        """Return what was looked over; ``rest`` says why it ends where it was reached."""
+        clipped = ((max(s, self._span.start), min(e, self._limit)) for s, e in self._examined)
+        inside = [part for whole in clipped for part in subtract_intervals(whole, self.damaged)]
+        inside = [(start, end) for start, end in inside if end > start]
+        gaps = [
+            Gap(start=s, end=e, reason=rest if s >= reached - 1e-6 else "damaged")
+            for s, e in subtract_intervals((self._span.start, self._limit), inside)
+            if e - s > 1e-3
+        ]
+        if self._span.end > self._limit:
+            start = max(self._limit, self._span.start)
+            gaps.append(Gap(start=start, end=self._span.end, reason="over_limit"))
+        return Coverage(examined=tuple(inside), frames=self._frames, gaps=tuple(gaps))
 
 
 def _extend(examined: list[Interval], start: float, end: float) -> None:
@@ -133,69 +225,3 @@ def _extend(examined: list[Interval], start: float, end: float) -> None:
         examined[-1] = (examined[-1][0], max(end, examined[-1][1]))
     elif end > start:
         examined.append((start, end))
-
-
-def _coverage(
-    recording: Recording,
-    span: StreamSpan,
-    examined: list[Interval],
-    damaged: list[Interval],
-    frames: int,
-) -> Coverage:
-    limit = min(span.end, recording.limits.max_duration)
-    clipped = ((max(s, span.start), min(e, limit)) for s, e in examined)
-    inside = [part for whole in clipped for part in subtract_intervals(whole, damaged)]
-    gaps = [
-        Gap(start=s, end=e, reason="damaged")
-        for s, e in subtract_intervals((span.start, limit), inside)
-        if e - s > 1e-3
-    ]
-    if span.end > limit:
-        gaps.append(Gap(start=max(limit, span.start), end=span.end, reason="over_limit"))
-    return Coverage(
-        examined=tuple(i for i in inside if i[1] > i[0]), frames=frames, gaps=tuple(gaps)
-    )
-
-
-def _grey(
-    recording: Recording, span: StreamSpan, damaged: list[Interval]
-) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """Yield small grey pictures about `_STEP` seconds apart with their times.
-
-    Where packets did not decode is added to ``damaged`` at the end.
-    """
-    scaler = Scaler(
-        max_side=_SIDE,
-        grey=True,
-        max_pixels=video_pixels(recording.limits),
-        source=recording.source,
-    )
-    with recording.open(frame_threads=True) as container:
-        if container.video is None:
-            return
-        container.video.codec_context.skip_frame = "NONREF"
-        clock = recording.clock(container.video, span)
-        due = -math.inf
-        for picture in container.video_frames():
-            time = clock.time(picture)
-            if time >= recording.limits.max_duration:
-                break
-            if time >= due - 1e-6:
-                due = time + _STEP
-                yield time, scaler.frame(picture, time).pixels.astype(np.float32)
-        origin = recording.timeline.origin
-        damaged.extend((start - origin, end - origin) for start, end in container.damaged)
-
-
-def _change(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
-    """Return the largest local change of brightness between two pictures, 0 to 1."""
-    change = after - before
-    change -= np.median(change)
-    np.abs(change, out=change)
-    height, width = change.shape
-    block_height, block_width = min(_BLOCK, height), min(_BLOCK, width)
-    rows, columns = height // block_height, width // block_width
-    cut = change[: rows * block_height, : columns * block_width]
-    blocks = cut.reshape(rows, block_height, columns, block_width).mean(axis=(1, 3))
-    largest = float(blocks.max() - np.median(blocks)) if blocks.size > 1 else float(blocks.max())
-    return min(1.0, largest / _FULL_SCALE)

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from mmcrime.evidence import SAMPLE_RATE, AudioWindow
+from mmcrime.evidence import SAMPLE_RATE, AudioWindow, MotionCurve
 from mmcrime.media.handle import MediaHandle, open_media
 from mmcrime.media.looked import FrameSampling, Mode
-from mmcrime.media.motion import MotionScan
 from mmcrime.media.source import Source
 
 __all__ = ["audio_windows", "motion_curve", "sample_frames"]
@@ -108,7 +107,7 @@ def audio_windows(
         yield from handle.audio(0.0, math.inf, seconds=seconds, rate=rate)
 
 
-def motion_curve(source: Source | MediaHandle) -> MotionScan:
+def motion_curve(source: Source | MediaHandle) -> MotionCurve:
     """Return the motion of a whole video, one score a second, with its coverage.
 
     Args:

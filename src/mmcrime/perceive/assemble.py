@@ -210,13 +210,11 @@ class _Work:
             self.stages.advance("motion", _share(time, span))
             return self.stages.halt.due
 
-        scan, reason = await self.stages.run(
+        motion, reason = await self.stages.run(
             "motion", lambda: self.handle.motion(stop=stop), grace=GRACE
         )
-        if scan is not None:
-            return _Seen(
-                stills=stills, motion=scan.curve, coverage=scan.coverage, interval=interval
-            )
+        if motion is not None:
+            return _Seen(stills=stills, motion=motion, coverage=motion.coverage, interval=interval)
         # Nobody saw what lies between the sampled frames: each stands for itself only.
         reach = 1.0 / media.fps if media.fps else 0.0
         looked = [(still.time, still.time + reach) for still in stills]

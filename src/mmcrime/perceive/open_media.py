@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from mmcrime.evidence import Gap, Interval, MediaReader
+from mmcrime.evidence import Gap, Interval, MediaReader, MotionCurve
 
 if TYPE_CHECKING:
-    from mmcrime.media.motion import MotionScan
     from mmcrime.media.stills import Stills
 
 __all__ = ["OpenMedia"]
@@ -41,7 +40,7 @@ class OpenMedia(MediaReader, Protocol):
     def missing(self) -> Gap | None:
         """What the headers state and the file does not hold."""
 
-    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionScan:
+    def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionCurve:
         """Measure the motion of the whole video, until ``stop`` says yes."""
 
     def stills(self, *, max_side: int | None = None) -> Stills:

@@ -73,7 +73,8 @@ class CoverageRecord(Record):
 
     Attributes:
         duration: Media seconds, None for a picture or when unknown.
-        video: Pictures that preprocessing decoded.
+        video: Pictures that preprocessing looked over: not each was decoded, but a look was
+            taken at least every ``evidence.motion.resolution`` seconds.
         sound: Audio that preprocessing decoded.
         speech: Audio that a transcriber listened to.
         analyzers: For each analyzer name, what it examined.

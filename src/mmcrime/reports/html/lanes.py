@@ -10,7 +10,7 @@ from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtr
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.figures import FAR
 from mmcrime.reports.missed import SHORT, cut_off
-from mmcrime.reports.words import clean, judges
+from mmcrime.reports.words import clean, finite, judges
 
 _FINEST = 1 / 600
 """Share of the axis under which neighbouring stretches are drawn as one."""
@@ -45,7 +45,7 @@ class Lane:
     """One observer.
 
     Attributes:
-        name: ``Pictures decoded`` or the analyzer.
+        name: ``Pictures looked over`` or the analyzer.
         status: What it did, in words.
         share: How much of the time it looked at, in words.
         bars: What is drawn; empty when nothing is known.
@@ -90,7 +90,7 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     media = report.get("media") or {}
     kind = media.get("kind")
     senses = (
-        ("Pictures decoded", "video", kind == "video"),
+        ("Pictures looked over", "video", kind == "video"),
         ("Sound decoded", "sound", True),
         ("Speech listened to", "speech", True),
     )
@@ -98,7 +98,7 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
     drawn = [
         _lane(
             name,
-            "preprocessing",
+            _looks(report) if key == "video" else "preprocessing",
             coverage.get(key) or {},
             axis,
             silence=silence if key == "speech" else (),
@@ -125,6 +125,13 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
         if name not in known
     ]
     return tuple(drawn)
+
+
+def _looks(report: Mapping[str, Any]) -> str:
+    """Say how closely preprocessing looked: not every picture of a video is decoded."""
+    motion = (report.get("evidence") or {}).get("motion") or {}
+    apart = finite(motion.get("resolution"))
+    return f"preprocessing, a look at least every {apart:.2g} s" if apart else "preprocessing"
 
 
 def coverage_by(assessment: Mapping[str, Any], coverage: Mapping[str, Any]) -> Mapping[str, Any]:
