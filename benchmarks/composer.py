@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from mmcrime.media.handle import open_media
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]
+"""RGB, uint8 of shape ``(height, width, 3)``; OpenCV's types say no more than this."""
 Label = Literal["harmful", "harmless"]
 Join = Literal["cut", "fade"]
 Camera = Literal["many", "one"]
@@ -172,7 +173,7 @@ def plan(
     used = {splice.group for splice in splices}
     calm = behind or [c for g, found in clips.calm.items() if g not in used for c in found]
     pool = behind or [f"videos/{name}" for name in NORMAL]
-    background = []
+    background: list[tuple[str, float]] = []
     while sum(length for _, length in background) < seconds:
         source = pool if scene or random.random() < 0.7 else calm
         background.append((_one(random, source), round(random.uniform(40, 160), 1)))

@@ -13,8 +13,10 @@ from mmcrime.egress import Gate
 from mmcrime.evidence import CUT_OFF, AudioWindow, Frame, Gap, Interval, Media
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
+from mmcrime.media.looks import looks_of
 from mmcrime.media.motion import MotionScan, motion_scan
 from mmcrime.media.pictures import probe_picture
+from mmcrime.media.similar import Look
 from mmcrime.media.source import Source, Spooled, spool
 from mmcrime.media.stills import Stills, pictures_at, read_stills
 from mmcrime.media.timeline import Recording, Timeline, measure
@@ -121,6 +123,10 @@ class MediaHandle:
         if self._recording is None:
             return MotionScan.empty()
         return motion_scan(self._recording, stop=stop)
+
+    def looks(self, *, every: float = 1.0) -> tuple[Look, ...]:
+        """Return what the video looks like here and there; see `mmcrime.media.looks.looks_of`."""
+        return looks_of(self._recording, every=every) if self._recording else ()
 
     def stills(self, *, max_side: int | None = None) -> Stills:
         """Decode all pictures of an image file; see `mmcrime.media.stills`."""
