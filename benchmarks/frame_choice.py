@@ -122,17 +122,17 @@ def judge(scene: str, seed: int, composition: Composition, path: Path) -> dict[s
         for method, choose in METHODS.items():
             times = np.asarray(choose(known))
             frames[method] = len(times)
-            for splice in composition.splices:
-                rows.append(
-                    Row(
-                        scene=scene,
-                        method=method,
-                        video=seed,
-                        seconds=splice.seconds,
-                        label=splice.label,
-                        found=bool(((times >= splice.start) & (times < splice.end)).any()),
-                    )
+            rows += [
+                Row(
+                    scene=scene,
+                    method=method,
+                    video=seed,
+                    seconds=splice.seconds,
+                    label=splice.label,
+                    found=bool(((times >= splice.start) & (times < splice.end)).any()),
                 )
+                for splice in composition.splices
+            ]
         before = time.process_time()
         known.select()
         cpu = {

@@ -8,9 +8,9 @@ strongest first, then more frames around each bang. The picture lane always take
 second that differs most from all that are chosen (farthest-point selection), so that
 what is rare gets a frame before what is common gets its second one. Two seconds differ
 
-- by how they look, beyond how much the picture changes around each of them anyway: the
-  energy distance between the looks around the one and around the other (Székely and
-  Rizzo, 2013). In a street full of people, one more person is nothing new;
+- by how they look, beyond how much the picture changes around each of them anyway: an
+  energy distance (Székely and Rizzo, 2013). Where a camera shakes or a crowd moves, one
+  more picture of that is nothing new;
 - if one moves more than the other; less movement is no difference, so an empty scene is
   not interesting because somebody has left it;
 - if a cut lies between them; and by the time between them, which spreads the rest.
@@ -83,7 +83,7 @@ def choose_times(
         among those of any larger number.
 
     Raises:
-        ValueError: If ``frames`` is not positive, or a time is not finite.
+        ValueError: If ``frames`` is not positive, or a time or a score is not finite.
     """
     if frames < 1:
         raise ValueError(f"frames must be at least 1, not {frames!r}")
@@ -103,14 +103,17 @@ def ranked_times(
     Moments are less than 0.02 s apart when it ends.
 
     Raises:
-        ValueError: If a time is not finite.
+        ValueError: If a time or a score is not finite.
     """
     start, end = span
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(f"a span must be of finite times, not {span!r}")
     motion = motion or MotionCurve()
-    if not all(math.isfinite(s.peak) and math.isfinite(s.score) for s in sounds):
-        raise ValueError("sound events must have finite peaks and scores")
+    numbers = [*motion.times, *motion.scores, *motion.cuts]
+    numbers += [n for event in sounds for n in (event.peak, event.score)]
+    numbers += [look.time for look in looks]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("motion, sounds and looks must be of finite times and scores")
     if not end > start:
         return iter(())
     seconds = Seconds(span, motion=motion, looks=looks)

@@ -101,9 +101,11 @@ def _keyframes(container: Container, every: float) -> Iterator[VideoFrame]:
             continue
         due = now + every
         with suppress(*READ_ERRORS):  # a damaged keyframe gives no look
+            # Emptied each time: a decoder that is given keyframes only may hold them back,
+            # to put them in an order that pictures between them would have had.
             yield from video.decode(packet)
-    with suppress(*READ_ERRORS):
-        yield from video.decode(None)
+            yield from video.decode(None)
+        video.codec_context.flush_buffers()
 
 
 def _references(container: Container) -> Iterator[VideoFrame]:

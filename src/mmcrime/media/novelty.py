@@ -27,6 +27,8 @@ _LOOK, _MOTION, _CUT, _TIME = 1.0, 0.3, 0.3, 0.3
 """Weights of the four differences, each of which is 0 to 1."""
 _OTHER_PLACE = 30.0
 """Grey levels of 255 by which pictures of different places differ on average."""
+_GUESSED = 0.8
+"""Part of the difference by look that counts in a second of which no look is known."""
 _AROUND = 3.0
 """Seconds before and after a look in which its neighbour stands for the same moment."""
 _COARSE = (16, 12)
@@ -52,7 +54,7 @@ class Seconds:
     def __init__(self, span: Interval, *, motion: MotionCurve, looks: Sequence[Look]) -> None:
         step = max(1, math.ceil((span[1] - span[0]) / _MOST))
         edges = np.arange(math.floor(span[0]), span[1] + step, step, dtype=np.float64)
-        edges = np.unique(np.clip(edges, *span))
+        edges = np.unique([*span, *np.clip(edges, *span)])
         self._starts, self._ends = edges[:-1], edges[1:]
         self._motion = self._moving(motion)
         cuts = np.array(sorted(c for c in set(motion.cuts) if span[0] < c < span[1]))
@@ -63,6 +65,7 @@ class Seconds:
         shots = np.searchsorted(cuts, shown, side="right")
         self._scenes = Scenes(seen, shots) if seen else None
         self._looks = _closest(shown, shots, self._times, self._shots)
+        self._sure = np.where(np.isin(self._times, shown), 1.0, _GUESSED).astype(np.float32)
 
     def picks(self, taken: Sequence[float]) -> Iterator[tuple[float, Difference]]:
         """Yield the time of the second that differs most from all that are taken, and why.
@@ -126,7 +129,8 @@ class Seconds:
         """Return how all seconds differ from a time in one of them, in `_DIFFERENCES`."""
         parts = np.zeros((len(_DIFFERENCES), len(self._times)), dtype=np.float32)
         if self._scenes is not None:
-            parts[0] = _LOOK * self._scenes.differences(int(self._looks[index]))[self._looks]
+            differences = self._scenes.differences(int(self._looks[index]))
+            parts[0] = _LOOK * self._sure * differences[self._looks]
         parts[1] = _MOTION * np.maximum(0.0, self._motion - self._motion[index])
         parts[2] = _CUT * (self._shots != self._shots[index])
         apart = np.abs(self._times - time) / _FAR
@@ -135,7 +139,12 @@ class Seconds:
 
 
 class Scenes:
-    """How the neighbourhoods of looks differ: the energy distance between them.
+    """How looks differ, beyond how much the picture changes around them anyway.
+
+    The larger of two measures: the energy distance between the neighbourhoods of two
+    looks, and what the two themselves differ by more than the looks of either
+    neighbourhood. The first finds stretches of a few looks in footage that changes much,
+    the second also what is shorter.
 
     Args:
         looks: In time order, at least one.
@@ -154,13 +163,16 @@ class Scenes:
         self._within = np.array([self._inside(i) for i in range(len(looks))], dtype=np.float32)
 
     def differences(self, index: int) -> Floats:
-        """Return how each look's neighbourhood differs from that of one, 0 to 1."""
-        here = range(self._first[index], self._stop[index])
-        to_each = np.mean([self._from(i, slice(None)) for i in here], axis=0)
-        summed = np.concatenate([[0.0], np.cumsum(to_each, dtype=np.float64)])
+        """Return how each look differs from one, 0 to 1."""
+        first, stop = int(self._first[index]), int(self._stop[index])
+        from_each = [self._from(i, slice(None)) for i in range(first, stop)]
+        to_here = np.mean(from_each, axis=0, dtype=np.float64)
+        summed = np.concatenate([[0.0], np.cumsum(to_here)])
         between = (summed[self._stop] - summed[self._first]) / (self._stop - self._first)
-        beyond = between - (self._within + self._within[index]) / 2
-        return np.asarray(np.clip(beyond / _OTHER_PLACE, 0.0, 1.0), dtype=np.float32)
+        energy = between - (self._within + self._within[index]) / 2
+        itself = from_each[index - first] - np.maximum(self._within, self._within[index])
+        larger = np.maximum(energy, itself) / _OTHER_PLACE
+        return np.asarray(np.clip(larger, 0.0, 1.0), dtype=np.float32)
 
     def _from(self, index: int, others: slice) -> Floats:
         """Return the mean difference in grey levels between one look and others."""
