@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmcrime.evidence import Interval, MotionCurve, SoundEvent
@@ -129,6 +129,7 @@ def test_the_subject_is_chosen_and_not_the_empty_scene_behind_it(
     )
 
 
+@settings(max_examples=25)  # each is ten minutes of looks
 @given(st.integers(0, 590), st.integers(5, 10), st.integers(3, 30))
 def test_what_looks_like_nothing_else_is_chosen_without_motion_or_cut(
     start: int, length: int, frames: int

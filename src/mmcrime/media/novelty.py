@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mmcrime.evidence import Interval, MotionCurve
-from mmcrime.media.similar import Look
+from mmcrime.media.similar import SAME, Look
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +37,8 @@ _FAR = 60.0
 """Seconds at which the difference by time is half of what it can be."""
 _STILL = 0.03
 """Score of motion up to which the scale is linear, and logarithmic above."""
+_QUIET = math.log1p(1) / math.log1p(1 / _STILL)
+"""Motion on the scale from 0 to 1 below which a second is still: a score of `_STILL`."""
 _MOST = 20_000
 """Most stretches that are told apart: in videos of more seconds (5.5 hours) a stretch is
 longer than one second."""
@@ -57,6 +59,7 @@ class Seconds:
         edges = np.unique([*span, *np.clip(edges, *span)])
         self._starts, self._ends = edges[:-1], edges[1:]
         self._motion = self._moving(motion)
+        self._still = self._motion < _QUIET
         cuts = np.array(sorted(c for c in set(motion.cuts) if span[0] < c < span[1]))
         seen = sorted((k for k in looks if span[0] <= k.time < span[1]), key=lambda k: k.time)
         shown = np.array([look.time for look in seen], dtype=np.float64)
@@ -64,13 +67,14 @@ class Seconds:
         self._shots = np.searchsorted(cuts, self._times, side="right")
         shots = np.searchsorted(cuts, shown, side="right")
         self._scenes = Scenes(seen, shots) if seen else None
-        self._looks = _closest(shown, shots, self._times, self._shots)
+        self._looks, self._beside = _closest(shown, shots, self._times, self._shots)
         self._sure = np.where(np.isin(self._times, shown), 1.0, _GUESSED).astype(np.float32)
 
     def picks(self, taken: Sequence[float]) -> Iterator[tuple[float, Difference]]:
         """Yield the time of the second that differs most from all that are taken, and why.
 
-        Every second comes once at most, and none in which a taken time lies.
+        Every second comes once at most, and none in which a taken time lies. Seconds in
+        which nothing moves and that look like a taken one come last.
 
         Args:
             taken: What was chosen so far. It may grow between two picks, and what is
@@ -78,6 +82,7 @@ class Seconds:
         """
         least = np.full((len(_DIFFERENCES), len(self._times)), np.inf, dtype=np.float32)
         used = np.zeros(len(self._times), dtype=np.bool_)
+        same = np.zeros(len(self._times), dtype=np.bool_)
         known = 0
         while True:
             for time in taken[known:]:
@@ -86,10 +91,12 @@ class Seconds:
                 nearer = parts.sum(axis=0) < least.sum(axis=0)
                 least[:, nearer] = parts[:, nearer]
                 used[index] = True
+                same |= self._same(index)
             known = len(taken)
             if used.all():
                 return
-            index = int(np.argmax(np.where(used, -1.0, least.sum(axis=0))))
+            left = ~used if (same | used).all() else ~(same | used)
+            index = int(np.argmax(np.where(left, least.sum(axis=0), -1.0)))
             reason = _DIFFERENCES[int(np.argmax(least[:, index]))]
             if not known:
                 index = self._strongest()
@@ -125,6 +132,14 @@ class Seconds:
         most = np.flatnonzero(self._motion >= self._motion.max() - 1e-6)
         return int(most[len(most) // 2])
 
+    def _same(self, index: int) -> NDArray[np.bool_]:
+        """Return in which seconds nothing moves, between looks that are like one second's."""
+        if self._scenes is None or not (self._still[index] or self._sure[index] == 1.0):
+            return np.zeros(len(self._times), dtype=np.bool_)
+        alike = self._scenes.alike(int(self._looks[index]))
+        beside = alike[self._beside] | (self._sure == 1.0)
+        return np.asarray(alike[self._looks] & beside & self._still)
+
     def _differences(self, index: int, time: float) -> Floats:
         """Return how all seconds differ from a time in one of them, in `_DIFFERENCES`."""
         parts = np.zeros((len(_DIFFERENCES), len(self._times)), dtype=np.float32)
@@ -154,6 +169,7 @@ class Scenes:
     def __init__(self, looks: Sequence[Look], shots: Indices) -> None:
         small = [cv2.resize(k.levels, _COARSE, interpolation=cv2.INTER_AREA) for k in looks]
         levels = np.stack(small).reshape(len(looks), -1).astype(np.float32)
+        self._whole = np.stack([look.levels for look in looks]).astype(np.int16)
         self._levels = levels - np.median(levels, axis=1, keepdims=True)
         times = np.array([look.time for look in looks])
         joined = (np.diff(times) <= _AROUND) & (np.diff(shots) == 0)
@@ -174,6 +190,12 @@ class Scenes:
         larger = np.maximum(energy, itself) / _OTHER_PLACE
         return np.asarray(np.clip(larger, 0.0, 1.0), dtype=np.float32)
 
+    def alike(self, index: int) -> NDArray[np.bool_]:
+        """Return which looks are near-duplicates of one; see `mmcrime.media.similar`."""
+        change = self._whole - self._whole[index]
+        change -= change.mean(axis=(1, 2), keepdims=True).astype(np.int16)
+        return np.asarray(np.abs(change).max(axis=(1, 2)) < SAME)
+
     def _from(self, index: int, others: slice) -> Floats:
         """Return the mean difference in grey levels between one look and others."""
         change = np.abs(self._levels[others] - self._levels[index])
@@ -187,12 +209,18 @@ class Scenes:
         return total / (count * (count - 1)) if count > 1 else 0.0
 
 
-def _closest(looks: Times, shots: Indices, times: Times, shot_of: Indices) -> Indices:
-    """Return for each time the index of the nearest look, of its own shot where there is one."""
+def _closest(
+    looks: Times, shots: Indices, times: Times, shot_of: Indices
+) -> tuple[Indices, Indices]:
+    """Return the indices of the nearest look of each time, and of that on its other side.
+
+    The nearest is of the same shot where one of the two is.
+    """
     if not len(looks):
-        return np.zeros(len(times), dtype=np.intp)
+        return np.zeros(len(times), dtype=np.intp), np.zeros(len(times), dtype=np.intp)
     after = np.clip(np.searchsorted(looks, times), 0, len(looks) - 1)
-    before = np.maximum(after - 1, 0)
-    other_shot = 1e9 * (shots[np.stack([before, after])] != shot_of)
-    cost = np.abs(looks[np.stack([before, after])] - times) + other_shot
-    return np.asarray(np.where(cost[0] <= cost[1], before, after), dtype=np.intp)
+    sides = np.stack([np.maximum(after - 1, 0), after])
+    cost = np.abs(looks[sides] - times) + 1e9 * (shots[sides] != shot_of)
+    nearer = np.argmin(cost, axis=0)
+    every = np.arange(len(times))
+    return sides[nearer, every], sides[1 - nearer, every]

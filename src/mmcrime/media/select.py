@@ -177,7 +177,9 @@ class _Choosing:
             if not wanted:
                 return
             left -= len(wanted)
-            found = sorted(self._decode(wanted), key=lambda k: _IMPORTANCE.index(k[0].reason))
+            rank = {choice.time: number for number, choice in enumerate(wanted)}
+            found = list(self._decode(wanted))
+            found.sort(key=lambda k: (_IMPORTANCE.index(k[0].reason), rank[k[0].asked]))
             for chosen, look in found:
                 self._judge(chosen, look)
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from mmcrime.evidence import Frame
 
-__all__ = ["COLUMNS", "ROWS", "Look", "alike", "look_of", "nearest"]
+__all__ = ["COLUMNS", "ROWS", "SAME", "Look", "alike", "look_of", "nearest"]
 
 COLUMNS = 32
 ROWS = 24
 _THIN_FROM = 240
 """Shorter side in pixels from which every second or further pixel is enough."""
-_SAME = 10.0
+SAME = 10.0
 """Grey levels of 255 by which no block differs in pictures that show the same.
 
 Noise and compression of a fixed camera reach 4 to 6 levels; a person in dark clothes who
@@ -59,14 +59,14 @@ def look_of(frame: Frame) -> Look:
 
 def alike(one: Look, other: Look) -> bool:
     """Whether two pictures are near-duplicates: no block of one differs from the other's."""
-    return _largest_change(one.levels, other.levels) < _SAME
+    return _largest_change(one.levels, other.levels) < SAME
 
 
 def nearest(look: Look, among: Iterable[Look]) -> Look | None:
     """Return the near-duplicate of a picture that is most like it, if there is one."""
     changes = [(_largest_change(look.levels, other.levels), other) for other in among]
     change, other = min(changes, key=lambda pair: pair[0], default=(np.inf, None))
-    return other if change < _SAME else None
+    return other if change < SAME else None
 
 
 def _largest_change(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
