@@ -208,3 +208,10 @@ def test_numbers_that_are_none_are_refused(known: dict[str, object]) -> None:
 def test_an_endless_span_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         choose_times((0.0, float("inf")), 3)
+
+
+def test_seconds_that_were_not_measured_are_not_taken_for_still() -> None:
+    """Half of the street was not measured: still seconds wait, unmeasured ones do not."""
+    measured = curve(100)
+    chosen = choose_times((0.0, 200.0), 20, motion=measured, looks=looks(200))
+    assert sum(choice.time >= 100 for choice in chosen) >= 15

@@ -31,7 +31,7 @@ def test_a_person_far_away_makes_another_picture(left: int, top: int, darker: in
     assert not alike(look_of(frame(pixels)), look_of(frame(there)))
 
 
-@settings(max_examples=20)  # noise for a whole picture takes time to draw
+@settings(max_examples=8)  # noise for a whole picture takes time to draw
 @given(st.integers(0, 1000), st.sampled_from([-25, -8, 8, 25]))
 def test_noise_and_a_change_of_the_light_make_no_other_picture(seed: int, light: int) -> None:
     noise = np.random.default_rng(seed).normal(0, 5, (*SIZE, 3))

@@ -36,9 +36,8 @@ _COARSE = (16, 12)
 _FAR = 60.0
 """Seconds at which the difference by time is half of what it can be."""
 _STILL = 0.03
-"""Score of motion up to which the scale is linear, and logarithmic above."""
-_QUIET = math.log1p(1) / math.log1p(1 / _STILL)
-"""Motion on the scale from 0 to 1 below which a second is still: a score of `_STILL`."""
+"""Score below which nothing moves where the curve does not say; above, the scale of motion
+is logarithmic."""
 _MOST = 20_000
 """Most stretches that are told apart: in videos of more seconds (5.5 hours) a stretch is
 longer than one second."""
@@ -58,8 +57,12 @@ class Seconds:
         edges = np.arange(math.floor(span[0]), span[1] + step, step, dtype=np.float64)
         edges = np.unique([*span, *np.clip(edges, *span)])
         self._starts, self._ends = edges[:-1], edges[1:]
-        self._motion = self._moving(motion)
-        self._still = self._motion < _QUIET
+        scores = self._scores(motion)
+        # Where nothing was measured, nobody knows that nothing moves.
+        self._still = np.nan_to_num(scores, nan=1.0) < (motion.moving_from or _STILL)
+        still = motion.moving_from / 2 or _STILL
+        level = np.log1p(np.nan_to_num(scores) / still) / np.log1p(1 / still)
+        self._motion = level.astype(np.float32)  # from 0 to 1
         cuts = np.array(sorted(c for c in set(motion.cuts) if span[0] < c < span[1]))
         seen = sorted((k for k in looks if span[0] <= k.time < span[1]), key=lambda k: k.time)
         shown = np.array([look.time for look in seen], dtype=np.float64)
@@ -103,15 +106,14 @@ class Seconds:
                 reason = "motion" if self._motion[index] > 0 else "spread"
             yield float(self._times[index]), reason
 
-    def _moving(self, motion: MotionCurve) -> Floats:
-        """Return the motion of each second on a logarithmic scale from 0 to 1."""
-        scores = np.zeros(len(self._starts), dtype=np.float32)
+    def _scores(self, motion: MotionCurve) -> Floats:
+        """Return the score of each second, of at most 1, and NaN where none was measured."""
+        scores = np.full(len(self._starts), np.nan, dtype=np.float32)
         for time, score in zip(motion.times, motion.scores, strict=True):
             index = int(np.searchsorted(self._ends, time + 1e-6, "right"))
             if index < len(scores) and time > self._starts[0] - 1.0:
-                scores[index] = max(scores[index], min(1.0, score))
-        still = motion.moving_from / 2 or _STILL
-        return np.asarray(np.log1p(scores / still) / np.log1p(1 / still), dtype=np.float32)
+                scores[index] = np.fmax(scores[index], min(1.0, score))
+        return scores
 
     def _moments(self, shown: Times, cuts: Times) -> Times:
         """Return where to look in each second: where a look is known, else in its middle.
