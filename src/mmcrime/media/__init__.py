@@ -10,33 +10,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmcrime.media.choose import Choice, choose_times
     from mmcrime.media.handle import MediaHandle, open_media
     from mmcrime.media.looked import FrameSampling
     from mmcrime.media.sampling import audio_windows, motion_curve, sample_frames
+    from mmcrime.media.select import DroppedFrame, FrameSelection, SelectedFrame, select_frames
+    from mmcrime.media.similar import Look, alike, look_of
     from mmcrime.media.source import Source, spool
     from mmcrime.media.stills import Stills
 
 _HOMES = {
+    "Choice": "choose",
+    "DroppedFrame": "select",
     "FrameSampling": "looked",
+    "FrameSelection": "select",
+    "Look": "similar",
     "MediaHandle": "handle",
+    "SelectedFrame": "select",
     "Source": "source",
     "Stills": "stills",
+    "alike": "similar",
     "audio_windows": "sampling",
+    "choose_times": "choose",
+    "look_of": "similar",
     "motion_curve": "sampling",
     "open_media": "handle",
     "sample_frames": "sampling",
+    "select_frames": "select",
     "spool": "source",
 }
 
 __all__ = [
+    "Choice",
+    "DroppedFrame",
     "FrameSampling",
+    "FrameSelection",
+    "Look",
     "MediaHandle",
+    "SelectedFrame",
     "Source",
     "Stills",
+    "alike",
     "audio_windows",
+    "choose_times",
+    "look_of",
     "motion_curve",
     "open_media",
     "sample_frames",
+    "select_frames",
     "spool",
 ]
 

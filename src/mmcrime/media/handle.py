@@ -23,8 +23,10 @@ from mmcrime.evidence import (
 from mmcrime.media import audio as sound
 from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.looked import FrameSampling, Mode
+from mmcrime.media.looks import looks_of
 from mmcrime.media.motion import no_motion, scan_motion
 from mmcrime.media.pictures import probe_picture
+from mmcrime.media.similar import Look
 from mmcrime.media.source import Source, Spooled, spool
 from mmcrime.media.stills import Stills, pictures_at, read_stills
 from mmcrime.media.timeline import Recording, Timeline, measure
@@ -139,6 +141,10 @@ class MediaHandle:
         if self._recording is None:
             return no_motion()
         return scan_motion(self._recording, stop=stop)
+
+    def looks(self, *, every: float = 1.0) -> tuple[Look, ...]:
+        """Return what the video looks like here and there; see `mmcrime.media.looks.looks_of`."""
+        return looks_of(self._recording, every=every) if self._recording else ()
 
     def stills(self, *, max_side: int | None = None) -> Stills:
         """Decode all pictures of an image file; see `mmcrime.media.stills`."""
