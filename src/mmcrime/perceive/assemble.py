@@ -31,7 +31,7 @@ from mmcrime.evidence import (
     subtract_intervals,
 )
 from mmcrime.perceive.listen import Ear, listen
-from mmcrime.perceive.look import look, sample_times
+from mmcrime.perceive.look import Looked, look, sample_times
 from mmcrime.perceive.loudness import LoudnessMeter
 from mmcrime.perceive.open_media import OpenMedia
 from mmcrime.perceive.sound_events import SoundEventDetector
@@ -138,6 +138,17 @@ def _unexamined(what: str) -> ErrorRecord:
         type="StreamNotExamined",
         message=f"Not all of the file is examined: {what}.",
         next_step="Extract that stream into a file of its own as H.264 or AAC, and analyze it too.",
+    )
+
+
+def _undecoded(times: Sequence[float], asked: int) -> ErrorRecord:
+    """Return the record of sampled frames that nobody can look at."""
+    return ErrorRecord(
+        stage="frames",
+        type="FramesNotDecoded",
+        message=f"The file is damaged where {len(times)} of {asked} frames were to be sampled, "
+        f"first at {times[0]:.1f} s: nobody looked at them.",
+        next_step="Copy the file again from where it was recorded.",
     )
 
 
@@ -298,10 +309,12 @@ class _Work:
             lambda: look(self.handle, times, max_side=side, halt=self.stages.halt),
             grace=GRACE,
         )
-        stills, failure = outcome or ((), None)
-        if failure is not None:
-            self.stages.note("prepare", failure)
-        return stills
+        looked = outcome or Looked()
+        if looked.failure is not None:
+            self.stages.note("prepare", looked.failure)
+        if damaged := [gap.start for gap in looked.missing if gap.reason == "damaged"]:
+            self.stages.errors.append(_undecoded(damaged, len(times)))
+        return looked.frames
 
     async def _transcript(
         self,

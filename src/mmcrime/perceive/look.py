@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mmcrime.evidence import EncodedFrame, Interval, MediaReader
+from mmcrime.evidence import EncodedFrame, Gap, Interval, MediaReader
+from mmcrime.media import FrameSampling
 from mmcrime.perceive.stages import Halt
 
-__all__ = ["look", "sample_times"]
+__all__ = ["Looked", "look", "sample_times"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """What came of asking for some frames.
+
+    Attributes:
+        frames: Those that decode, in time order.
+        missing: Stretches whose frames were asked for and do not decode.
+        failure: The error that ended the work early, if one did.
+    """
+
+    frames: tuple[EncodedFrame, ...] = ()
+    missing: tuple[Gap, ...] = ()
+    failure: BaseException | None = None
 
 
 def sample_times(span: Interval, interval: float, most: int) -> tuple[tuple[float, ...], float]:
@@ -33,9 +50,7 @@ def sample_times(span: Interval, interval: float, most: int) -> tuple[tuple[floa
     return tuple(start + k * interval for k in range(count)), interval
 
 
-def look(
-    reader: MediaReader, times: Sequence[float], *, max_side: int, halt: Halt
-) -> tuple[tuple[EncodedFrame, ...], BaseException | None]:
+def look(reader: MediaReader, times: Sequence[float], *, max_side: int, halt: Halt) -> Looked:
     """Decode the frames shown at the asked times and keep them as JPEG. Blocks.
 
     Args:
@@ -43,17 +58,20 @@ def look(
         times: Sorted media seconds; two of them may show one frame, which is kept once.
         max_side: Longest side in pixels.
         halt: Ends the work between two frames.
-
-    Returns:
-        The frames, and the error that ended the work early, if one did.
     """
     stills: dict[float, EncodedFrame] = {}
+    failure: BaseException | None = None
+    asked = reader.frames(times, max_side=max_side)
     try:
-        for frame in reader.frames(times, max_side=max_side):
+        for frame in asked:
             if halt.due:
                 break
             if frame.time not in stills:
                 stills[frame.time] = frame.encode()
     except BaseException as error:  # noqa: BLE001 - border: hostile media; what was decoded is used
-        return tuple(stills.values()), error
-    return tuple(stills.values()), None
+        failure = error
+    missing: tuple[Gap, ...] = ()
+    if isinstance(asked, FrameSampling):  # the other readers do not know what they left out
+        asked.close()
+        missing = asked.coverage.gaps
+    return Looked(frames=tuple(stills.values()), missing=missing, failure=failure)

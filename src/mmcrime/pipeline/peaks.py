@@ -83,11 +83,10 @@ def _decode(
     A picture that is missing must not be another's: what does not lie just before its peak
     is asked for alone.
     """
-    frames, failure = look(
-        handle, sorted({i.peak for i in incidents}), max_side=max_side, halt=stages.halt
-    )
+    first = look(handle, sorted({i.peak for i in incidents}), max_side=max_side, halt=stages.halt)
+    failure = first.failure
     for incident in incidents:
-        near = [f for f in frames if incident.peak - _NEAR <= f.time <= incident.peak]
+        near = [f for f in first.frames if incident.peak - _NEAR <= f.time <= incident.peak]
         if near:
             found[incident.id] = max(near, key=lambda frame: frame.time)
     for incident in incidents:
@@ -95,9 +94,10 @@ def _decode(
             stages.note("peaks", failure)
             return  # what ends one look into a file ends the others as well
         if incident.id not in found:
-            alone, failure = look(handle, (incident.peak,), max_side=max_side, halt=stages.halt)
-            if alone:
-                found[incident.id] = alone[0]
+            alone = look(handle, (incident.peak,), max_side=max_side, halt=stages.halt)
+            failure = alone.failure
+            if alone.frames:
+                found[incident.id] = alone.frames[0]
 
 
 def _late(count: int) -> ErrorRecord:
