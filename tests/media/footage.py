@@ -153,6 +153,21 @@ class Bytes:
         return io.BytesIO(self.content)
 
 
+def damaged_clip(seconds: float, start: float, end: float) -> bytes:
+    """Return a clip with a keyframe every second whose packets in a stretch are overwritten."""
+    buffer = io.BytesIO()
+    options = {"preset": "ultrafast", "bf": "3", "g": "25", "keyint_min": "25"}
+    write_clip(buffer, times=steady(seconds), options=options)
+    data = bytearray(buffer.getvalue())
+    with av.open(io.BytesIO(data)) as container:
+        places = [(p.pts, p.pos, p.size) for p in container.demux(video=0) if p.size]
+        base = container.streams.video[0].time_base
+    for pts, position, size in places:
+        if start <= pts * base < end:
+            data[position : position + size] = b"\xff" * size
+    return bytes(data)
+
+
 def recording_of(content: bytes | Path, *, limits: Limits | None = None) -> Recording:
     """Measure some bytes as a recording, without the door in front of it."""
     data = content.read_bytes() if isinstance(content, Path) else content

@@ -14,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from footage import number_of, numbered, recording_of, steady, write_clip
+from footage import damaged_clip, number_of, numbered, recording_of, steady, write_clip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -186,17 +186,7 @@ def test_pictures_cut_away_by_an_edit_list_are_never_shown(second: float) -> Non
 @pytest.fixture(scope="module")
 def damaged() -> Recording:
     """Five keyframe intervals of a second; the third is overwritten."""
-    buffer = io.BytesIO()
-    write_clip(buffer, times=steady(5), options={**X264, "g": "25", "keyint_min": "25"})
-    data = bytearray(buffer.getvalue())
-    with av.open(io.BytesIO(data)) as container:
-        places = [(p.pts, p.pos, p.size) for p in container.demux(video=0) if p.size]
-        base = container.streams.video[0].time_base
-    assert base is not None
-    for pts, position, size in places:
-        if 2.0 <= pts * base < 3.0:
-            data[position : position + size] = b"\xff" * size
-    return recording_of(bytes(data))
+    return recording_of(damaged_clip(5, 2.0, 3.0))
 
 
 def test_frames_of_a_damaged_stretch_are_gaps_and_the_others_are_examined(

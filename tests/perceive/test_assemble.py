@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from footage import damaged_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from perceive_kit import ArrayReader, assert_partition
@@ -220,6 +221,20 @@ def test_frames_that_end_in_damage_are_kept_and_the_sound_is_not_touched() -> No
     # Only the sampled frames were seen: one second each, at one frame a second.
     assert got.evidence.video.examined == ((0.0, 1.0), (5.0, 6.0), (10.0, 11.0))
     assert {g.reason for g in got.evidence.video.gaps} == {"motion_failed: OSError"}
+
+
+def test_sampled_frames_that_do_not_decode_are_in_the_record() -> None:
+    with open_media(damaged_clip(5, 2.0, 3.0)) as handle:
+        got = perceive(handle, frame_interval=0.5)
+    assert [s.time for s in got.evidence.stills] == pytest.approx(
+        [0, 0.48, 1, 1.48, 3, 3.48, 4, 4.48]
+    )
+    (found,) = got.errors
+    assert (found.stage, found.type) == ("frames", "FramesNotDecoded")
+    assert found.message == (
+        "The file is damaged where 2 of 10 frames were to be sampled, first at 2.0 s: "
+        "nobody looked at them."
+    )
 
 
 def test_a_sound_detector_that_fails_costs_its_own_coverage_only(
