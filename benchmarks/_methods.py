@@ -13,13 +13,15 @@ those and not mmcrime, so every library is imported where it is used.
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 INTERVAL = 5.0
+FIRST = 1.32  # seconds: so that the asked times are not just those of the keyframes
 MAX_SIDE = 768
 RATE = 16_000
 
@@ -28,16 +30,26 @@ Method = Callable[[str], Output]
 
 
 def frames_exact(path: str) -> Output:
-    from mmcrime.media import sample_frames
-
-    return {"times": [frame.time for frame in sample_frames(path, INTERVAL, MAX_SIDE)]}
+    return _frames(path, "exact")
 
 
 def frames_keyframes(path: str) -> Output:
-    from mmcrime.media import sample_frames
+    return _frames(path, "keyframes")
 
-    options: dict[str, Any] = {"mode": "keyframes"}
-    return {"times": [frame.time for frame in sample_frames(path, INTERVAL, MAX_SIDE, **options)]}
+
+def _frames(path: str, mode: Literal["exact", "keyframes"]) -> Output:
+    from mmcrime.media import open_media, sample_frames
+
+    with open_media(path) as handle:
+        at = _asked(handle.media.duration or 0.0)
+        return {
+            "times": [f.time for f in sample_frames(handle, max_side=MAX_SIDE, mode=mode, at=at)]
+        }
+
+
+def _asked(length: float) -> list[float]:
+    """Return the times that are asked of a film of some seconds."""
+    return [FIRST + k * INTERVAL for k in range(math.ceil((length - FIRST) / INTERVAL))]
 
 
 def opencv_sequential(path: str) -> Output:
@@ -48,7 +60,7 @@ def opencv_sequential(path: str) -> Output:
     times: list[float] = []
     while film.grab():
         time = film.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if time >= len(times) * INTERVAL - 0.01:
+        if time >= FIRST + len(times) * INTERVAL - 0.01:
             _fit_opencv(film.retrieve()[1])
             times.append(time)
     return {"times": times}
@@ -59,9 +71,8 @@ def opencv_seek(path: str) -> Output:
 
     film = cv2.VideoCapture(path)
     times: list[float] = []
-    end = film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS)
-    while len(times) * INTERVAL < end:
-        film.set(cv2.CAP_PROP_POS_MSEC, 1000 * len(times) * INTERVAL)
+    for asked in _asked(film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS)):
+        film.set(cv2.CAP_PROP_POS_MSEC, 1000 * asked)
         read, picture = film.read()
         if not read:
             break
@@ -85,7 +96,7 @@ def pyav_sequential(path: str) -> Output:
     times: list[float] = []
     with av.open(path) as film:
         for picture in film.decode(video=0):
-            if picture.time >= len(times) * INTERVAL - 0.01:
+            if picture.time >= FIRST + len(times) * INTERVAL - 0.01:
                 scale = min(1.0, MAX_SIDE / max(picture.width, picture.height))
                 width, height = round(picture.width * scale), round(picture.height * scale)
                 picture.to_ndarray(format="rgb24", width=width, height=height)
@@ -97,7 +108,7 @@ def moviepy_frames(path: str) -> Output:
     """MoviePy says no times: those asked for are passed on."""
     clips: Any = import_module("moviepy")
     with clips.VideoFileClip(path, audio=False, target_resolution=(MAX_SIDE, None)) as film:
-        times = [k * INTERVAL for k in range(int(-(-film.duration // INTERVAL)))]
+        times = _asked(film.duration)
         for time in times:
             film.get_frame(time)
     return {"times": times}
@@ -150,7 +161,7 @@ def moviepy_sound(path: str) -> Output:
 def motion(path: str) -> Output:
     from mmcrime.media import motion_curve
 
-    return {"count": len(motion_curve(path).curve.scores)}
+    return {"count": len(motion_curve(path).scores)}
 
 
 def motion_analyzer(path: str) -> Output:

@@ -1,6 +1,6 @@
 """What preprocessing costs beside OpenCV, MoviePy, pydub and plain PyAV: every ratio in one run.
 
-    python benchmarks/preprocessing.py                    # a table; about an hour
+    python benchmarks/preprocessing.py                    # a table
     python benchmarks/preprocessing.py --json             # one JSON object on stdout
     python benchmarks/preprocessing.py --seconds 20 --minutes 0 --rounds 1     # a first look
     python benchmarks/preprocessing.py --without moviepy  # and without pydub, its neighbour
@@ -34,7 +34,7 @@ from typing import Any
 
 from _comparisons import BOUNDS, COMPARISONS, Bound, Comparison
 from _footage import FPS, long_film, make_film, make_sound
-from _methods import INTERVAL
+from _methods import FIRST, INTERVAL
 
 PEERS = (
     "moviepy==2.2.1",
@@ -184,7 +184,7 @@ def differs(one: Comparison, mine: Run, theirs: Run) -> str:
             return ""  # decoding gives no scores
         off = abs(mine["count"] - theirs["count"])
         return f"{off} samples more or less" if off > 1600 else ""
-    asked = [k * INTERVAL for k in range(len(theirs["times"]))]
+    asked = [FIRST + k * INTERVAL for k in range(len(theirs["times"]))]
     if len(mine["times"]) != len(asked):
         return f"{len(mine['times'])} frames and not {len(asked)}"
     for times, slack in ((mine["times"], one.slack), (theirs["times"], 0.5 / FPS)):
@@ -257,7 +257,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--seconds", type=float, default=60, help="length of the clips (60)")
     parser.add_argument("--minutes", type=float, default=60, help="of the long film; 0: none (60)")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each method (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each method (3)")
     parser.add_argument("--only", default="", help="comparisons whose id begins like this")
     parser.add_argument("--without", action="append", default=[], choices=["moviepy"])
     parser.add_argument("--files", type=Path, help="folder that keeps the files for the next run")
