@@ -25,6 +25,7 @@ KNOWN = (
     "uvicorn ",
     "curl ",
     "python examples/",
+    "python benchmarks/",
 )
 """How the shell lines begin that the tests run or check."""
 

@@ -49,7 +49,7 @@ from pages import (
     run_python,
 )
 
-ROOMS = ("config", "errors", "evidence", "plugins", "results", "taxonomy")
+ROOMS = ("config", "errors", "evidence", "media", "plugins", "results", "taxonomy")
 PAGES = sorted(ROOT.glob("docs/**/*.md"))
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 README = blocks(ROOT / "README.md")  # what is there too, tests/test_readme.py runs
@@ -131,7 +131,7 @@ def test_other_shell_lines_name_what_is_there() -> None:
         assert line.startswith(KNOWN), line
         if "pip install" in line:
             check_pip_line(line)
-        if line.startswith("python examples/"):
+        if line.startswith(("python examples/", "python benchmarks/")):
             assert (ROOT / line.split()[1]).is_file(), line
     assert "uvicorn --app-dir examples service:app" in SHELL
     assert (ROOT / "examples/service.py").is_file()

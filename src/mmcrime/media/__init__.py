@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mmcrime.media.looked import FrameSampling
     from mmcrime.media.sampling import audio_windows, motion_curve, sample_frames
     from mmcrime.media.select import DroppedFrame, FrameSelection, SelectedFrame, select_frames
-    from mmcrime.media.similar import Look, alike, look_of
-    from mmcrime.media.source import Source, spool
+    from mmcrime.media.similar import Look
+    from mmcrime.media.source import Source
     from mmcrime.media.stills import Stills
 
 _HOMES = {
@@ -29,15 +29,12 @@ _HOMES = {
     "SelectedFrame": "select",
     "Source": "source",
     "Stills": "stills",
-    "alike": "similar",
     "audio_windows": "sampling",
     "choose_times": "choose",
-    "look_of": "similar",
     "motion_curve": "sampling",
     "open_media": "handle",
     "sample_frames": "sampling",
     "select_frames": "select",
-    "spool": "source",
 }
 
 __all__ = [
@@ -50,15 +47,12 @@ __all__ = [
     "SelectedFrame",
     "Source",
     "Stills",
-    "alike",
     "audio_windows",
     "choose_times",
-    "look_of",
     "motion_curve",
     "open_media",
     "sample_frames",
     "select_frames",
-    "spool",
 ]
 
 
