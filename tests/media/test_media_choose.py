@@ -78,6 +78,11 @@ def test_at_most_the_budget_is_chosen_sorted_once_each_and_inside_the_span(
         assert len(times) == frames
 
 
+def test_a_span_that_begins_a_hair_before_a_second_has_no_moment_twice() -> None:
+    chosen = choose_times((32.99999999999999, 33.99999999999999), 12)
+    assert all(a.time < b.time for a, b in pairwise(chosen))
+
+
 @given(spans, st.integers(1, 30), st.integers(1, 30), motions(), heard, views())
 def test_a_larger_budget_keeps_every_moment_of_a_smaller_one(
     span: Interval,
@@ -145,6 +150,16 @@ def test_each_shot_has_a_frame_before_one_has_two() -> None:
     chosen = choose_times((0.0, 60.0), 5, motion=curve(60, cuts=cuts))
     shots = [sum(cut <= choice.time for cut in cuts) for choice in chosen]
     assert shots == [0, 1, 2, 3, 4]
+
+
+def test_a_camera_that_is_swung_around_does_not_use_up_a_small_budget() -> None:
+    """Ten cuts in five seconds are no ten shots beside four that last."""
+    swung = tuple(20.0 + k / 2 for k in range(11))
+    chosen = choose_times((0.0, 80.0), 5, motion=curve(80, cuts=(10.0, *swung, 50.0, 65.0)))
+    assert sum(20.0 <= choice.time < 25.0 for choice in chosen) <= 1
+    lasting = [(0, 10), (10, 20), (25, 50), (50, 65), (65, 80)]
+    found = [any(a <= choice.time < b for choice in chosen) for a, b in lasting]
+    assert sum(found) >= 4
 
 
 def test_a_place_that_always_changes_gets_no_more_than_its_turn() -> None:

@@ -7,6 +7,7 @@ import pytest
 from footage import recording_of, steady, write_clip
 
 from mmcrime.config import Limits
+from mmcrime.media import open_media
 from mmcrime.media.frames import frames_at
 from mmcrime.media.looks import looks_of
 from mmcrime.media.similar import alike, look_of
@@ -86,3 +87,30 @@ def test_sound_has_no_looks() -> None:
 def test_a_distance_between_looks_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="every"):
         looks_of(made(times=steady(1)), every=0.0)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
+def test_the_scan_for_motion_leaves_looks_as_good_as_those_decoded_for_themselves(
+    encoding: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    write_clip(buffer, times=steady(7), **encoding)  # type: ignore[arg-type]
+    with open_media(buffer.getvalue()) as handle:
+        handle.motion()
+        with monkeypatch.context() as patch:
+            patch.setattr("mmcrime.media.handle.looks_of", lambda _: pytest.fail("decoded again"))
+            looks = handle.looks()
+        shown = list(handle.frames([look.time for look in looks]))
+    times = [look.time for look in looks]
+    assert np.diff([0.0, *times, 7.0]).max() <= 3.0
+    assert np.diff(times).min() >= 0.99
+    assert [frame.time for frame in shown] == pytest.approx(times, abs=1e-3)
+    assert all(alike(look, look_of(frame)) for look, frame in zip(looks, shown, strict=True))
+
+
+def test_a_scan_for_motion_that_was_stopped_leaves_no_looks() -> None:
+    buffer = io.BytesIO()
+    write_clip(buffer, times=steady(7))
+    with open_media(buffer.getvalue()) as handle:
+        handle.motion(stop=lambda time: time > 3)
+        assert handle.looks()[-1].time > 4

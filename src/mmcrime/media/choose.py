@@ -13,7 +13,8 @@ what is rare gets a frame before what is common gets its second one. Two seconds
   more picture of that is nothing new;
 - if one moves more than the other; less movement is no difference, so an empty scene is
   not interesting because somebody has left it;
-- if a cut lies between them; and by the time between them, which spreads the rest.
+- if a cut lies between them, less in a shot of few seconds; and by the time between them,
+  which spreads the rest.
 
 The weights were set on composed videos of other seeds than those of
 ``benchmarks/frame_choice.py``.

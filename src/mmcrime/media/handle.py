@@ -50,6 +50,7 @@ class MediaHandle:
     limits: Limits
     _spooled: Spooled
     _recording: Recording | None = None
+    _album: tuple[Look, ...] = ()
 
     @property
     def video_span(self) -> Interval | None:
@@ -140,11 +141,19 @@ class MediaHandle:
         """Measure the motion of the whole video; see `mmcrime.media.motion`."""
         if self._recording is None:
             return no_motion()
-        return scan_motion(self._recording, stop=stop)
+        album: list[Look] = []
+        curve = scan_motion(self._recording, stop=stop, album=album)
+        self._album = tuple(album) or self._album
+        return curve
 
-    def looks(self, *, every: float = 1.0) -> tuple[Look, ...]:
-        """Return what the video looks like here and there; see `mmcrime.media.looks.looks_of`."""
-        return looks_of(self._recording, every=every) if self._recording else ()
+    def looks(self) -> tuple[Look, ...]:
+        """Return what the video looks like every few seconds; see `mmcrime.media.looks`.
+
+        Once the motion of the whole video was measured, nothing is decoded for it.
+        """
+        if self._recording is None:
+            return ()
+        return self._album or looks_of(self._recording)
 
     def stills(self, *, max_side: int | None = None) -> Stills:
         """Decode all pictures of an image file; see `mmcrime.media.stills`."""

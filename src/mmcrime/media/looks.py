@@ -1,8 +1,10 @@
 """What a whole video looks like, about every two seconds, for little: mostly keyframes.
 
-A keyframe decodes without any other picture, so these looks cost about a fifteenth of
-decoding the file. Where keyframes lie further apart than an incident may be short, they
-would miss it; such files are decoded, without what no other picture needs.
+A keyframe decodes without any other picture, so these looks cost about a quarter of the
+CPU time of decoding a noisy file with a keyframe every 50 pictures, in 720p as in
+320 x 240. Where keyframes lie further apart than an incident may be short, they would miss
+it; such files are decoded, without what no other picture needs. A scan for motion sees
+enough of the pictures: where it went over the whole video, the handle keeps its looks.
 """
 
 from __future__ import annotations

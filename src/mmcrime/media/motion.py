@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmcrime.evidence import Coverage, Gap, Interval, MotionCurve, subtract_intervals
+from mmcrime.evidence import Coverage, Frame, Gap, Interval, MotionCurve, subtract_intervals
+from mmcrime.media import similar
 from mmcrime.media.motion_change import change
 from mmcrime.media.motion_looks import MOST, Look, UnreliableKeyframesError, looks
 
@@ -34,6 +35,7 @@ _METHOD = "largest block change between looks at the head of each keyframe inter
 _DIRECT = 0.6  # seconds: looks at most this far apart show the same movement under way
 _END = 0.3  # seconds of a cluster that say whether its end moves
 _DOUBT = 0.8  # share of `MOVING_FROM` that is left where movement at one end explains a change
+_ALBUM = 1.0  # least seconds between two looks that are kept
 _MOST_SKIPPED = 16  # pictures in a row that no other one needs: the longest run of B-frames
 
 
@@ -43,7 +45,10 @@ def no_motion() -> MotionCurve:
 
 
 def scan_motion(
-    recording: Recording, *, stop: Callable[[float], bool] | None = None
+    recording: Recording,
+    *,
+    stop: Callable[[float], bool] | None = None,
+    album: list[similar.Look] | None = None,
 ) -> MotionCurve:
     """Measure the motion of a whole video, up to the duration limit.
 
@@ -51,6 +56,8 @@ def scan_motion(
         recording: The video.
         stop: Is asked at every look, given its media time; what comes after it said
             yes is a gap (``deadline``).
+        album: Is filled with what the whole video looks like, at most once a second: these
+            pictures need not be decoded again for `mmcrime.media.looks`. Empty if stopped.
 
     Returns:
         The curve, with coverage over the video stream's span; a video of one picture has
@@ -64,14 +71,19 @@ def scan_motion(
         return no_motion()
     for heads in (True, False):
         scan = _Scan(recording, span)
+        kept: list[similar.Look] = []
         try:
             for look in looks(recording, span, scan.damaged, heads=heads):
                 if stop is not None and stop(look.time):
                     return scan.result(stopped=True)
                 scan.add(look)
+                if album is not None and (not kept or look.time >= kept[-1].time + _ALBUM):
+                    kept.append(similar.look_of(Frame(time=look.time, pixels=look.grey)))
         except UnreliableKeyframesError:
             continue
         break
+    if album is not None:
+        album[:] = kept
     return scan.result(stopped=False)
 
 

@@ -25,6 +25,9 @@ Difference = Literal["look", "motion", "cut", "spread"]
 _DIFFERENCES: tuple[Difference, ...] = ("look", "motion", "cut", "spread")
 _LOOK, _MOTION, _CUT, _TIME = 1.0, 0.3, 0.3, 0.3
 """Weights of the four differences, each of which is 0 to 1."""
+_SHORT_SHOT = 4.0
+"""Seconds below which the cuts of a shot count in proportion to its length: a camera that
+is swung around, or a film cut fast, would use up a small budget."""
 _OTHER_PLACE = 30.0
 """Grey levels of 255 by which pictures of different places differ on average."""
 _GUESSED = 0.8
@@ -38,6 +41,8 @@ _FAR = 60.0
 _STILL = 0.03
 """Score below which nothing moves where the curve does not say; above, the scale of motion
 is logarithmic."""
+_SLIVER = 1e-3
+"""Seconds that are no second of their own: the middle of less may round to its end."""
 _MOST = 20_000
 """Most stretches that are told apart: in videos of more seconds (5.5 hours) a stretch is
 longer than one second."""
@@ -55,7 +60,8 @@ class Seconds:
     def __init__(self, span: Interval, *, motion: MotionCurve, looks: Sequence[Look]) -> None:
         step = max(1, math.ceil((span[1] - span[0]) / _MOST))
         edges = np.arange(math.floor(span[0]), span[1] + step, step, dtype=np.float64)
-        edges = np.unique([*span, *np.clip(edges, *span)])
+        inner = edges[(edges > span[0] + _SLIVER) & (edges < span[1] - _SLIVER)]
+        edges = np.array([span[0], *inner, span[1]])
         self._starts, self._ends = edges[:-1], edges[1:]
         scores = self._scores(motion)
         # Where nothing was measured, nobody knows that nothing moves.
@@ -68,6 +74,8 @@ class Seconds:
         shown = np.array([look.time for look in seen], dtype=np.float64)
         self._times = self._moments(shown, cuts)
         self._shots = np.searchsorted(cuts, self._times, side="right")
+        lengths = np.diff(np.concatenate([[span[0]], cuts, [span[1]]]))
+        self._lasting = np.minimum(1.0, lengths / _SHORT_SHOT).astype(np.float32)[self._shots]
         shots = np.searchsorted(cuts, shown, side="right")
         self._scenes = Scenes(seen, shots) if seen else None
         self._looks, self._beside = _closest(shown, shots, self._times, self._shots)
@@ -149,7 +157,7 @@ class Seconds:
             differences = self._scenes.differences(int(self._looks[index]))
             parts[0] = _LOOK * self._sure * differences[self._looks]
         parts[1] = _MOTION * np.maximum(0.0, self._motion - self._motion[index])
-        parts[2] = _CUT * (self._shots != self._shots[index])
+        parts[2] = _CUT * self._lasting * (self._shots != self._shots[index])
         apart = np.abs(self._times - time) / _FAR
         parts[3] = _TIME * apart / (1 + apart)
         return parts
