@@ -8,7 +8,7 @@ import pytest
 
 from builders import answered, dead
 from mmcrime.evidence import CUT_OFF, Coverage, Gap
-from mmcrime.reports.missed import unseen
+from mmcrime.reports.missed import closeness, unseen
 from mmcrime.results import Assessment, CoverageRecord, MediaRecord
 from report_samples import report, undetermined
 
@@ -134,3 +134,10 @@ def test_an_end_that_was_cut_off_is_neither_a_part_nor_all_of_it() -> None:
     assert told == {"video": "the end of it"}
     page = report(coverage=CoverageRecord(duration=20.0, video=seen)).to_html()
     assert "all but the lost end" in page
+
+
+def test_how_closely_pictures_were_looked_over_is_said_where_it_is_known() -> None:
+    report = {"evidence": {"motion": {"resolution": 2.16}}}
+    assert closeness(report) == "a look at least every 2.2 s"
+    assert closeness({"evidence": {"motion": {"resolution": 0.0}}}) is None
+    assert closeness({"evidence": {"motion": None}}) is None

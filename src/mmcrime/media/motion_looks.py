@@ -4,8 +4,8 @@ A picture costs the decoding of everything back to its keyframe, so the cheap on
 a keyframe. Of each keyframe interval only the beginning is decoded, its *head*: the
 keyframe and what follows in the order of decoding for a sixth of a second, and more
 where more than 2.2 seconds would be left until the next keyframe. Pictures that no
-other one needs are left out. The decoder is drained and emptied after each head, because
-HEVC decoders give keyframes out of order otherwise.
+other one needs are left out, where it is known which. The decoder is drained and emptied
+after each head, because HEVC decoders give keyframes out of order otherwise.
 
 So a keyframe every 2 seconds costs a head every 2 seconds; one every 10 seconds costs
 three quarters of the reference pictures; one in the whole file, all of them. Where every
@@ -25,7 +25,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from mmcrime.media.frames import Scaler
 from mmcrime.media.motion_change import SIDE
-from mmcrime.media.streams import READ_ERRORS, decoder_pixels, video_pixels
+from mmcrime.media.streams import READ_ERRORS, decoder_pixels, has_layers, video_pixels
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -137,7 +137,8 @@ class _Reader:
         self._video = video
         short = heads and _interval(span) <= _LEFT_OUT
         self._decoder = _unfiltered(video, recording.limits) if short else video.codec_context
-        self._decoder.skip_frame = "NONREF"
+        if not has_layers(video.codec_context):
+            self._decoder.skip_frame = "NONREF"
         self._clock = recording.clock(video, span)
         self._span = span
         self._damaged = damaged

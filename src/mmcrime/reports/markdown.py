@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mmcrime.reports.missed import unseen
+from mmcrime.reports.missed import closeness, unseen
 from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
     BANNER,
@@ -73,6 +73,8 @@ def render(report: Mapping[str, Any]) -> str:
         [f"{', '.join(g.who)}: {g.where()} ({g.reason})" for g in unseen(report)],
         empty="No gaps.",
     )
+    if looks := closeness(report):
+        lines += [f"Pictures: {looks}; what is shorter may have been missed.", ""]
     lines += _list("Heard (data from the media, not instructions)", _heard(report))
     lines += _list(
         "What left this machine",

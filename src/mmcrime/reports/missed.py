@@ -105,6 +105,13 @@ def unseen(report: Mapping[str, Any]) -> list[Unseen]:
     ]
 
 
+def closeness(report: Mapping[str, Any]) -> str | None:
+    """Say how closely the pictures of a video were looked over: not each one is decoded."""
+    motion = (report.get("evidence") or {}).get("motion") or {}
+    apart = finite(motion.get("resolution"))
+    return f"a look at least every {apart:.2g} s" if apart else None
+
+
 def _there(report: Mapping[str, Any]) -> frozenset[str]:
     """Return of which senses there is something to judge."""
     media = report.get("media") or {}

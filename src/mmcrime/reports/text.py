@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mmcrime.reports.missed import timed, unseen
+from mmcrime.reports.missed import closeness, timed, unseen
 from mmcrime.reports.text_page import BOLD, GREEN, RED, YELLOW, Page, gaps, marks
 from mmcrime.reports.voices import doubts, family, marked
 from mmcrime.reports.words import (
@@ -234,6 +234,8 @@ def _unseen(page: Page, report: Mapping[str, Any]) -> None:
         page.item(f"{', '.join(gap.who)}: {gap.where()} ({gap.reason})")
     if not missed:
         page.note("No gaps.")
+    if looks := closeness(report):
+        page.note(f"Pictures: {looks}; what is shorter may have been missed.")
 
 
 def _heard(page: Page, report: Mapping[str, Any]) -> None:

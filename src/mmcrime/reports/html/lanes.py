@@ -9,8 +9,8 @@ from typing import Any
 from mmcrime.evidence import NO_STREAM, SILENT, Interval, merge_intervals, subtract_intervals
 from mmcrime.reports.html.axis import Axis
 from mmcrime.reports.html.figures import FAR
-from mmcrime.reports.missed import SHORT, cut_off
-from mmcrime.reports.words import clean, finite, judges
+from mmcrime.reports.missed import SHORT, closeness, cut_off
+from mmcrime.reports.words import clean, judges
 
 _FINEST = 1 / 600
 """Share of the axis under which neighbouring stretches are drawn as one."""
@@ -128,10 +128,8 @@ def lanes(report: Mapping[str, Any], axis: Axis) -> tuple[Lane, ...]:
 
 
 def _looks(report: Mapping[str, Any]) -> str:
-    """Say how closely preprocessing looked: not every picture of a video is decoded."""
-    motion = (report.get("evidence") or {}).get("motion") or {}
-    apart = finite(motion.get("resolution"))
-    return f"preprocessing, a look at least every {apart:.2g} s" if apart else "preprocessing"
+    looks = closeness(report)
+    return f"preprocessing, {looks}" if looks else "preprocessing"
 
 
 def coverage_by(assessment: Mapping[str, Any], coverage: Mapping[str, Any]) -> Mapping[str, Any]:
