@@ -261,3 +261,15 @@ def test_nothing_is_decoded_past_the_duration_limit() -> None:
     recording = recording_of(buffer.getvalue(), limits=Limits(max_duration=2.0))
     assert max(number_of(f.pixels) for f in clip(recording, 0, 10)) == 49
     assert shown(recording, [1.0, 3.0]) == [25]
+
+
+def test_times_may_come_from_an_iterator_and_no_picture_has_no_side() -> None:
+    buffer = io.BytesIO()
+    write_clip(buffer, times=steady(1))
+    recording = recording_of(buffer.getvalue())
+    at = iter([0.0, 0.52])
+    shown = frames_at(recording, at, max_side=None)  # type: ignore[arg-type]
+    assert [number_of(frame.pixels) for frame in shown] == [0, 13]
+    for side in (0, -5, float("nan")):
+        with pytest.raises(ValueError, match="max_side must be at least 1"):
+            frames_at(recording, [0.0], max_side=side)  # type: ignore[arg-type]

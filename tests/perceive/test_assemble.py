@@ -237,6 +237,13 @@ def test_sampled_frames_that_do_not_decode_are_in_the_record() -> None:
     )
 
 
+def test_frames_that_do_not_decode_one_after_the_other_are_all_counted() -> None:
+    with open_media(damaged_clip(5, 2.0, 3.0)) as handle:
+        got = perceive(handle, frame_interval=0.08)
+    (found,) = got.errors
+    assert "where 13 of 63 frames were to be sampled" in found.message
+
+
 def test_a_sound_detector_that_fails_costs_its_own_coverage_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -116,10 +116,14 @@ def frames_at(
         MediaError, if the video cannot be opened any more or is over a limit.
 
     Raises:
-        ValueError: If a time is not finite or there is no such mode.
+        ValueError: If a time is not finite, the longest side is below 1, or there is no such
+            mode.
     """
+    at = tuple(at)  # an iterator is gone after one look
     if not all(math.isfinite(time) for time in at):
         raise ValueError(f"times must be finite numbers, not {list(at)!r}")
+    if max_side is not None and not max_side >= 1:
+        raise ValueError(f"max_side must be at least 1, not {max_side!r}")
     if mode not in ("exact", "keyframes"):
         raise ValueError(f"mode must be 'exact' or 'keyframes', not {mode!r}")
     looked = Looked()

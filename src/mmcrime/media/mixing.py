@@ -2,7 +2,9 @@
 
 Samples that are not numbers become silence. Channels that cancel each other, such as the
 two of a microphone with one lead swapped, would be called silent, although the microphone
-was on: there the loudest channel stands in for all.
+was on: there the loudest channel stands in for all. So it does for what FFmpeg leaves out of
+a mix, such as the channel for low frequencies. Channels that name no speaker, as those of a
+recorder of many microphones, are not taken for any: their mean is the mix.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ _CANCELS = 0.01  # power of the mix beside that of the loudest channel: 20 dB be
 _CANCELS_STILL = 0.1  # 10 dB: two thresholds, so that it does not go to and fro
 _FADE = 0.25  # seconds of a change: a step would be heard as a bang
 _FLOATS = frozenset({"flt", "fltp", "dbl", "dblp"})
+_MIXED = frozenset(("FL", "FR", "FC", "BL", "BR", "BC", "FLC", "FRC", "SL", "SR", "TFL", "TFR"))
+"""Channels that FFmpeg puts into a mix to one."""
 _MOST_PLANES = 8  # PyAV 18 reads past the end of a frame with more, and crashes
 
 
@@ -34,7 +38,9 @@ class Mixer:
         self._packer: AudioResampler | None = None
 
     def ready(self, chunk: AudioFrame) -> AudioFrame:
-        """Return the chunk, or one of the same length and channels in its place.
+        """Return the chunk, or one of the same length and format in its place.
+
+        It has the same channels, or is mono where they name no speakers.
 
         Raises:
             FFmpegError: If FFmpeg does not take so many channels.
@@ -47,17 +53,23 @@ class Mixer:
         if count == 1 and not floats:
             return chunk
         samples = _by_channel(chunk, count)
-        own, mixed = _powers(samples)
+        names = [channel.name for channel in chunk.layout.channels]
+        unnamed = count > 2 and set(names) == {"NONE"}
+        heard = [unnamed or count <= 2 or name in _MIXED for name in names]
+        own, mixed = _powers(samples, heard)
         cleaned = not np.isfinite(own).all()
         if cleaned:
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-            own, mixed = _powers(samples)
+            own, mixed = _powers(samples, heard)
         before, self._alone = self._alone, self._choose(own, mixed)
         if not self._begun:
             before, self._begun = self._alone, True
-        if before is None and self._alone is None:
-            return _like(chunk, samples) if cleaned else chunk
-        return _like(chunk, _faded(samples, before, self._alone, round(_FADE * chunk.sample_rate)))
+        if before is not None or self._alone is not None:
+            fade = round(_FADE * chunk.sample_rate)
+            samples = _faded(samples, before, self._alone, fade)
+        elif not (cleaned or unnamed):
+            return chunk
+        return _like(chunk, _mean(samples), "mono") if unnamed else _like(chunk, samples)
 
     def _packed(self, chunk: AudioFrame) -> AudioFrame:
         if self._packer is None:
@@ -86,15 +98,20 @@ def _by_channel(chunk: AudioFrame, count: int) -> NDArray[Any]:
     return samples if chunk.format.is_planar else samples.reshape(-1, count).T
 
 
-def _powers(samples: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
-    """Return the power of each channel and that of their mean, each summed over time."""
+def _mean(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean of all channels as one."""
+    return samples.mean(axis=0, keepdims=True, dtype=np.float64).astype(samples.dtype)
+
+
+def _powers(samples: NDArray[Any], heard: list[bool]) -> tuple[NDArray[np.float32], float]:
+    """Return the power of each channel and that of their mix, each summed over time."""
     levels = np.ascontiguousarray(samples, dtype=np.float32)
     if samples.dtype == np.uint8:
         levels = levels - 128
     with np.errstate(over="ignore", invalid="ignore"):  # what is no number is looked for
         # Products of vectors: six times as fast as one of such a flat matrix with itself.
         own = np.array([np.dot(channel, channel) for channel in levels])
-        total = levels.sum(axis=0)
+        total = (levels if all(heard) else levels[heard]).sum(axis=0)
         return own, float(np.dot(total, total)) / len(levels) ** 2
 
 
@@ -111,12 +128,12 @@ def _faded(samples: NDArray[Any], before: int | None, now: int | None, fade: int
     return mixed.astype(samples.dtype)
 
 
-def _like(chunk: AudioFrame, samples: NDArray[Any]) -> AudioFrame:
+def _like(chunk: AudioFrame, samples: NDArray[Any], layout: str | None = None) -> AudioFrame:
     """Return samples, one row for each channel, as a frame like another."""
     if not chunk.format.is_planar:
         samples = samples.T.reshape(1, -1)
     fresh = AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples), format=chunk.format.name, layout=chunk.layout.name
+        np.ascontiguousarray(samples), format=chunk.format.name, layout=layout or chunk.layout.name
     )
     fresh.sample_rate = chunk.sample_rate
     return fresh

@@ -55,12 +55,12 @@ def sample_frames(
         MediaError. What was opened here is closed at its end.
 
     Raises:
-        ValueError: If the interval is not positive, a time is not finite, or there is no
-            such mode.
+        ValueError: If the interval or the longest side is not positive, a time is not finite,
+            or there is no such mode.
         MediaError: If the input cannot be read.
     """
-    if not interval > 0:
-        raise ValueError(f"interval must be positive, not {interval!r}")
+    if not 0 < interval < math.inf:
+        raise ValueError(f"interval must be positive and finite, not {interval!r}")
     if isinstance(source, MediaHandle):
         return _sampled(source, interval, max_side, mode, at)
     handle = open_media(source)

@@ -141,6 +141,14 @@ def _unexamined(what: str) -> ErrorRecord:
     )
 
 
+def _within(gaps: Sequence[Gap], time: float, *, last: bool) -> bool:
+    """Whether a time lies in one of some gaps; the last one may lie at the very end of it."""
+    time += 1e-6
+    return any(
+        gap.start <= time and (time < gap.end or (last and time - gap.end < 2e-6)) for gap in gaps
+    )
+
+
 def _undecoded(times: Sequence[float], asked: int) -> ErrorRecord:
     """Return the record of sampled frames that nobody can look at."""
     return ErrorRecord(
@@ -312,8 +320,9 @@ class _Work:
         looked = outcome or Looked()
         if looked.failure is not None:
             self.stages.note("prepare", looked.failure)
-        if damaged := [gap.start for gap in looked.missing if gap.reason == "damaged"]:
-            self.stages.errors.append(_undecoded(damaged, len(times)))
+        damaged = [gap for gap in looked.missing if gap.reason == "damaged"]
+        if lost := [t for t in times if _within(damaged, t, last=t == times[-1])]:
+            self.stages.errors.append(_undecoded(lost, len(times)))
         return looked.frames
 
     async def _transcript(
