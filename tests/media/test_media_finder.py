@@ -274,3 +274,11 @@ def test_sampled_pictures_are_those_of_a_full_decode_to_the_bit(tmp_path: Path) 
     for frame in frames_at(recording_of(path), [k / 7 for k in range(28)], max_side=None):
         assert np.array_equal(frame.pixels, full[round(frame.time * 25)])
     assert number_of(numbered(5)) == 5
+
+
+def test_what_a_decoder_makes_up_behind_damage_is_not_given() -> None:
+    # The keyframe at 2 s stays whole, what follows it for a fifth of a second does not.
+    recording = recording_of(damaged_clip(5, 2.2, 2.4))
+    sampling = frames_at(recording, [1.5, 2.08, 2.8, 3.5], max_side=None)
+    assert [number_of(f.pixels) for f in sampling] == [37, 52, 87]
+    assert [g.start for g in sampling.coverage.gaps] == [pytest.approx(2.8)]

@@ -5,7 +5,7 @@ the samples and one call of the resampler each), resampled to 16-bit mono and tu
 floats by numpy. 16-bit is on the way on purpose: for it FFmpeg scales the mix of several
 channels so that it cannot leave the range, which it does not do for floats.
 
-Holes between time stamps stay holes: no window bridges one.
+Holes of more than 50 ms between time stamps stay holes: no window bridges one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ __all__ = ["windows"]
 
 _HOLE = 0.05
 """Seconds between the end of one packet and the start of the next from which on it is a
-hole. Containers round time stamps to milliseconds; AAC and MP3 packets last 20 to 26 ms."""
+hole; less is bridged, so that what follows may be early by as much. Containers round time stamps
+to milliseconds; AAC and MP3 packets last 20 to 26 ms."""
 
 RATES = (8_000, 48_000)
 """Samples a second that can be asked for: from a telephone's to a studio's."""

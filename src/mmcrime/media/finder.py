@@ -108,6 +108,8 @@ class Finder:
             if time > due[at] + EPSILON:
                 return
             if time >= due[at] - EPSILON:
+                if self._is_spoiled(time):
+                    return
                 yield picture, time
                 at += 1
                 if at == len(due):
@@ -168,11 +170,24 @@ class Finder:
         """
         if picture is None or abs(picture[1] - due) > self._tolerance:
             return None
+        if container is self._container and self._is_spoiled(picture[1]):
+            return None
         if abs(picture[1] - due) <= EPSILON:
             return picture
         at, late = due + self._recording.timeline.origin, _LATEST_ERROR * self._span.spacing
         hurt = any(start - late <= at < end + late for start, end in container.damaged)
         return None if hurt else picture
+
+    def _is_spoiled(self, time: float) -> bool:
+        """Whether something did not decode between a picture's keyframe and the picture.
+
+        Decoders go on behind it without a word, and show what they made up. Where a picture
+        that no other one needs was lost, this is too strict: nobody can tell.
+        """
+        origin = self._recording.timeline.origin
+        since = (self._keys[self._key_before(time)] if self._keys else 0.0) + origin
+        at = time + origin + EPSILON
+        return any(start <= at and end > since + EPSILON for start, end in self._container.damaged)
 
     def _key_before(self, time: float) -> int:
         return max(bisect_right(self._keys, time + EPSILON) - 1, 0)

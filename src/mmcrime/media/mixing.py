@@ -100,7 +100,8 @@ def _by_channel(chunk: AudioFrame, count: int) -> NDArray[Any]:
 
 def _mean(samples: NDArray[Any]) -> NDArray[Any]:
     """Return the mean of all channels as one."""
-    return samples.mean(axis=0, keepdims=True, dtype=np.float64).astype(samples.dtype)
+    mean: NDArray[Any] = samples.mean(axis=0, keepdims=True, dtype=np.float64)
+    return mean.astype(samples.dtype)
 
 
 def _powers(samples: NDArray[Any], heard: list[bool]) -> tuple[NDArray[np.float32], float]:

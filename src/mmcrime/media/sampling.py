@@ -39,7 +39,8 @@ def sample_frames(
     Keyframes mode is approximate: in place of each such frame it gives the keyframe at or
     before it, which is decoded alone. The frame is then older than was asked by up to one
     keyframe interval (1 to 10 s in most files), and asked times that lie in one interval
-    share one frame. Its time and its picture are as true as in exact mode.
+    share one frame. Its time and its picture are as true as in exact mode. Where an edit list
+    cuts the first keyframe away, the next one stands in for it, which is later.
 
     Args:
         source: What `open_media` takes, or an open handle (which stays open). URLs are
