@@ -32,7 +32,7 @@ def made_up(*, signal: float, groups: int = 12, scene: float = 0.0, seed: int = 
         for clip in range(6):
             fight = bool(group % 2)
             windows = rng.normal(0, 1, (1 + clip % 2, len(FEATURES))) + look
-            windows[:, 0] += signal * fight
+            windows[:, :24] += signal * fight / 4  # figures of motion overlap
             clips.append(Clip(windows=windows, fight=fight, group=f"g{group}"))
     return clips
 
