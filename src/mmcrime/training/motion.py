@@ -156,9 +156,9 @@ def _card(
         "around the place that moves most, standardised, logistic regression with L2 penalty, "
         "Platt calibration",
         "measured": f"out of fold, {fitting.FOLDS} folds by source x {fitting.SEEDS} seeds; "
-        "penalty, calibration and familiarity from inside the folds; the flow's preset and the "
-        "frame rate were chosen once among six variants, the statistics not at all, but all "
-        "while looking at these clips, so that the figures flatter the model",
+        "penalty, calibration and familiarity from inside the folds; flow preset, frame rate and "
+        "regions were chosen outside them, while looking at the figures of more than ten variants "
+        "on the same clips, so that the figures flatter the model",
         "figures": f"AUC {found.auc:.3f} (95 % by source {found.auc_95[0]:.3f} to "
         f"{found.auc_95[1]:.3f}); TPR {found.tpr_at_10_fpr:.2f} at 10 % FPR; ECE "
         f"{found.ece:.3f}; Brier {found.brier:.3f}",
