@@ -63,6 +63,8 @@ _SHORTEST_SIDE = 48
 """Pixels: a narrower picture is stretched, because the flow looks at several scales."""
 _GRAIN = 8
 """Sides are multiples of this, in pixels: of two pixels of flow and four of a cell."""
+_MEANS = len(CHANNELS) - 8
+"""Channels other than the octants, which follow them."""
 _CELL = 4
 """Side of a cell in samples of the flow, which is halved first: 20 cells along the long side."""
 _LEAST_CHANGE = 1.0
@@ -142,11 +144,22 @@ class FlowMeter:
         if not 0 < frame.time - since <= LONGEST_PAIR:
             self._flow = None
             return None
+        cells, fastest = self._compared(before, picture, frame.time - since)
+        return Pair(start=since, end=frame.time, cells=cells, fastest=fastest)
+
+    def _compared(
+        self, before: NDArray[np.uint8], picture: NDArray[np.uint8], seconds: float
+    ) -> tuple[Map, float]:
+        """Return the cells of two pictures, and what a hundredth of them reached."""
         flow = np.zeros((*picture.shape, 2), np.float32)
         if _changed(before, picture):
             self._method.calc(before, picture, flow)
-        cells, fastest, self._flow = flow_cells(flow, frame.time - since, self._flow)
-        return Pair(start=since, end=frame.time, cells=cells, fastest=fastest)
+        elif self._flow is None or not self._flow.any():  # still, as before: most of a day
+            rows, columns = (side // 2 for side in picture.shape)
+            self._flow = np.zeros((2, rows, columns), np.float32)
+            return np.zeros((len(CHANNELS), rows // _CELL, columns // _CELL), np.float32), 0.0
+        cells, fastest, self._flow = flow_cells(flow, seconds, self._flow)
+        return cells, fastest
 
 
 def _fitted(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -191,28 +204,29 @@ def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Ma
     height, width = flow.shape[0] // 2, flow.shape[1] // 2
     long = max(height, width)
     half = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-    half = half * np.float32(1.0 / (seconds * 2 * long))
-    velocity = np.stack([_without_median(half[..., 0]), _without_median(half[..., 1])])
+    half *= np.float32(1.0 / (seconds * 2 * long))
+    velocity = np.stack([_without_median(part) for part in np.moveaxis(half, -1, 0)])
     x, y = velocity
     speed, angle = (np.asarray(part, np.float32) for part in cv2.cartToPolar(x, y))
-    maps = np.zeros((len(CHANNELS), height, width), np.float32)
-    maps[0], maps[1], maps[2], maps[3] = x, y, speed, speed * speed
-    maps[4] = maps[3] * maps[3]
+    maps = np.empty((_MEANS, height, width), np.float32)
+    maps[0], maps[1], maps[2] = x, y, speed
+    np.multiply(speed, speed, out=maps[3])
+    np.multiply(maps[3], maps[3], out=maps[4])
     maps[5] = speed > _FAST
-    dx, dy = np.diff(velocity, axis=2)[:, 1:] * long, np.diff(velocity, axis=1)[:, :, 1:] * long
-    maps[6, 1:, 1:] = np.abs(dx[0] + dy[1])
-    maps[7, 1:, 1:] = np.abs(dx[1] - dy[0])
-    maps[8, 1:, 1:] = np.sqrt((dx * dx + dy * dy).sum(axis=0))
+    maps[6:9, 0] = maps[6:9, :, 0] = 0.0
+    across = (velocity[:, 1:, 1:] - velocity[:, 1:, :-1]) * long
+    down = (velocity[:, 1:, 1:] - velocity[:, :-1, 1:]) * long
+    maps[6, 1:, 1:] = np.abs(across[0] + down[1])
+    maps[7, 1:, 1:] = np.abs(across[1] - down[0])
+    maps[8, 1:, 1:] = np.sqrt(_squares(across) + _squares(down))
+    maps[9:] = 0.0
     if before is not None and before.shape == velocity.shape:
-        change = velocity - before
-        maps[9] = np.sqrt((change * change).sum(axis=0))
-        maps[10] = np.abs(speed - np.sqrt((before * before).sum(axis=0)))
-        maps[11] = (velocity * before).sum(axis=0)
-    octant = (angle * np.float32(8 / (2 * np.pi))).astype(np.intp) % 8
-    np.put_along_axis(maps[12:], octant[None], speed[None], axis=0)
+        maps[9] = np.sqrt(_squares(velocity - before))
+        maps[10] = np.abs(speed - np.sqrt(_squares(before)))
+        maps[11] = x * before[0] + y * before[1]
     rank = int(0.99 * (speed.size - 1))
     fastest = float(np.partition(speed, rank, axis=None)[rank])
-    return _cells(maps), fastest, velocity
+    return np.concatenate([_cells(maps), _octants(speed, angle)]), fastest, velocity
 
 
 def _without_median(part: Map) -> Map:
@@ -220,11 +234,26 @@ def _without_median(part: Map) -> Map:
     return np.asarray(part - np.partition(part, middle, axis=None)[middle])
 
 
+def _squares(vectors: Map) -> Map:
+    return np.asarray(vectors[0] * vectors[0] + vectors[1] * vectors[1])
+
+
 def _cells(maps: Map) -> Map:
-    """Return the means over the cells of ``(channels, height, width)``."""
-    across = np.add.reduce([maps[..., i::_CELL] for i in range(_CELL)])
-    down = np.add.reduce([across[:, i::_CELL] for i in range(_CELL)])
-    return np.asarray(down * np.float32(1.0 / _CELL**2), np.float32)
+    """Return the means over the cells of ``(channels, height, width)``, in one pass."""
+    channels, height, width = maps.shape
+    size = (width // _CELL, channels * height // _CELL)
+    means = cv2.resize(maps.reshape(-1, width), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.float32).reshape(channels, -1, size[0])
+
+
+def _octants(speed: Map, angle: Map) -> Map:
+    """Return the mean speed in each of 8 directions over the cells."""
+    rows, columns = speed.shape[0] // _CELL, speed.shape[1] // _CELL
+    octant = (angle * np.float32(8 / (2 * np.pi))).astype(np.intp) % 8
+    down, across = np.ogrid[: speed.shape[0], : speed.shape[1]]
+    place = (octant * rows + down // _CELL) * columns + across // _CELL
+    sums = np.bincount(place.ravel(), weights=speed.ravel(), minlength=8 * rows * columns)
+    return (sums / _CELL**2).astype(np.float32).reshape(8, rows, columns)
 
 
 def windows(pairs: Iterable[Pair]) -> Iterator[Window]:

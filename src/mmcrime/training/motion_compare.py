@@ -33,6 +33,8 @@ __all__ = ["RECORDINGS", "Recording", "compared", "recorded", "steadiness"]
 _CLOCK = 90_000
 _WIDEST = 640
 """Pixels; larger pictures are encoded at this width."""
+_PRESET = "veryfast"
+"""Of x264, as cameras encode: about a quarter of the work of its default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +69,7 @@ def recorded(source: Path, target: Path, way: Recording) -> None:
         av.error.FFmpegError: If it cannot be decoded or encoded.
     """
     reformatter = VideoReformatter()
+    options = {"crf": str(way.crf), "preset": _PRESET}
     with av.open(str(source), metadata_errors="replace") as old, av.open(str(target), "w") as new:
         stream = None
         for number, picture in enumerate(old.decode(video=0)):
@@ -76,7 +79,7 @@ def recorded(source: Path, target: Path, way: Recording) -> None:
             height = round(picture.height * width / picture.width) // 2 * 2
             bar = round(height * way.bars)
             if stream is None:
-                stream = new.add_stream("libx264", rate=25, options={"crf": str(way.crf)})
+                stream = new.add_stream("libx264", rate=25, options=options)
                 stream.width, stream.height = width, height + 2 * bar
                 stream.pix_fmt = "yuv420p"
                 stream.codec_context.time_base = Fraction(1, _CLOCK)
