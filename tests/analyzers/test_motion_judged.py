@@ -151,9 +151,10 @@ def test_no_real_video_shows_nothing_and_a_road_is_judged_but_not_called_a_fight
     assert road.probability is not None
     assert road.probability < 0.5
     assert road.coverage.seconds > 0.85 * 30
-    # Arm wrestling, close by: a false alarm that is known, and says what else it may be.
-    assert seen["mmaction2_demo.mp4"].outcome == "detected"
-    assert any("Sport" in text for text in seen["mmaction2_demo.mp4"].alternative_interpretations)
+    # Arm wrestling, close by: two windows score high amid motion that nobody can judge.
+    demo = seen["mmaction2_demo.mp4"]
+    assert demo.outcome == "undetermined"
+    assert "could not be judged for it to count" in demo.evidence_description
 
 
 @pytest.mark.parametrize("kind", [CorruptMediaError, UnsafeMediaError])

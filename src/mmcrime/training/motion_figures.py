@@ -88,7 +88,8 @@ def figures(clips: Sequence[Clip], folds: Folds) -> Figures:
     high = float(np.clip(_above(no, FALSE_ALARMS), 0.5, 0.99))
     low = float(np.clip(np.quantile(yes, MISSES, method="lower"), 0.005, high - 0.005))
     # Comparisons with NaN are false: what is not judged is neither.
-    detected, cleared = said >= high, (said < low) & (_doubt(folds) < low)
+    doubt = _doubt(folds)
+    detected, cleared = (said >= high) & (doubt >= high), (said < low) & (doubt < low)
     return Figures(
         auc=float(np.mean(aucs)),
         auc_std=float(np.std(aucs)),
@@ -132,7 +133,7 @@ def _said(folds: Folds) -> Floats:
 
 
 def _doubt(folds: Folds) -> Floats:
-    """Return what must be low before a clip is cleared: strange windows at even odds."""
+    """Return what must hold for either answer, too: strange windows at even odds."""
     return np.array(
         [
             [sigmoid(clip_logit([s.logit if s.judged else 0.0 for s in clip])) for clip in row]
