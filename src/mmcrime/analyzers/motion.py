@@ -152,7 +152,9 @@ class MotionAnalyzer(Analyzer):
             probability=sigmoid(logit),
             probability_source="calibrated" if calibrated else "measured",
             severity=crime_type(_CRIME_TYPE).severity if detected else "none",
-            evidence_description=self._description(outcome, logit, doubt, bar, found, seen),
+            evidence_description=self._description(outcome, logit, found, seen)
+            + self._by_chance(logit, doubt, bar)
+            + _SEES,
             alternative_interpretations=_QUIET if outcome == "not_detected" else _INNOCENT,
             segments=segments(scored, detected=self._model.detected, crime_type=_CRIME_TYPE),
             coverage=seen,
@@ -175,15 +177,7 @@ class MotionAnalyzer(Analyzer):
             return "not_detected"
         return "undetermined"
 
-    def _description(
-        self,
-        outcome: Outcome,
-        logit: float,
-        doubt: float,
-        bar: Bar | None,
-        found: Examined,
-        seen: Coverage,
-    ) -> str:
+    def _description(self, outcome: Outcome, logit: float, found: Examined, seen: Coverage) -> str:
         peak = max(found.scored, key=lambda window: window.logit)
         where = f"strongest at {span(peak.start, peak.end)}"
         said = {
@@ -194,7 +188,7 @@ class MotionAnalyzer(Analyzer):
         }[outcome]
         return (
             f"{said} (probability {sigmoid(logit):.2f}; {seen.seconds:.1f} s in "
-            f"{found.frames} frames examined). {self._by_chance(logit, doubt, bar)}{_SEES}"
+            f"{found.frames} frames examined). "
         )
 
     def _by_chance(self, logit: float, doubt: float, bar: Bar | None) -> str:
