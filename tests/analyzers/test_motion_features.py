@@ -55,6 +55,18 @@ def test_a_still_picture_has_finite_features_and_no_motion() -> None:
     assert measured(still)["near.speed.mean"] == pytest.approx(0.0, abs=0.01)
 
 
+def test_motion_that_sets_in_after_stillness_is_a_change_of_motion() -> None:
+    """Still pairs are not measured, and still are what the next pair is compared with."""
+
+    def sudden(t: float) -> np.ndarray:
+        return brawl(max(t - 0.5, 0.0))
+
+    first = next(p for p in pairs(drawn(sudden, 2.0).clip(0, 2.0)) if p.cells.any())
+    speed, turn = (first.cells[CHANNELS.index(name)] for name in ("speed", "turn"))
+    assert speed.max() > 0.1
+    assert turn == pytest.approx(speed, abs=1e-5)
+
+
 @pytest.mark.parametrize("level", [1, 2, 5, 10])
 def test_sensor_noise_does_not_move_even_where_there_is_little_contrast(level: int) -> None:
     def night(t: float) -> np.ndarray:
