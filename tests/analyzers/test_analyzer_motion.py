@@ -207,7 +207,7 @@ def test_a_moving_window_unlike_the_training_clips_is_not_judged_in_either_direc
     assert near.logit > 1.0
     for far in (5.0, -5.0):
         features = usual + far * towards
-        features[FEATURES.index("p99.max")] = 1.5  # something moves
+        features[FEATURES.index("layout.fastest")] = 1.5  # something moves
         strange = model.judge(features)
         assert strange is not None
         assert not strange.judged
@@ -217,7 +217,7 @@ def test_a_moving_window_unlike_the_training_clips_is_not_judged_in_either_direc
 def test_a_window_unlike_the_training_clips_in_which_nothing_moves_is_judged_still() -> None:
     model = load_model()
     features = np.array(model.mean) + 5.0 * np.array(model.scale)
-    features[FEATURES.index("p99.max")] = 0.01
+    features[FEATURES.index("layout.fastest")] = 0.01
     assert model.judge(features) == Score(STILL, "still")
 
 

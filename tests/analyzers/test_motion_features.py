@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from motion_scenes import Scene, brawl, drawn, pan, still, walker
+from motion_scenes import Scene, brawl, drawn, noisy, pan, still, walker
 
 from mmcrime.analyzers.motion_features import (
     FEATURES,
     HOP,
     LONGEST_PAIR,
-    STATS,
     WINDOW,
     FlowMeter,
     Pair,
     Window,
     windows,
 )
+from mmcrime.analyzers.motion_window import CHANNELS, fastest
 from mmcrime.evidence import Frame
 
 
@@ -29,54 +29,112 @@ def pairs(frames: Iterable[Frame]) -> list[Pair]:
     return [pair for frame in frames if (pair := meter.push(frame)) is not None]
 
 
-def stats(scene: Scene, seconds: float = 3.0, fps: float = 6.25) -> dict[str, float]:
-    measured = pairs(drawn(scene, seconds, fps=fps).clip(0, seconds))
-    mean = np.mean([pair.stats for pair in measured], axis=0)
-    return dict(zip(STATS, mean.tolist(), strict=True))
+def measured(scene: Scene, seconds: float = 3.0, fps: float = 6.25) -> dict[str, float]:
+    """Mean features of the windows of a scene."""
+    found = list(windows(pairs(drawn(scene, seconds, fps=fps).clip(0, seconds))))
+    mean = np.mean([window.features for window in found], axis=0)
+    return dict(zip(FEATURES, mean.tolist(), strict=True))
 
 
 def dull_pairs(*runs: tuple[float, float], step: float = 0.16) -> list[Pair]:
     """Pairs without content that cover some runs."""
-    zero = np.zeros(len(STATS))
+    zero = np.zeros((len(CHANNELS), 15, 20), np.float32)
     times = [
         [start + step * i for i in range(round((end - start) / step) + 1)] for start, end in runs
     ]
-    return [Pair(start=a, end=b, stats=zero) for run in times for a, b in pairwise(run)]
+    return [
+        Pair(start=a, end=b, cells=zero, fastest=0.0) for run in times for a, b in pairwise(run)
+    ]
 
 
 def test_a_still_picture_has_finite_features_and_no_motion() -> None:
-    measured = pairs(drawn(still, 3.0).clip(0, 3.0))
-    (first, *_) = list(windows(measured))
+    (first, *_) = list(windows(pairs(drawn(still, 3.0).clip(0, 3.0))))
     assert np.isfinite(first.features).all()
     assert first.features.shape == (len(FEATURES),)
-    assert stats(still)["mean"] == pytest.approx(0.0, abs=0.01)
+    assert fastest(first.features) == pytest.approx(0.0, abs=0.01)
+    assert measured(still)["near.speed.mean"] == pytest.approx(0.0, abs=0.01)
+
+
+def test_motion_that_sets_in_after_stillness_is_a_change_of_motion() -> None:
+    """Still pairs are not measured, and still are what the next pair is compared with."""
+
+    def sudden(t: float) -> np.ndarray:
+        return brawl(max(t - 0.5, 0.0))
+
+    first = next(p for p in pairs(drawn(sudden, 2.0).clip(0, 2.0)) if p.cells.any())
+    speed, turn = (first.cells[CHANNELS.index(name)] for name in ("speed", "turn"))
+    assert speed.max() > 0.1
+    assert turn == pytest.approx(speed, abs=1e-5)
+
+
+@pytest.mark.parametrize("level", [1, 2, 5, 10])
+def test_sensor_noise_does_not_move_even_where_there_is_little_contrast(level: int) -> None:
+    def night(t: float) -> np.ndarray:
+        return still(t) // 10 + 40
+
+    assert measured(noisy(night, level))["near.speed.mean"] == 0.0
+
+
+def test_motion_that_is_little_brighter_than_the_noise_is_still_seen() -> None:
+    def night(t: float) -> np.ndarray:
+        return brawl(t) // 6 + 40
+
+    assert measured(noisy(night, 2))["near.speed.mean"] > 0.3 * measured(brawl)["near.speed.mean"]
 
 
 def test_a_pan_of_the_camera_is_taken_off() -> None:
     """A pan at 0.25 widths a second leaves less than a tenth of that in most of the picture."""
-    measured = pairs(drawn(pan, 3.0, fps=6.25).clip(0, 3.0))
-    left = [np.expm1(pair.stats[STATS.index("mean")]) / 10 for pair in measured]
-    assert np.mean(left) < 0.025
+    assert np.expm1(measured(pan)["all.speed.mean"]) / 10 < 0.025
 
 
-def test_a_brawl_is_faster_and_less_coherent_than_a_walker() -> None:
-    rough, calm = stats(brawl), stats(walker)
-    assert rough["mean"] > 1.3 * calm["mean"]
-    assert rough["acceleration"] > 1.3 * calm["acceleration"]
-    assert rough["coherence"] < calm["coherence"]
+def test_a_brawl_turns_more_and_goes_nowhere_beside_a_walker() -> None:
+    rough, calm = measured(brawl), measured(walker)
+    assert rough["near.turn.mean"] > 1.3 * calm["near.turn.mean"]
+    assert rough["near.persistence"] < calm["near.persistence"]
+    assert rough["near.net"] < calm["near.net"]
+    assert rough["near.coherence.mean"] < calm["near.coherence.mean"]
+
+
+def test_the_busiest_place_is_seen_alike_wherever_in_the_picture_it_is() -> None:
+    """The whole picture dilutes a small mover; its surroundings do not, nor do they move."""
+
+    def elsewhere(t: float) -> np.ndarray:
+        return np.roll(brawl(t), -30, axis=1)
+
+    here, there = measured(brawl), measured(elsewhere)
+    assert here["near.speed.mean"] > 1.5 * here["all.speed.mean"]
+    assert there["near.speed.mean"] == pytest.approx(here["near.speed.mean"], rel=0.15)
 
 
 def test_speed_does_not_depend_on_the_frame_rate() -> None:
-    slow, fast = stats(walker, fps=6.25), stats(walker, fps=12.5)
-    assert slow["p99"] == pytest.approx(fast["p99"], rel=0.15)
+    slow, fast = measured(walker, fps=6.25), measured(walker, fps=12.5)
+    assert slow["near.speed.mean"] == pytest.approx(fast["near.speed.mean"], rel=0.15)
 
 
 def test_speed_does_not_depend_on_the_size_of_the_frames() -> None:
     def large(t: float) -> np.ndarray:
         return np.kron(walker(t), np.ones((3, 3), np.uint8))
 
-    small, big = stats(walker), stats(large)
-    assert big["mean"] == pytest.approx(small["mean"], rel=0.1)
+    small, big = measured(walker), measured(large)
+    assert big["near.speed.mean"] == pytest.approx(small["near.speed.mean"], rel=0.1)
+
+
+def test_black_bars_do_not_change_what_the_busiest_place_does() -> None:
+    def barred(t: float) -> np.ndarray:
+        picture = brawl(t)
+        picture[:15] = picture[-15:] = 0
+        return picture
+
+    plain, framed = measured(brawl), measured(barred)
+    for name in ("near.speed.mean", "near.turn.mean", "core.speed.mean"):
+        assert framed[name] == pytest.approx(plain[name], rel=0.1)
+
+
+def test_frames_of_another_shape_are_not_compared() -> None:
+    meter = FlowMeter()
+    assert meter.push(Frame(time=0.0, pixels=still(0))) is None
+    assert meter.push(Frame(time=0.1, pixels=still(0).T.copy())) is None
+    assert meter.push(Frame(time=0.2, pixels=still(0).T.copy())) is not None
 
 
 def test_frames_too_far_apart_or_out_of_order_are_not_compared() -> None:
@@ -99,7 +157,7 @@ def test_the_flow_is_the_same_with_any_number_of_threads() -> None:
         four = pairs(frames)
     finally:
         cv2.setNumThreads(before)
-    assert all(np.array_equal(a.stats, b.stats) for a, b in zip(one, four, strict=True))
+    assert all(np.array_equal(a.cells, b.cells) for a, b in zip(one, four, strict=True))
 
 
 def test_a_long_run_gives_a_window_every_second_and_one_at_its_end() -> None:

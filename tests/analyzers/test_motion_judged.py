@@ -136,7 +136,9 @@ def test_structure_does_not_depend_on_the_size_of_the_frame() -> None:
 
 
 @pytest.mark.shared
-def test_no_real_video_shows_nothing_and_a_quiet_road_is_judged(shared: Path) -> None:
+def test_no_real_video_shows_nothing_and_a_road_is_judged_but_not_called_a_fight(
+    shared: Path,
+) -> None:
     folder = shared / "media" / "videos"
     seen = {}
     for name in ("intel_car-detection.mp4", "torchcodec_nasa_13013.mp4", "mmaction2_demo.mp4"):
@@ -145,9 +147,14 @@ def test_no_real_video_shows_nothing_and_a_quiet_road_is_judged(shared: Path) ->
     reasons = {gap.reason for said in seen.values() for gap in said.coverage.gaps}
     assert reasons == {STRANGE}
     road = seen["intel_car-detection.mp4"]
-    assert road.outcome == "not_detected"
+    assert road.outcome == "undetermined"  # cars come close to the camera twice
+    assert road.probability is not None
+    assert road.probability < 0.5
     assert road.coverage.seconds > 0.85 * 30
-    assert seen["mmaction2_demo.mp4"].outcome == "undetermined"  # arm wrestling, close by
+    # Arm wrestling, close by: two windows score high amid motion that nobody can judge.
+    demo = seen["mmaction2_demo.mp4"]
+    assert demo.outcome == "undetermined"
+    assert "could not be judged for it to count" in demo.evidence_description
 
 
 @pytest.mark.parametrize("kind", [CorruptMediaError, UnsafeMediaError])

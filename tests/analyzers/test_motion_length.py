@@ -64,7 +64,7 @@ def test_a_score_that_is_a_fight_in_a_clip_may_be_chance_in_a_minute(tmp_path: P
 def test_a_detection_says_how_many_false_alarms_to_expect(tmp_path: Path) -> None:
     said = said_always(tmp_path, 3.0, 60.0)
     assert said.outcome == "detected"
-    assert "about 7 false alarms an hour" in said.evidence_description
+    assert "about 6 false alarms an hour" in said.evidence_description
 
 
 def test_beyond_the_longest_simulated_video_nothing_is_detected(tmp_path: Path) -> None:

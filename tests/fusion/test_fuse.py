@@ -39,6 +39,23 @@ def test_a_single_kind_is_never_highly_confident() -> None:
     assert fused(sure).verdict.confidence == "medium"
 
 
+@given(
+    probability=st.floats(0.0, 1.0),
+    source=st.sampled_from(["claimed", "measured", "calibrated"]),
+    outcome=st.sampled_from(["detected", "not_detected", "undetermined"]),
+    copies=st.integers(1, 4),
+)
+def test_motion_alone_never_gives_more_than_medium_confidence(
+    probability: float, source: str, outcome: str, copies: int
+) -> None:
+    """However sure it is, and however many models of the kind say the same."""
+    said = [
+        answered(f"motion{i}", outcome=outcome, probability=probability, probability_source=source)
+        for i in range(copies)
+    ]
+    assert fused(*said).verdict.confidence in ("low", "medium")
+
+
 def test_two_kinds_at_the_same_time_confirm_each_other() -> None:
     result = fused(answered("motion"), answered("sound", kind="sound"))
     (incident,) = result.incidents

@@ -113,8 +113,34 @@ def test_pictures_that_no_other_needs_are_skipped_and_the_tail_is_not_read(
 def test_nothing_is_skipped_where_a_packet_may_be_needed_after_all(
     kind: dict[str, Any], steps: Counter[str]
 ) -> None:
-    assert numbers(made(times=steady(3), **kind), [1.0, 2.5]) == [25, 62]
+    recording = made(times=steady(3), **kind)
+    assert numbers(recording, [1.0, 2.5]) == [25, 62]
+    assert [number_of(f.pixels) for f in clip(recording, 0.0, 3.0, fps=5)] == [*range(0, 75, 5)]
     assert not steps["skip"]
+
+
+@pytest.mark.parametrize("kind", KEYED.values(), ids=KEYED)
+@pytest.mark.parametrize("start", [0.0, 1.1])
+def test_a_clip_of_few_pictures_is_that_of_all_thinned_out(
+    kind: dict[str, Any], start: float
+) -> None:
+    recording = made(times=steady(4), **kind)
+    few = list(clip(recording, start, 9.0, fps=6))
+    cells = {
+        int((frame.time - start) * 6 + 1e-6): frame
+        for frame in reversed(list(clip(recording, start, 9.0)))
+    }
+    kept = [cells[cell] for cell in sorted(cells)]
+    assert [frame.time for frame in few] == [frame.time for frame in kept]
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(few, kept, strict=True))
+
+
+def test_a_clip_leaves_out_pictures_that_neither_it_nor_others_need(steps: Counter[str]) -> None:
+    recording = made(times=steady(4), options=X264)
+    steps.clear()
+    assert len(list(clip(recording, 0.0, 9.0, fps=5))) == 20
+    assert steps["skip"] >= 60
+    assert steps.total() == 100
 
 
 def test_layers_are_read_from_the_parameter_sets() -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -32,7 +34,7 @@ def made_up(*, signal: float, groups: int = 12, scene: float = 0.0, seed: int = 
         for clip in range(6):
             fight = bool(group % 2)
             windows = rng.normal(0, 1, (1 + clip % 2, len(FEATURES))) + look
-            windows[:, 0] += signal * fight
+            windows[:, :24] += signal * fight / 4  # figures of motion overlap
             clips.append(Clip(windows=windows, fight=fight, group=f"g{group}"))
     return clips
 
@@ -54,7 +56,7 @@ def film(path: Path, *, rough: bool, seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     rows = ["file,label,group,licence"]
     for i in range(12):
@@ -67,11 +69,22 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return folder
 
 
-def test_evaluate_prints_the_figures_of_a_folder_as_json(
-    clip_folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def trained(
+    clip_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The model that one training run wrote, and the figures that it printed."""
+    out, said = tmp_path_factory.mktemp("trained") / "model.json", io.StringIO()
+    args = ["--out", str(out), "--seeds", "1", "--name", "drawn clips", "--licence", "CC0"]
+    with contextlib.redirect_stdout(said):
+        assert main([str(clip_folder), *args]) == 0
+    return out, json.loads(said.getvalue())
+
+
+def test_training_prints_the_figures_of_a_folder_as_json(
+    trained: tuple[Path, dict[str, Any]],
 ) -> None:
-    assert main([str(clip_folder), "--evaluate", "--seeds", "2"]) == 0
-    figures = json.loads(capsys.readouterr().out)
+    _, figures = trained
     assert figures["clips"] == 12
     assert figures["groups"] == 6
     assert figures["left_out"] == ["broken.mp4"]
@@ -82,12 +95,9 @@ def test_evaluate_prints_the_figures_of_a_folder_as_json(
 
 
 def test_out_writes_a_model_that_loads_with_a_card_that_names_the_data(
-    clip_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: tuple[Path, dict[str, Any]], clip_folder: Path
 ) -> None:
-    out = tmp_path / "model.json"
-    args = ["--out", str(out), "--seeds", "1", "--name", "drawn clips", "--licence", "CC0"]
-    assert main([str(clip_folder), *args]) == 0
-    figures = json.loads(capsys.readouterr().out)
+    out, figures = trained
     model = load_model(out)
     assert model.detected == figures["detected"]
     assert [bar.logit for bar in model.bars[1:]] == [n["bar"] for n in figures["long_video"]]
@@ -139,23 +149,24 @@ def test_without_scikit_learn_the_pip_line_is_given(tmp_path: Path) -> None:
 
 def test_a_signal_in_the_features_is_found_in_unseen_groups() -> None:
     clips = made_up(signal=3.0)
-    found = measuring.figures(clips, fitting.out_of_fold(clips, seeds=2))
+    found = measuring.figures(clips, *fitting.out_of_fold(clips, seeds=1))
     assert found.auc > 0.85
     assert found.auc_95[0] <= found.auc <= found.auc_95[1]
 
 
-def test_knowing_the_scene_does_not_count_as_skill() -> None:
+def test_knowing_the_scene_does_not_count_as_skill(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every group has one look and one label: a split by clip would score near 1."""
+    monkeypatch.setattr(fitting, "PENALTIES", fitting.PENALTIES[:1])
     aucs = []
     for seed in range(3):
         clips = made_up(signal=0.0, scene=3.0, seed=seed)
-        aucs.append(measuring.figures(clips, fitting.out_of_fold(clips, seeds=1)).auc)
+        aucs.append(measuring.figures(clips, *fitting.out_of_fold(clips, seeds=1)).auc)
     assert np.mean(aucs) < 0.75
 
 
 def test_thresholds_keep_false_alarms_and_misses_in_their_bounds() -> None:
     clips = made_up(signal=1.5)
-    folds = fitting.out_of_fold(clips, seeds=2)
+    (folds,) = fitting.out_of_fold(clips, seeds=1)
     found = measuring.figures(clips, folds)
     probabilities = measuring.ranks(folds)
     fights = np.array([clip.fight for clip in clips])
@@ -166,7 +177,7 @@ def test_thresholds_keep_false_alarms_and_misses_in_their_bounds() -> None:
 def test_both_kinds_of_wrong_answers_are_counted() -> None:
     """Ordinary clips that are called fights, and fights that are called none."""
     clips = made_up(signal=0.3)
-    folds = fitting.out_of_fold(clips, seeds=1)
+    (folds,) = fitting.out_of_fold(clips, seeds=1)
     found = measuring.figures(clips, folds)
     (probabilities,) = measuring.ranks(folds)
     fights = np.array([clip.fight for clip in clips])
@@ -178,7 +189,7 @@ def test_both_kinds_of_wrong_answers_are_counted() -> None:
 
 def test_a_clip_that_is_not_judged_is_neither_detected_nor_cleared() -> None:
     clips = made_up(signal=1.5)
-    folds = fitting.out_of_fold(clips, seeds=1)
+    (folds,) = fitting.out_of_fold(clips, seeds=1)
     plain = measuring.figures(clips, folds)
     unknown = [[tuple(s._replace(basis="strange") for s in clip) for clip in folds[0]]]
     found = measuring.figures(clips, unknown)
@@ -198,7 +209,7 @@ def test_one_source_only_cannot_be_measured() -> None:
 def test_the_figure_on_the_shipped_card_is_what_evaluate_measures(
     shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(shared / "media" / "fights"), "--evaluate", "--seeds", "3"]) == 0
+    assert main([str(shared / "media" / "fights"), "--evaluate", "--seeds", "2"]) == 0
     figures = json.loads(capsys.readouterr().out)
     card = load_model().card
     assert figures["data_blake3"] in card["trained_on"]

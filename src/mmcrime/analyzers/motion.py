@@ -129,8 +129,10 @@ class MotionAnalyzer(Analyzer):
         if not scored:
             return self._nothing_judged(evidence, found, seen)
         logit = clip_logit([window.logit for window in scored])
+        # The same with the strange windows at even odds, in which anything may happen.
+        doubt = clip_logit([0.0 if w.basis == "strange" else w.logit for w in found.windows])
         bar = self._model.bar(len(scored))
-        outcome = self._outcome(logit, bar, found, seen)
+        outcome = self._outcome(logit, doubt, bar, seen)
         detected = outcome == "detected"
         # Calibration was measured on clips of a few seconds that the model could judge; over
         # longer videos the highest score has more chances to be high.
@@ -150,7 +152,9 @@ class MotionAnalyzer(Analyzer):
             probability=sigmoid(logit),
             probability_source="calibrated" if calibrated else "measured",
             severity=crime_type(_CRIME_TYPE).severity if detected else "none",
-            evidence_description=self._description(outcome, logit, bar, found, seen),
+            evidence_description=self._description(outcome, logit, found, seen)
+            + self._by_chance(logit, doubt, bar)
+            + _SEES,
             alternative_interpretations=_QUIET if outcome == "not_detected" else _INNOCENT,
             segments=segments(scored, detected=self._model.detected, crime_type=_CRIME_TYPE),
             coverage=seen,
@@ -159,23 +163,21 @@ class MotionAnalyzer(Analyzer):
             card={"model": self._model.label, **self._model.card},
         )
 
-    def _outcome(self, logit: float, bar: Bar | None, found: Examined, seen: Coverage) -> Outcome:
-        """Decide. "Not detected" is said only of a video that was looked at almost whole.
+    def _outcome(self, logit: float, doubt: float, bar: Bar | None, seen: Coverage) -> Outcome:
+        """Decide; both answers must hold with the strange windows at even odds, too.
 
-        And only if it would be said with the strange windows at even odds too: wild motion
-        that nobody can judge must not vanish in a gap.
+        Two judged windows amid wild motion that nobody can judge are no fight that lasts,
+        and what nobody can judge must not vanish in a gap either. "Not detected" is said
+        only of a video that was looked at almost whole.
         """
-        if bar is not None and logit >= bar.logit:
+        if bar is not None and min(logit, doubt) >= bar.logit:
             return "detected"
-        doubt = clip_logit([0.0 if w.basis == "strange" else w.logit for w in found.windows])
         low = sigmoid(max(logit, doubt)) < self._model.not_detected
         if low and seen.seconds >= _LEAST_EXAMINED * pictured(seen):
             return "not_detected"
         return "undetermined"
 
-    def _description(
-        self, outcome: Outcome, logit: float, bar: Bar | None, found: Examined, seen: Coverage
-    ) -> str:
+    def _description(self, outcome: Outcome, logit: float, found: Examined, seen: Coverage) -> str:
         peak = max(found.scored, key=lambda window: window.logit)
         where = f"strongest at {span(peak.start, peak.end)}"
         said = {
@@ -186,10 +188,10 @@ class MotionAnalyzer(Analyzer):
         }[outcome]
         return (
             f"{said} (probability {sigmoid(logit):.2f}; {seen.seconds:.1f} s in "
-            f"{found.frames} frames examined). {self._by_chance(logit, bar)}{_SEES}"
+            f"{found.frames} frames examined). "
         )
 
-    def _by_chance(self, logit: float, bar: Bar | None) -> str:
+    def _by_chance(self, logit: float, doubt: float, bar: Bar | None) -> str:
         """Say what a score like this is worth in a video of this length."""
         first = self._model.bars[0]
         if bar is None:
@@ -197,6 +199,11 @@ class MotionAnalyzer(Analyzer):
             return (
                 f"The video is longer than the {most} judged windows (of {WINDOW:.0f} s) up to "
                 "which false alarms were simulated, so that nothing is called detected. "
+            )
+        if doubt < bar.logit <= logit:
+            return (
+                "Too much of the motion before and after could not be judged for it to count "
+                "as detected. "
             )
         if logit >= bar.logit:
             return (

@@ -1,15 +1,15 @@
-"""From grey frames to the numbers that the motion model judges.
+"""From grey frames to pairs of frames, and from those to windows of about two seconds.
 
-Dense optical flow between successive frames, minus its median over the picture (a
-camera that pans moves every pixel alike), is summarised per pair of frames by
-`STATS`, and over a window of about two seconds by `FEATURES`. Speeds are in picture
-widths a second, computed with the true presentation times, so that neither the frame
-rate nor the size of a recording is visible to the model; nothing of the container is.
+Dense optical flow between successive frames, minus its median over the picture (a camera
+that pans moves every pixel alike), is kept as a map of cells for each pair. What the model
+sees of a window is computed from these maps in `motion_window`. Speeds are in lengths of
+the picture's long side a second, computed with the true presentation times, so that
+neither the frame rate nor the size of a recording is visible to the model; nothing of the
+container is.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from mmcrime.analyzers.motion_window import CHANNELS, FEATURES, window_features
 from mmcrime.evidence import Frame, Interval
 
 if TYPE_CHECKING:
@@ -30,23 +31,21 @@ __all__ = [
     "FEATURES",
     "FPS",
     "HOP",
+    "LONGEST_PAIR",
     "MAX_SIDE",
-    "STATS",
+    "SHORTEST_WINDOW",
     "WINDOW",
     "FlowMeter",
     "Pair",
     "Window",
-    "fastest",
-    "pair_stats",
-    "window_features",
+    "flow_cells",
     "windows",
 ]
 
 FPS = 6.25
-"""Most frames a second that are looked at. Twice as many cost twice as much and were two
-points of AUC worse (measured out of fold): larger steps stand out better from noise."""
+"""Most frames a second that are looked at."""
 MAX_SIDE = 160
-"""Long side, in pixels, that frames are decoded to."""
+"""Long side, in pixels, of the pictures between which flow is computed."""
 WINDOW = 2.0
 """Seconds that one score stands for: the length of the clips the model learnt from."""
 HOP = 1.0
@@ -60,65 +59,41 @@ FEWEST_PAIRS = 3
 
 _SLACK = 0.5 / FPS
 """Seconds (half a frame) by which a window may miss its length."""
-_SIZE = (80, 60)
-"""Width and height at which flow is computed, whatever the shape of the recording. Flow
-costs an eighth of that at 160 x 120 and loses one point of AUC (measured out of fold)."""
-_FARNEBACK = {
-    "pyr_scale": 0.5,
-    "levels": 3,
-    "winsize": 9,
-    "iterations": 2,
-    "poly_n": 5,
-    "poly_sigma": 1.1,
-    "flags": 0,
-}
-"""OpenCV's usual values with a window for small pictures. Farneback gives the same flow for
-any number of threads; DIS at 160 x 120 cost about the same and was no better (measured)."""
-_CELL = 10
-"""Side, in pixels, of the cells in which motion is called concentrated or coherent."""
+_SHORTEST_SIDE = 48
+"""Pixels: a narrower picture is stretched, because the flow looks at several scales."""
+_GRAIN = 8
+"""Sides are multiples of this, in pixels: of two pixels of flow and four of a cell."""
+_MEANS = len(CHANNELS) - 8
+"""Channels other than the octants, which follow them."""
+_CELL = 4
+"""Side of a cell in samples of the flow, which is halved first: 20 cells along the long side."""
+_LEAST_CHANGE = 1.0
+"""Grey levels by which a block of `_GRAIN` pixels a side must change in a hundredth of the
+picture; less is rounding. Blocks average out what is finer than things."""
+_NOISE_LEFT = 4.0
+"""Standard deviations of a block's noise; a hundredth of the blocks is beyond 2.6 by chance."""
+_MEDIAN_OF_NOISE = 0.6745
+"""Median of the absolute value of normal noise, in standard deviations."""
 _FAST = 0.3
-"""Widths a second from which a pixel is fast: a person fills about a third of a picture
+"""Long sides a second from which a sample is fast: a person fills about a third of a picture
 of a fight, and limbs cross their own body in about a second or less."""
-_STILL = 1e-3
-"""Widths a second (0.08 pixels) below which motion is sensor noise and has no direction."""
-_COMPRESSION = 10.0  # rates of a tenth and more are compressed by `_log`
-_FLOOR = 0.02
-"""Added before a logarithm, so that a still picture has one."""
-
-STATS = (
-    "mean",  # speed, after the camera's own motion was taken off
-    "std",
-    "p90",
-    "p99",
-    "fast",  # share of fast pixels
-    "concentration",  # share of all motion in the five busiest cells
-    "spread",  # how far from its centre motion reaches
-    "entropy",  # of directions, 0 (one way) to 1 (all ways)
-    "coherence",  # 1 where the pixels of a cell move alike
-    "divergence",
-    "curl",
-    "acceleration",  # change of speed since the pair before
-)
-"""What is measured for each pair of frames. The camera's own speed is left out on purpose:
-people film fights by hand, and a model that is told so takes every moving camera for one."""
-_AGGREGATES = ("mean", "std", "max", "change")
-FEATURES = tuple(f"{stat}.{how}" for stat in STATS for how in _AGGREGATES)
-"""Names of the numbers the model sees, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pair:
-    """Two successive frames, summarised.
+    """Two successive frames, compared.
 
     Attributes:
         start: Media time of the first frame.
         end: Media time of the second frame.
-        stats: float64, shape ``(len(STATS),)``.
+        cells: float32, shape ``(len(CHANNELS), rows, columns)``: means over the cells.
+        fastest: Long sides a second that a hundredth of the picture reached.
     """
 
     start: float
     end: float
-    stats: Array
+    cells: Map
+    fastest: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -145,71 +120,113 @@ class FlowMeter:
     """Compares each frame with the one before; holds one frame, never more."""
 
     def __init__(self) -> None:
-        self._time: float | None = None
-        self._picture: NDArray[np.uint8] | None = None
-        self._speed: Map | None = None
+        self._method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self.forget()
 
     def forget(self) -> None:
         """Start afresh: the next frame has none before it."""
-        self._time = self._picture = self._speed = None
+        self._time: float | None = None
+        self._picture: NDArray[np.uint8] | None = None
+        self._flow: Map | None = None
 
     def push(self, frame: Frame) -> Pair | None:
         """Take the next frame (grey, any size) and return its pair with the one before.
 
-        None for the first frame, and for one that is not later than the one before or
-        more than `LONGEST_PAIR` later: then measuring starts afresh.
+        None for the first frame, and for one that is not later than the one before, more
+        than `LONGEST_PAIR` later or of another shape: then measuring starts afresh.
         """
-        picture = np.asarray(
-            cv2.resize(frame.pixels, _SIZE, interpolation=cv2.INTER_AREA), np.uint8
-        )
+        picture = _fitted(frame.pixels)
         before, since = self._picture, self._time
         self._picture, self._time = picture, frame.time
-        if before is None or since is None or not 0 < frame.time - since <= LONGEST_PAIR:
-            self._speed = None
+        if before is None or since is None or before.shape != picture.shape:
+            self._flow = None
             return None
-        flow = np.asarray(cv2.calcOpticalFlowFarneback(before, picture, None, **_FARNEBACK))  # type: ignore[call-overload]  # cv2's stub forgets that None means "allocate"
-        stats, self._speed = pair_stats(flow, frame.time - since, self._speed)
-        return Pair(start=since, end=frame.time, stats=stats)
+        if not 0 < frame.time - since <= LONGEST_PAIR:
+            self._flow = None
+            return None
+        cells, fastest = self._compared(before, picture, frame.time - since)
+        return Pair(start=since, end=frame.time, cells=cells, fastest=fastest)
+
+    def _compared(
+        self, before: NDArray[np.uint8], picture: NDArray[np.uint8], seconds: float
+    ) -> tuple[Map, float]:
+        """Return the cells of two pictures, and what a hundredth of them reached."""
+        flow = np.zeros((*picture.shape, 2), np.float32)
+        if _changed(before, picture):
+            self._method.calc(before, picture, flow)
+        elif self._flow is None or not self._flow.any():  # still, as before: most of a day
+            rows, columns = (side // 2 for side in picture.shape)
+            self._flow = np.zeros((2, rows, columns), np.float32)
+            return np.zeros((len(CHANNELS), rows // _CELL, columns // _CELL), np.float32), 0.0
+        cells, fastest, self._flow = flow_cells(flow, seconds, self._flow)
+        return cells, fastest
 
 
-def pair_stats(
-    flow: NDArray[np.float32], seconds: float, before: Map | None = None
-) -> tuple[Array, Map]:
-    """Summarise the flow between two frames.
+def _fitted(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture at the size at which flow is computed, its shape all but kept."""
+    scale = MAX_SIDE / max(pixels.shape)
+    height, width = (
+        min(MAX_SIDE, max(_SHORTEST_SIDE, round(side * scale / _GRAIN) * _GRAIN))
+        for side in pixels.shape
+    )
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _changed(before: NDArray[np.uint8], picture: NDArray[np.uint8]) -> bool:
+    """Whether more than sensor noise lies between two pictures; noise has a flow, too."""
+    difference = cv2.absdiff(before, picture)
+    middle = difference.size // 2
+    noise = float(np.partition(difference, middle, axis=None)[middle]) / _MEDIAN_OF_NOISE
+    size = (picture.shape[1] // _GRAIN, picture.shape[0] // _GRAIN)
+    coarse = [
+        cv2.resize(one, size, interpolation=cv2.INTER_AREA).astype(np.int16)
+        for one in (before, picture)
+    ]
+    change = np.abs(coarse[1] - coarse[0])
+    rank = int(0.99 * (change.size - 1))
+    highest = float(np.partition(change, rank, axis=None)[rank])
+    return highest > max(_LEAST_CHANGE, _NOISE_LEFT * noise / _GRAIN)
+
+
+def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Map, float, Map]:
+    """Summarise the flow between two frames by cells.
 
     Args:
-        flow: Shape ``(60, 80, 2)``, displacement in pixels.
+        flow: Shape ``(height, width, 2)``, displacement in pixels; sides as `FlowMeter`
+            makes them.
         seconds: Time between the frames, above 0.
-        before: Speed map of the pair before, for the acceleration; None at the start.
+        before: Velocity of the pair before, for the changes; None at the start.
 
     Returns:
-        The `STATS`, and the speed map ``(60, 80)`` in widths a second.
+        The `CHANNELS` by cell; what a hundredth of the picture reached; and the velocity
+        ``(2, height / 2, width / 2)``, both in long sides a second.
     """
-    scale = np.float32(1.0 / (seconds * _SIZE[0]))
-    x, y = (_without_median(flow[..., axis] * scale) for axis in (0, 1))
+    height, width = flow.shape[0] // 2, flow.shape[1] // 2
+    long = max(height, width)
+    half = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    half *= np.float32(1.0 / (seconds * 2 * long))
+    velocity = np.stack([_without_median(part) for part in np.moveaxis(half, -1, 0)])
+    x, y = velocity
     speed, angle = (np.asarray(part, np.float32) for part in cv2.cartToPolar(x, y))
-    ranks = [int(share * (speed.size - 1)) for share in (0.90, 0.99)]
-    p90, p99 = np.partition(speed, ranks, axis=None)[ranks]
-    cells = _cells(speed)
-    moving = cells.mean() > _STILL
-    shape = _shape(x, y, speed, angle, cells) if moving else (0.0, 0.0, 0.0, 1.0)
-    x_dx, y_dx = ((part[1:, 1:] - part[1:, :-1]) * _SIZE[0] for part in (x, y))
-    x_dy, y_dy = ((part[1:, 1:] - part[:-1, 1:]) * _SIZE[0] for part in (x, y))
-    acceleration = 0.0 if before is None else float(np.abs(speed - before).mean()) / seconds
-    stats = np.array(
-        [
-            _log(speed.mean()),
-            _log(speed.std()),
-            _log(p90),
-            _log(p99),
-            (speed > _FAST).mean(),
-            *shape,
-            _log(np.abs(x_dx + y_dy).mean()),
-            _log(np.abs(y_dx - x_dy).mean()),
-            _log(acceleration),
-        ]
-    )
-    return stats, speed
+    maps = np.empty((_MEANS, height, width), np.float32)
+    maps[0], maps[1], maps[2] = x, y, speed
+    np.multiply(speed, speed, out=maps[3])
+    np.multiply(maps[3], maps[3], out=maps[4])
+    maps[5] = speed > _FAST
+    maps[6:9, 0] = maps[6:9, :, 0] = 0.0
+    across = (velocity[:, 1:, 1:] - velocity[:, 1:, :-1]) * long
+    down = (velocity[:, 1:, 1:] - velocity[:, :-1, 1:]) * long
+    maps[6, 1:, 1:] = np.abs(across[0] + down[1])
+    maps[7, 1:, 1:] = np.abs(across[1] - down[0])
+    maps[8, 1:, 1:] = np.sqrt(_squares(across) + _squares(down))
+    maps[9:] = 0.0
+    if before is not None and before.shape == velocity.shape:
+        maps[9] = np.sqrt(_squares(velocity - before))
+        maps[10] = np.abs(speed - np.sqrt(_squares(before)))
+        maps[11] = x * before[0] + y * before[1]
+    rank = int(0.99 * (speed.size - 1))
+    fastest = float(np.partition(speed, rank, axis=None)[rank])
+    return np.concatenate([_cells(maps), _octants(speed, angle)]), fastest, velocity
 
 
 def _without_median(part: Map) -> Map:
@@ -217,53 +234,26 @@ def _without_median(part: Map) -> Map:
     return np.asarray(part - np.partition(part, middle, axis=None)[middle])
 
 
-def _log(value: float) -> float:
-    """Compress a rate, so that one violent jerk does not drown the rest."""
-    return float(np.log1p(_COMPRESSION * value))
+def _squares(vectors: Map) -> Map:
+    return np.asarray(vectors[0] * vectors[0] + vectors[1] * vectors[1])
 
 
-def fastest(features: Array) -> float:
-    """Return the widths a second that a hundredth of the picture reached at the most."""
-    logarithm = min(
-        float(features[FEATURES.index("p99.max")]), 100.0
-    )  # far beyond any speed, and no overflow
-    return math.expm1(logarithm) / _COMPRESSION
+def _cells(maps: Map) -> Map:
+    """Return the means over the cells of ``(channels, height, width)``, in one pass."""
+    channels, height, width = maps.shape
+    size = (width // _CELL, channels * height // _CELL)
+    means = cv2.resize(maps.reshape(-1, width), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.float32).reshape(channels, -1, size[0])
 
 
-def _cells(values: Map) -> Map:
-    """Return the mean over each cell, shape ``(6, 8)``."""
-    rows, columns = _SIZE[1] // _CELL, _SIZE[0] // _CELL
-    blocks = values.reshape(rows, _CELL, columns, _CELL)
-    return np.asarray(blocks.mean(axis=(1, 3)))
-
-
-def _shape(x: Map, y: Map, speed: Map, angle: Map, cells: Map) -> tuple[float, float, float, float]:
-    """Return concentration, spread, entropy and coherence of a picture that moves."""
-    total = cells.sum()
-    concentration = np.sort(cells, axis=None)[-5:].sum() / total
-    rows, columns = np.indices(cells.shape)
-    row, column = (cells * rows).sum() / total, (cells * columns).sum() / total
-    away = (cells * ((rows - row) ** 2 + (columns - column) ** 2)).sum() / total
-    spread = np.sqrt(away) / cells.shape[1]
-    octants = (angle * (8 / (2 * np.pi))).astype(np.int64) % 8
-    turns = np.bincount(octants.ravel(), weights=speed.ravel(), minlength=8)
-    share = turns / turns.sum()
-    entropy = -(share[share > 0] * np.log(share[share > 0])).sum() / np.log(8)
-    coherence = np.hypot(_cells(x), _cells(y)).sum() / total
-    return float(concentration), float(spread), float(entropy), float(coherence)
-
-
-def window_features(pairs: Sequence[Pair]) -> Array:
-    """Return the `FEATURES` of some pairs in time order (at least one)."""
-    stats = np.stack([pair.stats for pair in pairs])
-    middles = np.array([(pair.start + pair.end) / 2 for pair in pairs])
-    change = np.zeros(stats.shape[1])
-    if len(pairs) > 1:
-        change = (np.abs(np.diff(stats, axis=0)) / np.diff(middles)[:, None]).mean(axis=0)
-    # Spread and change are ratios by nature: their logarithm is what differs evenly.
-    spread, change = np.log(stats.std(axis=0) + _FLOOR), np.log(change + _FLOOR)
-    aggregates = (stats.mean(axis=0), spread, stats.max(axis=0), change)
-    return np.stack(aggregates, axis=1).reshape(-1)
+def _octants(speed: Map, angle: Map) -> Map:
+    """Return the mean speed in each of 8 directions over the cells."""
+    rows, columns = speed.shape[0] // _CELL, speed.shape[1] // _CELL
+    octant = (angle * np.float32(8 / (2 * np.pi))).astype(np.intp) % 8
+    down, across = np.ogrid[: speed.shape[0], : speed.shape[1]]
+    place = (octant * rows + down // _CELL) * columns + across // _CELL
+    sums = np.bincount(place.ravel(), weights=speed.ravel(), minlength=8 * rows * columns)
+    return (sums / _CELL**2).astype(np.float32).reshape(8, rows, columns)
 
 
 def windows(pairs: Iterable[Pair]) -> Iterator[Window]:
@@ -295,4 +285,9 @@ def windows(pairs: Iterable[Pair]) -> Iterator[Window]:
 def _window(pairs: Sequence[Pair]) -> Iterator[Window]:
     start, end = pairs[0].start, pairs[-1].end
     if len(pairs) >= FEWEST_PAIRS and end - start >= SHORTEST_WINDOW:
-        yield Window(start=start, end=end, features=window_features(pairs))
+        features = window_features(
+            np.stack([pair.cells for pair in pairs]),
+            np.array([(pair.start + pair.end) / 2 for pair in pairs]),
+            np.array([pair.fastest for pair in pairs]),
+        )
+        yield Window(start=start, end=end, features=features)

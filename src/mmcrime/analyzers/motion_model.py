@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mmcrime.analyzers.motion_features import FEATURES, fastest
+from mmcrime.analyzers.motion_window import FEATURES, fastest
 from mmcrime.errors import ModelNotFoundError
 
 if TYPE_CHECKING:

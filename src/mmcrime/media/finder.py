@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mmcrime.media.streams import READ_ERRORS, has_layers, has_true_times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["EPSILON", "Finder", "Timed"]
 
 Timed: TypeAlias = "tuple[VideoFrame, float]"
+Plan: TypeAlias = "Callable[[Packet[Any]], Step]"
 
 EPSILON = 1e-6  # seconds; below the finest clock of the containers, above float rounding
 _MOST_DETOURS = 8  # groups decoded twice, after which packets are no longer believed
@@ -61,9 +64,33 @@ class Finder:
         self._skips = video is not None and not has_layers(video.codec_context)
         self._progressive = False  # the last picture was not interlaced
 
-    def run(self, start: float) -> Iterator[Timed]:
-        """Decode forward from the keyframe at or before a time."""
-        return self._seek(self._key_before(start)) or self._from_the_start()
+    def run(self, start: float, *, due: Sequence[float] | None = None) -> Iterator[Timed]:
+        """Decode forward from the keyframe at or before a time.
+
+        Args:
+            start: Media seconds.
+            due: Sorted times at which the packet scan saw the pictures begin that are
+                wanted; others may be left out, where that saves work. None wants all.
+        """
+        only = None if due is None else self._only(due)
+        return self._seek(self._key_before(start), only) or self._from_the_start(only)
+
+    def _only(self, due: Sequence[float]) -> Plan | None:
+        """Return how to decode a run of which only some pictures are wanted."""
+        video, origin = self._container.video, self._recording.timeline.origin
+        if self._detours or video is None or video.time_base is None:
+            return None
+        base = float(video.time_base)
+
+        def step(packet: Packet[Any]) -> Step:
+            if packet.pts is None or not self.skips:
+                return "decode"
+            time = packet.pts * base - origin
+            nearest = bisect_right(due, time + EPSILON) - 1
+            wanted = nearest >= 0 and time - due[nearest] <= EPSILON
+            return "decode" if wanted else "skip"
+
+        return step
 
     def key_time(self, time: float) -> float:
         """Return the time of the keyframe at or before a time, or of the first one."""
@@ -104,7 +131,6 @@ class Finder:
             return
         at = 0
         for picture, time in self._decoded(self._container, plan):
-            self._progressive = not picture.interlaced_frame
             if time > due[at] + EPSILON:
                 return
             if time >= due[at] - EPSILON:
@@ -192,7 +218,7 @@ class Finder:
     def _key_before(self, time: float) -> int:
         return max(bisect_right(self._keys, time + EPSILON) - 1, 0)
 
-    def _seek(self, key: int) -> Iterator[Timed] | None:
+    def _seek(self, key: int, plan: Plan | None = None) -> Iterator[Timed] | None:
         """Decode from a keyframe, or the one before if it is damaged.
 
         Returns None where seeking leads past the place, as it does in files without an
@@ -201,7 +227,7 @@ class Finder:
         video = self._container.video
         if key == 0 and self._fresh:
             self._fresh = False
-            return self._decoded(self._container)
+            return self._decoded(self._container, plan)
         self._fresh = False
         for candidate in (key, key - 1):
             if video is None or not 0 <= candidate < len(self._keys):
@@ -210,23 +236,28 @@ class Finder:
                 self._container.seek(self._keys[candidate] + self._recording.timeline.origin, video)
             except READ_ERRORS:
                 break
-            pictures = self._decoded(self._container, first=self._keys[candidate])
+            pictures = self._decoded(self._container, plan, first=self._keys[candidate])
             first = next(pictures, None)
             if first is not None and first[1] <= self._keys[candidate] + self._tolerance:
                 return chain((first,), pictures)
         return None
 
-    def _from_the_start(self) -> Iterator[Timed]:
+    def _from_the_start(self, plan: Plan | None = None) -> Iterator[Timed]:
         with self._recording.open(frame_threads=True) as container:
-            yield from self._decoded(container)
+            yield from self._decoded(container, plan)
 
     def _decoded(
-        self, container: Container, plan: _Plan | None = None, *, first: float | None = None
+        self,
+        container: Container,
+        plan: Plan | None = None,
+        *,
+        first: float | None = None,
     ) -> Iterator[Timed]:
         if container.video is None:
             return
         clock = self._recording.clock(container.video, self._span, first=first)
         for picture in container.video_frames(plan):
+            self._progressive = not picture.interlaced_frame
             yield picture, clock.time(picture)
 
 

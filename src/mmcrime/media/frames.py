@@ -23,7 +23,7 @@ from mmcrime.media.streams import READ_ERRORS, reason_of, video_pixels
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-    from mmcrime.media.timeline import Recording
+    from mmcrime.media.timeline import Recording, StreamSpan
 
 __all__ = ["Scaler", "clip", "frames_at"]
 
@@ -180,6 +180,7 @@ def clip(
 
     Frames are chosen on a time grid anchored at ``start``: the first frame in each cell
     of ``1 / fps`` seconds, so that the choice does not drift whatever the frame rate.
+    Pictures that are not among them and that no other picture needs are not decoded.
     The range ends at the duration limit at the latest.
 
     Args:
@@ -204,7 +205,8 @@ def clip(
     with recording.open(frame_threads=True) as container:
         finder = Finder(recording, container, span)
         cell = -1
-        for picture, time in finder.run(start):
+        due = None if fps is None else _first_in_cells(span, start, fps)
+        for picture, time in finder.run(start, due=due):
             if time >= end:
                 break
             if time < start:
@@ -213,3 +215,11 @@ def clip(
             if fps is None or here > cell:
                 cell = here
                 yield scaler.frame(picture, time)
+
+
+def _first_in_cells(span: StreamSpan, start: float, fps: float) -> list[float]:
+    """Return when the first picture of each cell of ``1 / fps`` seconds begins."""
+    times = span.times[np.searchsorted(span.times, start) :]
+    _, first = np.unique(np.floor((times - start) * fps + EPSILON), return_index=True)
+    found: list[float] = times[first].tolist()
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Folds = Sequence[Sequence[Sequence[Score]]]
 
-__all__ = ["FALSE_ALARMS", "MISSES", "Figures", "figures", "judged_logits", "ranks"]
+__all__ = [
+    "FALSE_ALARMS",
+    "MISSES",
+    "Figures",
+    "auc",
+    "figures",
+    "judged_logits",
+    "ranks",
+    "resampled",
+    "tpr_at",
+]
 
 FALSE_ALARMS = 0.05
 """Share of ordinary clips that may reach the upper threshold, out of fold."""
@@ -73,21 +83,18 @@ def figures(clips: Sequence[Clip], folds: Folds) -> Figures:
     """Return the figures that belong to out-of-fold scores."""
     truth = labels(clips)
     probabilities, said = ranks(folds), _said(folds)
-    aucs = [_auc(truth, row) for row in probabilities]
+    aucs = [auc(truth, row) for row in probabilities]
     no, yes = probabilities[:, truth == 0], probabilities[:, truth == 1]
     high = float(np.clip(_above(no, FALSE_ALARMS), 0.5, 0.99))
     low = float(np.clip(np.quantile(yes, MISSES, method="lower"), 0.005, high - 0.005))
     # Comparisons with NaN are false: what is not judged is neither.
-    detected, cleared = said >= high, (said < low) & (_doubt(folds) < low)
+    doubt = _doubt(folds)
+    detected, cleared = (said >= high) & (doubt >= high), (said < low) & (doubt < low)
     return Figures(
         auc=float(np.mean(aucs)),
         auc_std=float(np.std(aucs)),
         auc_95=_interval(clips, probabilities),
-        tpr_at_10_fpr=float(
-            np.mean(
-                [(y >= _above(n, 0.10)).mean() for n, y in zip(no, yes, strict=True)],
-            )
-        ),
+        tpr_at_10_fpr=float(np.mean([tpr_at(truth, row) for row in probabilities])),
         ece=float(np.mean([_ece(truth, row) for row in probabilities])),
         brier=float(((probabilities - truth) ** 2).mean()),
         detected=high,
@@ -126,7 +133,7 @@ def _said(folds: Folds) -> Floats:
 
 
 def _doubt(folds: Folds) -> Floats:
-    """Return what must be low before a clip is cleared: strange windows at even odds."""
+    """Return what must hold for either answer, too: strange windows at even odds."""
     return np.array(
         [
             [sigmoid(clip_logit([s.logit if s.judged else 0.0 for s in clip])) for clip in row]
@@ -135,7 +142,7 @@ def _doubt(folds: Folds) -> Floats:
     )
 
 
-def _auc(truth: NDArray[np.int64], scores: Floats) -> float:
+def auc(truth: NDArray[np.int64], scores: Floats) -> float:
     """Return the chance that a fight scores above an ordinary clip; ties count half."""
     ahead = scores[truth == 1][:, None] - scores[truth == 0]
     return float((ahead > 0).mean() + (ahead == 0).mean() / 2)
@@ -157,18 +164,33 @@ def _ece(truth: NDArray[np.int64], row: Floats) -> float:
     return float(np.sum(gaps))
 
 
-def _interval(clips: Sequence[Clip], probabilities: Floats) -> tuple[float, float]:
+def tpr_at(truth: NDArray[np.int64], scores: Floats, share: float = 0.10) -> float:
+    """Return the share of fights above the threshold that ``share`` of the others reach."""
+    return float((scores[truth == 1] >= _above(scores[truth == 0], share)).mean())
+
+
+def resampled(clips: Sequence[Clip], seeds: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield a seed and the clips of groups drawn with replacement, `RESAMPLES` times at most.
+
+    Draws in which one of the labels is missing are left out.
+    """
     truth = labels(clips)
     rng = np.random.default_rng(0)
     members: dict[str, list[int]] = {}
     for i, clip in enumerate(clips):
         members.setdefault(clip.group, []).append(i)
     groups = list(members.values())
-    aucs = []
     for _ in range(RESAMPLES):
         drawn = [i for g in rng.integers(len(groups), size=len(groups)) for i in groups[g]]
         if 0 < truth[drawn].sum() < len(drawn):
-            row = probabilities[rng.integers(len(probabilities))]
-            aucs.append(_auc(truth[drawn], row[drawn]))
+            yield int(rng.integers(seeds)), drawn
+
+
+def _interval(clips: Sequence[Clip], probabilities: Floats) -> tuple[float, float]:
+    truth = labels(clips)
+    aucs = [
+        auc(truth[drawn], probabilities[seed][drawn])
+        for seed, drawn in resampled(clips, len(probabilities))
+    ]
     low, high = np.quantile(aucs, (0.025, 0.975))
     return float(low), float(high)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmcrime.analyzers.motion_features import FEATURES, fastest
 from mmcrime.analyzers.motion_model import FAR, RUN, Bar, MotionModel, Score, clip_logit
+from mmcrime.analyzers.motion_window import FEATURES, fastest
 from mmcrime.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ except ImportError as error:
         "Training the motion model needs scikit-learn.", pip='pip install "mmcrime[train]"'
     ) from error
 
-__all__ = ["Clip", "fit", "labels", "out_of_fold", "with_thresholds"]
+__all__ = ["Clip", "fit", "labels", "out_of_fold", "splits", "with_thresholds"]
 
 FOLDS = 5
 SEEDS = 10
 """Repetitions of the split into folds; 24 scenes can be split well or badly by chance."""
-PENALTIES = (0.03, 0.1, 0.3)
+PENALTIES = (0.01, 0.03, 0.1)
 """Inverse strengths of the L2 penalty that an inner split chooses from."""
 FAMILIAR = 0.975
 """Share of the training windows that count as familiar; of stranger ones that move nothing
@@ -77,7 +77,7 @@ def fit(clips: Sequence[Clip], *, seed: int = 0) -> MotionModel:
     truth = labels(clips)
     for penalty in PENALTIES:
         logits = np.zeros(len(clips))
-        for train, test in _splits(clips, seed):
+        for train, test in splits(clips, seed):
             part = _linear([clips[i] for i in train], penalty)
             logits[test] = [_logit(part, clips[i]) for i in test]
         loss = float(np.logaddexp(0.0, np.where(truth == 1, -logits, logits)).mean())
@@ -93,18 +93,29 @@ def fit(clips: Sequence[Clip], *, seed: int = 0) -> MotionModel:
     return model.model_copy(update=update)
 
 
-def out_of_fold(clips: Sequence[Clip], *, seeds: int = SEEDS) -> list[list[tuple[Score, ...]]]:
+def out_of_fold(
+    clips: Sequence[Clip], *others: Sequence[Clip], seeds: int = SEEDS
+) -> list[list[list[tuple[Score, ...]]]]:
     """Return the scores of each clip's windows from models that did not see its group.
 
+    Args:
+        clips: The clips to fit on and to score.
+        others: The same clips in the same order, recorded otherwise: only scored.
+        seeds: Repetitions of the split.
+
     Returns:
-        ``[seed][clip]``.
+        ``[recording][seed][clip]``; the first recording is ``clips``.
     """
-    found: list[list[tuple[Score, ...]]] = [[()] * len(clips) for _ in range(seeds)]
+    recordings = (clips, *others)
+    found: list[list[list[tuple[Score, ...]]]] = [
+        [[()] * len(clips) for _ in range(seeds)] for _ in recordings
+    ]
     for seed in range(seeds):
-        for train, test in _splits(clips, seed):
+        for train, test in splits(clips, seed):
             model = fit([clips[i] for i in train], seed=seed)
-            for i in test:
-                found[seed][i] = _scores(model, clips[i])
+            for scored, recording in zip(found, recordings, strict=True):
+                for i in test:
+                    scored[seed][i] = _scores(model, recording[i])
     return found
 
 
@@ -122,7 +133,7 @@ def labels(clips: Sequence[Clip]) -> NDArray[np.int64]:
     return np.array([clip.fight for clip in clips], dtype=np.int64)
 
 
-def _splits(clips: Sequence[Clip], seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def splits(clips: Sequence[Clip], seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Split by group, with like shares of fights; fewer folds when there are few groups."""
     truth = labels(clips)
     groups = [clip.group for clip in clips]
@@ -157,7 +168,7 @@ def _linear(clips: Sequence[Clip], penalty: float) -> MotionModel:
         )
     return MotionModel(
         id="mmcrime-motion",
-        version="2",
+        version="3",
         features=list(FEATURES),
         mean=mean.tolist(),
         scale=scale.tolist(),
