@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mmcrime.evidence import Interval, MotionCurve, SoundEvent
+from mmcrime.evidence import Coverage, Gap, Interval, MotionCurve, SoundEvent
 from mmcrime.media.choose import choose_times
 from mmcrime.media.similar import COLUMNS, ROWS, Look
 
@@ -230,3 +230,16 @@ def test_seconds_that_were_not_measured_are_not_taken_for_still() -> None:
     measured = curve(100)
     chosen = choose_times((0.0, 200.0), 20, motion=measured, looks=looks(200))
     assert sum(choice.time >= 100 for choice in chosen) >= 15
+
+
+def test_what_is_known_to_be_damaged_is_asked_for_last() -> None:
+    gap = Gap(start=2.28, end=32.0, reason="damaged")
+    times = tuple(float(t) for t in (0, 1, 2, *range(32, 40)))
+    motion = MotionCurve(
+        times=times,
+        scores=tuple(0.5 for _ in times),
+        coverage=Coverage(examined=((0.0, 2.28), (32.0, 40.0)), frames=18, gaps=(gap,)),
+    )
+    chosen = choose_times((0.0, 40.0), 11, motion=motion)
+    assert sum(2.28 <= choice.time < 32.0 for choice in chosen) <= 1
+    assert any(2.28 <= c.time < 32.0 for c in choose_times((0.0, 40.0), 20, motion=motion))

@@ -209,3 +209,9 @@ def test_hostile_media_gives_frames_or_a_typed_error(shared: Path) -> None:
         answered += bool(selection.frames)
     assert answered > 20
     assert refused > 20
+
+
+@pytest.mark.parametrize("count", [2.5, float("nan"), 0, -1])
+def test_a_budget_is_a_whole_number(count: float) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        select_frames(b"", frames=count)  # type: ignore[arg-type]

@@ -141,3 +141,10 @@ def test_how_closely_pictures_were_looked_over_is_said_where_it_is_known() -> No
     assert closeness(report) == "a look at least every 2.2 s"
     assert closeness({"evidence": {"motion": {"resolution": 0.0}}}) is None
     assert closeness({"evidence": {"motion": None}}) is None
+
+
+def test_how_closely_pictures_were_looked_over_is_never_told_too_close() -> None:
+    told = {1.84: "1.9", 0.28: "0.3", 7.0: "7", 36.04: "37", 104.0: "104", 200.0: "200"}
+    for apart, words in told.items():
+        report = {"evidence": {"motion": {"resolution": apart}}}
+        assert closeness(report) == f"a look at least every {words} s"

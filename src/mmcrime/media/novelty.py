@@ -44,8 +44,8 @@ is logarithmic."""
 _SLIVER = 1e-3
 """Seconds that are no second of their own: the middle of less may round to its end."""
 _MOST = 20_000
-"""Most stretches that are told apart: in videos of more seconds (5.5 hours) a stretch is
-longer than one second."""
+"""Most stretches that are told apart, and most looks: in videos of more seconds (5.5 hours)
+a stretch is longer than one second."""
 
 
 class Seconds:
@@ -71,8 +71,10 @@ class Seconds:
         self._motion = level.astype(np.float32)  # from 0 to 1
         cuts = np.array(sorted(c for c in set(motion.cuts) if span[0] < c < span[1]))
         seen = sorted((k for k in looks if span[0] <= k.time < span[1]), key=lambda k: k.time)
+        seen = seen[:: math.ceil(len(seen) / _MOST) or 1]
         shown = np.array([look.time for look in seen], dtype=np.float64)
         self._times = self._moments(shown, cuts)
+        self._lost = self._damaged(motion)
         self._shots = np.searchsorted(cuts, self._times, side="right")
         lengths = np.diff(np.concatenate([[span[0]], cuts, [span[1]]]))
         self._lasting = np.minimum(1.0, lengths / _SHORT_SHOT).astype(np.float32)[self._shots]
@@ -85,7 +87,8 @@ class Seconds:
         """Yield the time of the second that differs most from all that are taken, and why.
 
         Every second comes once at most, and none in which a taken time lies. Seconds in
-        which nothing moves and that look like a taken one come last.
+        which nothing moves and that look like a taken one come last, as do those of which
+        the curve says that they are damaged: they would use up what pays for the others.
 
         Args:
             taken: What was chosen so far. It may grow between two picks, and what is
@@ -93,7 +96,7 @@ class Seconds:
         """
         least = np.full((len(_DIFFERENCES), len(self._times)), np.inf, dtype=np.float32)
         used = np.zeros(len(self._times), dtype=np.bool_)
-        same = np.zeros(len(self._times), dtype=np.bool_)
+        same = self._lost.copy()
         known = 0
         while True:
             for time in taken[known:]:
@@ -113,6 +116,14 @@ class Seconds:
                 index = self._strongest()
                 reason = "motion" if self._motion[index] > 0 else "spread"
             yield float(self._times[index]), reason
+
+    def _damaged(self, motion: MotionCurve) -> NDArray[np.bool_]:
+        """Return which seconds lie in damage, as far as the motion curve knows."""
+        lost = np.zeros(len(self._times), dtype=np.bool_)
+        for gap in motion.coverage.gaps:
+            if gap.reason == "damaged":
+                lost |= (self._times >= gap.start) & (self._times < gap.end)
+        return lost
 
     def _scores(self, motion: MotionCurve) -> Floats:
         """Return the score of each second, of at most 1, and NaN where none was measured."""

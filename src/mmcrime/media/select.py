@@ -137,10 +137,14 @@ def _budget(frames: int | None, tokens: int | None, tokens_per_frame: int | None
     Raises:
         ValueError: As `select_frames`.
     """
-    given = {"frames": frames, "tokens": tokens, "tokens_per_frame": tokens_per_frame}
+    given: dict[str, object] = {
+        "frames": frames,
+        "tokens": tokens,
+        "tokens_per_frame": tokens_per_frame,
+    }
     for name, value in given.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value!r}")
+        if value is not None and not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
     if frames is not None and tokens is None and tokens_per_frame is None:
         return frames
     if frames is not None or tokens is None or tokens_per_frame is None:

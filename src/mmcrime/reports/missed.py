@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +110,12 @@ def closeness(report: Mapping[str, Any]) -> str | None:
     """Say how closely the pictures of a video were looked over: not each one is decoded."""
     motion = (report.get("evidence") or {}).get("motion") or {}
     apart = finite(motion.get("resolution"))
-    return f"a look at least every {apart:.2g} s" if apart else None
+    if not apart:
+        return None
+    # Rounded up: less than was looked at may be said, more may not.
+    if apart > 10:
+        return f"a look at least every {_seconds(math.ceil(apart - 1e-3)).replace('.0 s', ' s')}"
+    return f"a look at least every {max(math.ceil(apart * 10 - 1e-3), 1) / 10:g} s"
 
 
 def _there(report: Mapping[str, Any]) -> frozenset[str]:
