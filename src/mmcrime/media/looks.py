@@ -72,8 +72,6 @@ def looks_of(recording: Recording, *, every: float = 1.0) -> tuple[Look, ...]:
         for picture in _keyframes(container, every) if dense else _references(container):
             time = clock.time(picture)
             if time >= limit:
-                if dense:  # keyframes of open groups come out of order
-                    continue
                 break
             if dense or time >= due:
                 due = time + every

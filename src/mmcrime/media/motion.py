@@ -36,6 +36,7 @@ _DIRECT = 0.6  # seconds: looks at most this far apart show the same movement un
 _END = 0.3  # seconds of a cluster that say whether its end moves
 _DOUBT = 0.8  # share of `MOVING_FROM` that is left where movement at one end explains a change
 _ALBUM = 1.0  # least seconds between two looks that are kept
+_MOST_KEPT = 20_000  # looks of one video: 15 MiB
 _MOST_SKIPPED = 16  # pictures in a row that no other one needs: the longest run of B-frames
 
 
@@ -69,6 +70,7 @@ def scan_motion(
     span = recording.timeline.video
     if span is None:
         return no_motion()
+    apart = max(_ALBUM, (span.end - span.start) / _MOST_KEPT)
     for heads in (True, False):
         scan = _Scan(recording, span)
         kept: list[similar.Look] = []
@@ -77,7 +79,7 @@ def scan_motion(
                 if stop is not None and stop(look.time):
                     return scan.result(stopped=True)
                 scan.add(look)
-                if album is not None and (not kept or look.time >= kept[-1].time + _ALBUM):
+                if album is not None and (not kept or look.time >= kept[-1].time + apart):
                     kept.append(similar.look_of(Frame(time=look.time, pixels=look.grey)))
         except UnreliableKeyframesError:
             continue
@@ -219,7 +221,7 @@ class _Scan:
         """Return what was looked over; ``rest`` says why it ends where it was reached."""
         clipped = ((max(s, self._span.start), min(e, self._limit)) for s, e in self._examined)
         inside = [part for whole in clipped for part in subtract_intervals(whole, self.damaged)]
-        inside = [(start, end) for start, end in inside if end > start]
+        inside = [(start, end) for start, end in inside if end - start > 1e-3]
         gaps = [
             Gap(start=s, end=e, reason=rest if s >= reached - 1e-6 else "damaged")
             for s, e in subtract_intervals((self._span.start, self._limit), inside)

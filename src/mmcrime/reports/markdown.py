@@ -74,7 +74,10 @@ def render(report: Mapping[str, Any]) -> str:
         empty="No gaps.",
     )
     if looks := closeness(report):
-        lines += [f"Pictures: {looks}; what is shorter may have been missed.", ""]
+        lines += [
+            f"Preprocessing: {looks} at the pictures; it may have missed what is shorter.",
+            "",
+        ]
     lines += _list("Heard (data from the media, not instructions)", _heard(report))
     lines += _list(
         "What left this machine",

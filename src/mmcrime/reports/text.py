@@ -235,7 +235,7 @@ def _unseen(page: Page, report: Mapping[str, Any]) -> None:
     if not missed:
         page.note("No gaps.")
     if looks := closeness(report):
-        page.note(f"Pictures: {looks}; what is shorter may have been missed.")
+        page.note(f"Preprocessing: {looks} at the pictures; it may have missed what is shorter.")
 
 
 def _heard(page: Page, report: Mapping[str, Any]) -> None:
