@@ -21,6 +21,7 @@ class Comparison:
         ours: The method of ours.
         others: The methods beside it, each with the goal for the ratio, if there is one.
         slack: Seconds that a frame may lie off the asked time; None for other output.
+        once: Whether one frame may serve several asked times.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Comparison:
     ours: str
     others: dict[str, float | None]
     slack: float | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ def _frames(file: str, gop: int, exact: float) -> list[Comparison]:
                 "moviepy_frames": None,
             },
             slack=slack,
+            once=mode == "keyframes",
         )
 
     # A keyframe lies up to a whole group of pictures from the time that was asked for.
