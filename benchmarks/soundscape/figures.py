@@ -67,12 +67,13 @@ def score(heard: Sequence[Heard], label: SoundLabel) -> dict[str, Any]:
     found: Counter[str] = Counter()
     events: Counter[str] = Counter()
     alarms: Counter[str] = Counter()
-    late, errors = 0, []
+    late: Counter[str] = Counter()
+    errors: list[float] = []
     for mixed, told in heard:
         matched = match(mixed.truths, told, label)
         found.update(map(_origin, matched.found))
         events.update(_origin(truth) for truth in mixed.truths if truth.label == label)
-        late += len(matched.late)
+        late.update(map(_origin, matched.late))
         errors += [abs(error) for error in matched.errors]
         alarms.update(_mistaken(mixed, alarm) for alarm in matched.alarms)
     hits, wrong, there = found.total(), alarms.total(), events.total()
@@ -80,7 +81,7 @@ def score(heard: Sequence[Heard], label: SoundLabel) -> dict[str, Any]:
     return {
         "events": there,
         "found": hits,
-        "late": late,
+        "late": late.total(),
         "alarms": wrong,
         "precision": hits / (hits + wrong) if hits + wrong else None,
         "precision_low": precision[0],
@@ -91,7 +92,10 @@ def score(heard: Sequence[Heard], label: SoundLabel) -> dict[str, Any]:
         "onset_error_median": float(np.median(errors)) if errors else None,
         "onset_error_p90": float(np.quantile(errors, 0.9)) if errors else None,
         "alarms_per_hour": wrong / (len(heard) * SECONDS / 3600),
-        "by_source": {source: _part(found[source], events[source]) for source in sorted(events)},
+        "by_source": {
+            source: _part(found[source], events[source]) | {"late": late[source]}
+            for source in sorted(events)
+        },
         "alarms_by_source": dict(alarms.most_common()),
     }
 
