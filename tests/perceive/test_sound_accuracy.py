@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +9,16 @@ import pytest
 
 pytestmark = pytest.mark.shared
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "sound_accuracy.py"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def measured(shared: Path) -> dict[str, Any]:
-    spec = importlib.util.spec_from_file_location("sound_accuracy", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "sound_accuracy", module)  # for its dataclass
-        spec.loader.exec_module(module)
-        result: dict[str, Any] = module.measure(shared)
+        patch.syspath_prepend(str(BENCHMARKS))
+        import sound_accuracy
+
+        result: dict[str, Any] = sound_accuracy.measure(shared)
     return result
 
 
