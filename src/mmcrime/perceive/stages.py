@@ -121,18 +121,20 @@ class Stages:
         self.errors += errors
         self.timings[name] = time.perf_counter() - began
         self._shares[name] = 1.0
-        self._tell()
+        self.report(self._done())
 
     def advance(self, name: str, share: float) -> None:
         """Note, from any thread, that this share of a running stage is done."""
         if share < self._shares.get(name, 0.0) + _STEP:
             return
         self._shares[name] = min(share, 1.0)
+        # Summed here and not when the loop gets to it: by then a fast stage may be through.
         with contextlib.suppress(RuntimeError):  # the loop of a cancelled run may be closed
-            self._loop.call_soon_threadsafe(self._tell)
+            self._loop.call_soon_threadsafe(self.report, self._done())
 
-    def _tell(self) -> None:
-        self.report(min(1.0, sum(self._shares.values()) / self._count))
+    def _done(self) -> float:
+        # A list, because other threads add their stages meanwhile.
+        return min(1.0, sum(list(self._shares.values())) / self._count)
 
     def report(self, share: float) -> None:
         """Tell the caller how much is done; a caller who raises misses it, and no more."""
