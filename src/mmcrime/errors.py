@@ -12,7 +12,7 @@ MmcrimeError
     CorruptMediaError        the right format, but nothing in it decodes
   ProviderError              a service did not answer (.provider .retryable .retry_after)
     AuthenticationError      the key was refused; never retried
-    RateLimitedError         too many requests; retried after .retry_after
+    RateLimitedError         too many requests; retried after .retry_after, unless a quota is used up
     UnavailableError         network, timeout, 5xx; retried
     InvalidResponseError     not the answer that was asked for
   BudgetExceededError        a cap the caller set (money, calls, tokens, time)
@@ -123,15 +123,21 @@ class CorruptMediaError(MediaError):
 
 
 class ProviderError(MmcrimeError):
-    """A provider did not answer.
+    """A provider did not answer. Of this class itself: the service refused the request.
 
     Args:
         message: What happened.
         provider: The provider's registered name.
         retry_after: Seconds the service asked to wait, if it said so.
+        retryable: Whether the same request may succeed later; None for what the class says.
+            A used-up quota and a spend limit are rate limits that are not.
+        may_be_billed: Whether the service may charge for the request all the same; None for
+            what the class says.
+        next_step: What the caller can do about it.
     """
 
-    retryable: ClassVar[bool] = False
+    default_retryable: ClassVar[bool] = False
+    default_may_be_billed: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -139,11 +145,15 @@ class ProviderError(MmcrimeError):
         *,
         provider: str,
         retry_after: float | None = None,
+        retryable: bool | None = None,
+        may_be_billed: bool | None = None,
         next_step: str | None = None,
     ) -> None:
         super().__init__(message, next_step=next_step)
         self.provider = provider
         self.retry_after = retry_after
+        self.retryable = self.default_retryable if retryable is None else retryable
+        self.may_be_billed = self.default_may_be_billed if may_be_billed is None else may_be_billed
 
 
 class AuthenticationError(ProviderError):
@@ -155,17 +165,20 @@ class AuthenticationError(ProviderError):
 class RateLimitedError(ProviderError):
     """The service asked to slow down."""
 
-    retryable = True
+    default_retryable = True
 
 
 class UnavailableError(ProviderError):
     """The service could not be reached or failed on its side."""
 
-    retryable = True
+    default_retryable = True
+    default_may_be_billed = True  # it may have done the work before the line broke
 
 
 class InvalidResponseError(ProviderError):
     """The service answered, but not with what was asked for."""
+
+    default_may_be_billed = True
 
 
 class BudgetExceededError(MmcrimeError):

@@ -62,18 +62,21 @@ class Cost(Record):
     Attributes:
         usd: US dollars.
         source: Where the figure comes from: ``local`` (nothing was bought),
-            ``price_table``, ``reported``, ``user`` or ``unknown``.
+            ``cache`` (a stored answer was used), ``price_table``, ``reported``, ``user`` or
+            ``unknown``.
+        detail: Which prices, of which date, in words.
     """
 
     usd: Amount | None = None
-    source: Literal["local", "price_table", "reported", "user", "unknown"] = "unknown"
+    source: Literal["local", "cache", "price_table", "reported", "user", "unknown"] = "unknown"
+    detail: str = ""
 
     @model_validator(mode="after")
     def _an_amount_has_a_source(self) -> Self:
         if (self.usd is None) != (self.source == "unknown"):
             raise ValueError(f"usd={self.usd!r} cannot come from source {self.source!r}")
-        if self.source == "local" and self.usd:
-            raise ValueError(f"usd={self.usd!r} for something that ran on this machine")
+        if self.source in ("local", "cache") and self.usd:
+            raise ValueError(f"usd={self.usd!r} for something that bought nothing")
         return self
 
 

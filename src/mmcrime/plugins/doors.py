@@ -1,9 +1,4 @@
-"""The doors: what a provider, an analyzer and a transcriber must offer.
-
-Each has one required method; variety lives in the data. Plug-ins are found through
-the entry-point groups ``mmcrime.providers``, ``mmcrime.analyzers`` and
-``mmcrime.transcribers``; ours use the same door as a stranger's.
-"""
+"""The bases of plug-ins: one required method each."""
 
 from __future__ import annotations
 
@@ -16,84 +11,16 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from mmcrime.evidence import AudioWindow, Evidence, MediaKind, Reliability, TranscriptSegment
-from mmcrime.results import Assessment, AssessmentKind, EgressGate, Usage
+from mmcrime.plugins.exchange import Capabilities, Request, Response
+from mmcrime.results import Assessment, AssessmentKind, EgressGate
 
-__all__ = [
-    "Analyzer",
-    "Capabilities",
-    "EgressGate",
-    "Part",
-    "PluginOptions",
-    "Provider",
-    "Request",
-    "Response",
-    "RunContext",
-    "Transcriber",
-]
+__all__ = ["Analyzer", "PluginOptions", "Provider", "RunContext", "Transcriber"]
 
 
 class PluginOptions(BaseModel):
     """Base of a plug-in's own settings: frozen, and no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Capabilities:
-    """What a provider accepts. Data, not methods; None means no limit is known.
-
-    Attributes:
-        images: Most pictures in one request; 0 for none.
-        image_bytes: Most bytes of one picture.
-        audio: Whether sound is taken natively.
-        video: Whether video is taken natively.
-        json_schema: Whether the answer can be bound to a JSON schema.
-        context_tokens: Largest request.
-    """
-
-    images: int | None = 0
-    image_bytes: int | None = None
-    audio: bool = False
-    video: bool = False
-    json_schema: bool = False
-    context_tokens: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """A piece of a request: text, or media bytes with their type and time.
-
-    Attributes:
-        text: Words; empty for media.
-        data: Media bytes; empty for text.
-        media_type: MIME type of ``data``.
-        time: Media time of a picture, in seconds.
-    """
-
-    text: str = ""
-    data: bytes = field(default=b"", repr=False)
-    media_type: str = ""
-    time: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """One question to a provider."""
-
-    instructions: str
-    parts: tuple[Part, ...]
-    model: str | None = None
-    schema: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Response:
-    """What a provider said. A refusal is an outcome, not an error."""
-
-    status: Literal["answered", "refused", "truncated"]
-    text: str
-    model: str
-    usage: Usage = field(default_factory=Usage)
 
 
 class _Plugin(ABC):  # noqa: B024  # the doors below add the one abstract method each
@@ -113,17 +40,31 @@ class _Plugin(ABC):  # noqa: B024  # the doors below add the one abstract method
 class Provider(_Plugin):
     """The transport to one LLM service: one request in, one response out.
 
-    It is constructed with its validated options as keywords.
+    It is constructed with its validated options as keywords. One call of `generate` is one
+    request on the wire: retries, limits, budget and cache are the call layer's, so that the
+    retries of an SDK are switched off.
+
+    Attributes:
+        capabilities: What the service accepts.
+        model: The model that is asked when a request names none.
+        endpoint: Where requests go, without anything secret; part of the key under which
+            answers are stored, and what the egress list says.
+        remarks: What a person should know, such as that the model will be switched off.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
+    model: str | None = None
+    endpoint: str = ""
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     async def generate(self, request: Request) -> Response:
-        """Answer one request.
+        """Answer one request; media parts hold their ``data``.
 
         Raises:
-            ProviderError: If the service did not answer.
+            ProviderError: If the service did not answer, or not with an answer. Its
+                ``retryable``, ``retry_after`` and ``may_be_billed`` say what the call layer
+                does about it.
         """
 
 
@@ -142,6 +83,8 @@ class RunContext:
         deadline: `asyncio` loop time after which the answer is of no use, or None.
         settings: The settings as plain data, secrets masked.
         providers: The providers named for this run, by name, already wrapped.
+        fallback: Names of providers that may be asked instead of one that does not answer,
+            in order. They are among ``providers``.
         proposals: Assessments of stage ``observe`` (only for stage ``verify``).
         progress: Call it with a share between 0 and 1.
     """
@@ -152,6 +95,7 @@ class RunContext:
     deadline: float | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))
+    fallback: tuple[str, ...] = ()
     proposals: tuple[Assessment, ...] = ()
     progress: Callable[[float], None] = field(default=_ignore)
 

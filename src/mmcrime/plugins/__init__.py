@@ -1,0 +1,36 @@
+"""The doors: what a provider, an analyzer and a transcriber must offer.
+
+Each has one required method; variety lives in the data. Plug-ins are found through
+the entry-point groups ``mmcrime.providers``, ``mmcrime.analyzers`` and
+``mmcrime.transcribers``; ours use the same door as a stranger's.
+"""
+
+from __future__ import annotations
+
+from mmcrime.plugins.doors import Analyzer, PluginOptions, Provider, RunContext, Transcriber
+from mmcrime.plugins.exchange import (
+    Capabilities,
+    Part,
+    RateStatus,
+    Request,
+    Response,
+    TokenEstimate,
+    TokenUsage,
+)
+from mmcrime.results import EgressGate
+
+__all__ = [
+    "Analyzer",
+    "Capabilities",
+    "EgressGate",
+    "Part",
+    "PluginOptions",
+    "Provider",
+    "RateStatus",
+    "Request",
+    "Response",
+    "RunContext",
+    "TokenEstimate",
+    "TokenUsage",
+    "Transcriber",
+]
