@@ -31,8 +31,7 @@ _PREFIX = "MMCRIME_"
 _CONFIG_VARIABLE = "MMCRIME_CONFIG"
 # Ours, but no settings: the two others are for the tests of mmcrime.
 _NOT_SETTINGS = frozenset({_CONFIG_VARIABLE, "MMCRIME_SHARED", "MMCRIME_STRICT"})
-_LATER = frozenset({"mode", "panel", "fallback", "budget", "cache", "alerts", "store"})
-_LATER_OF_PROVIDERS = frozenset({"requests_per_minute", "tokens_per_minute", "max_concurrency"})
+_LATER = frozenset({"mode", "panel", "alerts", "store"})
 
 
 def load_settings(
@@ -134,10 +133,6 @@ def _from_environment(
 
 def _refuse_later_keys(data: Mapping[str, Any]) -> None:
     keys = [key for key in data if key in _LATER]
-    providers = data.get("providers")
-    for provider, section in providers.items() if isinstance(providers, Mapping) else ():
-        if isinstance(section, Mapping):
-            keys += [f"providers.{provider}.{k}" for k in section if k in _LATER_OF_PROVIDERS]
     if keys:
         raise ConfigError(
             f"Not supported by this release: {', '.join(repr(key) for key in sorted(keys))}.",

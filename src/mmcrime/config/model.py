@@ -14,10 +14,13 @@ from mmcrime.errors import ConfigError
 
 __all__ = [
     "AnalyzerSettings",
+    "BudgetSettings",
+    "CacheSettings",
     "LanguageSettings",
     "Limits",
     "MediaSettings",
     "PluginSettings",
+    "Price",
     "ProviderSettings",
     "Settings",
     "SpeechSettings",
@@ -106,6 +109,57 @@ class SpeechSettings(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class Price(Section):
+    """What a model costs, in US dollars, where the user knows it and the table does not.
+
+    Attributes:
+        input_per_million: A million tokens that go in.
+        output_per_million: A million tokens that come out.
+    """
+
+    input_per_million: Annotated[float, Field(ge=0)]
+    output_per_million: Annotated[float, Field(ge=0)]
+
+
+class BudgetSettings(Section):
+    """Caps; None for no such cap. What would cross one is not sent.
+
+    A run is one call of `analyze`, or all the sources of one call of `analyze_many`,
+    `analyze_directory` or the command line. A day is a day in UTC, and counts all
+    processes that share the cache directory.
+
+    Attributes:
+        usd_per_run: US dollars a run may cost.
+        usd_per_day: US dollars a day may cost.
+        calls_per_run: Calls of a run, the failed and the repeated ones included.
+        calls_per_day: Calls of a day.
+        tokens_per_run: Tokens of a run, in and out together.
+        tokens_per_day: Tokens of a day.
+    """
+
+    usd_per_run: Annotated[float, Field(ge=0)] | None = 1.0
+    usd_per_day: Annotated[float, Field(ge=0)] | None = None
+    calls_per_run: Annotated[int, Field(ge=0)] | None = None
+    calls_per_day: Annotated[int, Field(ge=0)] | None = None
+    tokens_per_run: Annotated[int, Field(ge=0)] | None = None
+    tokens_per_day: Annotated[int, Field(ge=0)] | None = None
+
+
+class CacheSettings(Section):
+    """Where answers are stored, so that nothing is paid for twice.
+
+    Attributes:
+        enabled: Whether stored answers are used. What was paid is recorded all the same.
+        directory: Folder of the store, of the record of what was paid, and of what a day
+            has cost; None for the system's own place for caches.
+        size_gb: Size of the store in GB; the oldest answers give way.
+    """
+
+    enabled: bool = True
+    directory: str | None = None
+    size_gb: Annotated[float, Field(gt=0)] = 2.0
+
+
 class ProviderSettings(BaseModel):
     """One provider: the keys every provider shares, and its own options.
 
@@ -117,6 +171,10 @@ class ProviderSettings(BaseModel):
         model: Model to ask; None for the provider's own default.
         base_url: Address of the service; None for the provider's own default.
         timeout: Seconds one request may take.
+        requests_per_minute: Most requests in any 60 seconds; None for what the service says.
+        tokens_per_minute: Most tokens in any 60 seconds, in and out together.
+        max_concurrency: Most requests under way at the same time.
+        price: What the model costs, where the table of prices does not know it.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
@@ -127,6 +185,10 @@ class ProviderSettings(BaseModel):
     model: str | None = None
     base_url: str | None = None
     timeout: Annotated[float, Field(gt=0)] = 60.0
+    requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
+    max_concurrency: Annotated[int, Field(gt=0)] = 8
+    price: Price | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -189,12 +251,16 @@ class AnalyzersSettings(BaseModel):
 
     motion: AnalyzerSettings = AnalyzerSettings()
     sound: AnalyzerSettings = AnalyzerSettings()
+    llm: AnalyzerSettings = AnalyzerSettings()
     speech: SpeechSettings = SpeechSettings()
 
     def enabled(self) -> dict[str, dict[str, Any]]:
-        """Return the enabled analyzers with their own options (speech is none of them)."""
+        """Return the enabled analyzers with their own options.
+
+        Speech is none of them, nor is ``llm``, which runs once for each provider.
+        """
         sections = self._sections()
-        return {name: section.options for name, section in sections.items() if section.enabled}
+        return {n: s.options for n, s in sections.items() if s.enabled and n != "llm"}
 
     def options_of(self, name: str) -> dict[str, Any]:
         """Return the own options of one analyzer, enabled or not."""
@@ -202,7 +268,8 @@ class AnalyzersSettings(BaseModel):
         return section.options if section else {}
 
     def _sections(self) -> dict[str, AnalyzerSettings]:
-        return {"motion": self.motion, "sound": self.sound, **(self.model_extra or {})}
+        own = {"motion": self.motion, "sound": self.sound, "llm": self.llm}
+        return {**own, **(self.model_extra or {})}
 
 
 class Settings(Section):
@@ -212,7 +279,11 @@ class Settings(Section):
         providers: One section a provider; a provider is used only when it is enabled
             here or named in the call. A key alone sends nothing.
         default_provider: A provider that is used unless the call names others.
+        fallback: Providers that are asked instead of one that refuses, is out of reach or
+            over its limits, or cannot take the media; in order.
         min_votes: Answered votes below which the outcome is undetermined.
+        budget: Caps on money, calls and tokens.
+        cache: Where answers are stored.
         analyzers: Which analyzers run, and transcription.
         media: How media is turned into evidence.
         context: What is normal at this site, in words; for analyzers that read it, and none
@@ -226,7 +297,10 @@ class Settings(Section):
 
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     default_provider: str | None = None
+    fallback: tuple[str, ...] = ()
     min_votes: Annotated[int, Field(ge=1)] = 1
+    budget: BudgetSettings = BudgetSettings()
+    cache: CacheSettings = CacheSettings()
     analyzers: AnalyzersSettings = AnalyzersSettings()
     media: MediaSettings = MediaSettings()
     context: str = ""

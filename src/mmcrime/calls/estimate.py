@@ -1,0 +1,45 @@
+"""How many tokens a request will be, before the service counts them: on the high side."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from mmcrime.plugins import Capabilities, Part, Request, TokenEstimate
+
+__all__ = ["input_tokens", "total_tokens"]
+
+_FRAMING = 64  # tokens of roles, separators and names that services add around the parts
+_UNKNOWN_SIDE = 2048  # pixels a side of a picture that does not say its size
+_UNKNOWN_SECONDS = 600.0
+
+
+def input_tokens(request: Request, capabilities: Capabilities) -> int:
+    """Return an upper estimate of the tokens that go in, from sizes alone and not from bytes."""
+    rule = capabilities.tokens
+    text = len(request.instructions.encode()) + sum(len(p.text.encode()) for p in request.parts)
+    if request.schema is not None:
+        text += len(json.dumps(request.schema))
+    media = sum(_media_tokens(part, rule) for part in request.parts)
+    return math.ceil(text / rule.bytes_per_token + media) + _FRAMING
+
+
+def total_tokens(request: Request, capabilities: Capabilities) -> int:
+    """Return an upper estimate of the tokens in and out."""
+    return input_tokens(request, capabilities) + request.max_output_tokens
+
+
+def _media_tokens(part: Part, rule: TokenEstimate) -> float:
+    seconds = _UNKNOWN_SECONDS if part.seconds is None else part.seconds
+    if part.kind == "audio":
+        return seconds * rule.audio_per_second
+    if part.kind == "video":
+        return seconds * rule.video_per_second
+    if part.kind != "image":
+        return 0.0
+    tokens = rule.image_tokens
+    if rule.tile is not None:
+        across = math.ceil((part.width or _UNKNOWN_SIDE) / rule.tile)
+        down = math.ceil((part.height or _UNKNOWN_SIDE) / rule.tile)
+        tokens += across * down * rule.tile_tokens
+    return tokens if rule.image_most is None else min(tokens, rule.image_most)

@@ -1,0 +1,104 @@
+"""What the calls of one analyzer came to, counted where they are made.
+
+An analyzer may forget a failed attempt, or claim a cost that is not so. The pipeline
+therefore starts a meter before it asks an analyzer, and every call that is made on its
+behalf, in tasks of its own too, adds to that meter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from mmcrime.plugins import Response, TokenUsage
+from mmcrime.results import Cost, Usage
+
+__all__ = ["Meter", "current_meter", "metered"]
+
+
+@dataclass(kw_only=True, slots=True)
+class Meter:
+    """Adds up calls, tokens and money; belongs to one event loop.
+
+    Attributes:
+        calls: Attempts that were sent, the failed ones included.
+        hits: Stored answers that were used instead.
+        last: The answer that came in last, stored or not.
+    """
+
+    calls: int = 0
+    hits: int = 0
+    last: Response | None = None
+    _input: int | None = None
+    _output: int | None = None
+    _costs: list[Cost] = field(default_factory=list)
+
+    def sent(self, cost: Cost, usage: TokenUsage | None = None) -> None:
+        """Count one attempt that was sent.
+
+        Args:
+            cost: What it cost, or must be taken to have cost.
+            usage: The tokens that the service counted, if it answered.
+        """
+        self.calls += 1
+        self._costs.append(cost)
+        if usage is not None:
+            self._input = _plus(self._input, usage.input)
+            self._output = _plus(self._output, usage.output)
+
+    def answered(self, response: Response) -> None:
+        """Take note of an answer that is given to the analyzer."""
+        self.last = response
+        self.hits += response.cached
+
+    @property
+    def cached(self) -> bool:
+        """Whether all that was answered came from the store."""
+        return self.hits > 0 and self.calls == 0
+
+    @property
+    def usage(self) -> Usage:
+        """Calls and tokens, as far as the services counted them."""
+        return Usage(calls=self.calls, input_tokens=self._input, output_tokens=self._output)
+
+    @property
+    def cost(self) -> Cost:
+        """The sum; unknown as soon as one part of it is."""
+        if not self._costs:
+            return Cost(usd=0.0, source="cache") if self.hits else Cost()
+        if any(cost.usd is None for cost in self._costs):
+            unknown = next(cost for cost in self._costs if cost.usd is None)
+            return Cost(detail=unknown.detail)
+        sources = {cost.source for cost in self._costs if cost.usd}
+        source = next((s for s in ("user", "price_table") if s in sources), self._costs[0].source)
+        details = dict.fromkeys(cost.detail for cost in self._costs if cost.detail)
+        return Cost(
+            usd=sum(cost.usd or 0.0 for cost in self._costs),
+            source=source,
+            detail="; ".join(details),
+        )
+
+
+_current: ContextVar[Meter | None] = ContextVar("mmcrime_meter", default=None)
+
+
+def current_meter() -> Meter | None:
+    """Return the meter of whoever is asking; None outside of a run."""
+    return _current.get()
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """Count everything that is called inside, and in tasks that are begun inside."""
+    meter = Meter()
+    token = _current.set(meter)
+    try:
+        yield meter
+    finally:
+        _current.reset(token)
+
+
+def _plus(total: int | None, more: int | None) -> int | None:
+    return total if more is None else (total or 0) + more
