@@ -26,11 +26,13 @@ class Meter:
         calls: Attempts that were sent, the failed ones included.
         hits: Stored answers that were used instead.
         last: The answer that came in last, stored or not.
+        voters: Provider and model of every answer.
     """
 
     calls: int = 0
     hits: int = 0
     last: Response | None = None
+    voters: set[tuple[str, str]] = field(default_factory=set)
     _input: int | None = None
     _output: int | None = None
     _costs: list[Cost] = field(default_factory=list)
@@ -51,6 +53,7 @@ class Meter:
     def answered(self, response: Response) -> None:
         """Take note of an answer that is given to the analyzer."""
         self.last = response
+        self.voters.add((response.provider, response.model))
         self.hits += response.cached
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mmcrime import taxonomy
+from mmcrime.calls.meter import Meter, metered
 from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import (
     NO_STREAM,
@@ -80,9 +81,15 @@ class DeadlineError(MmcrimeError):
 
 
 def unanswered(
-    seat: Seat, error: ErrorRecord, *, skipped: bool = False, latency: float | None = None
+    seat: Seat,
+    error: ErrorRecord,
+    *,
+    skipped: bool = False,
+    latency: float | None = None,
+    meter: Meter | None = None,
 ) -> Assessment:
-    """Return the assessment of an analyzer that did not answer."""
+    """Return the assessment of an analyzer that did not answer; what it spent is in it."""
+    spent = _spent(meter) if meter is not None else {}
     return Assessment(
         id=seat.name,
         analyzer=seat.name,
@@ -90,10 +97,20 @@ def unanswered(
         runs=seat.runs,
         family=seat.family,
         status="skipped" if skipped else "failed",
-        cost=LOCAL_COST if seat.runs == "local" else Cost(),
         latency=latency,
         error=error,
+        **({"cost": LOCAL_COST if seat.runs == "local" else Cost()} | spent),
     )
+
+
+def _spent(meter: Meter) -> dict[str, Any]:
+    """Return what the calls made for an analyzer came to; empty when there were none.
+
+    They are counted where they are made, so that nobody can claim another sum.
+    """
+    if not meter.calls and not meter.hits:
+        return {}
+    return {"usage": meter.usage, "cost": meter.cost}
 
 
 async def ask(
@@ -104,11 +121,18 @@ async def ask(
     Raises:
         asyncio.CancelledError: If the run itself is cancelled.
     """
+    with metered() as meter:
+        return await _asked(seat, evidence, context, meter, request_id=request_id)
+
+
+async def _asked(
+    seat: Seat, evidence: Evidence, context: RunContext, meter: Meter, *, request_id: str
+) -> Assessment:
     stage = f"analyze:{seat.name}"
     started = time.perf_counter()
     try:
         answer = await _in_time(seat, evidence, context)
-        checked = _checked(answer, seat, evidence)
+        checked = _true_to_calls(_checked(answer, seat, evidence), meter)
     except BaseException as error:  # no analyzer ends a run, not even by SystemExit
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
@@ -117,8 +141,29 @@ async def ask(
             "analyzer %s failed: %s", seat.name, type(error).__name__,
             extra={"request_id": request_id},
         )  # fmt: skip
-        return unanswered(seat, record(stage, error), latency=time.perf_counter() - started)
+        return unanswered(
+            seat, record(stage, error), latency=time.perf_counter() - started, meter=meter
+        )
     return checked.model_copy(update={"latency": time.perf_counter() - started})
+
+
+def _true_to_calls(answer: Assessment, meter: Meter) -> Assessment:
+    """Correct what an analyzer says of its calls by what was counted where they are made.
+
+    That is tokens, cost, whether all was stored, and, so that no vote is counted for a voter
+    who did not answer (promise 2), provider and model.
+    """
+    if not meter.calls and not meter.hits:
+        return answer
+    update = _spent(meter)
+    if answer.status == "answered":
+        update["cached"] = meter.cached
+        voter = (answer.provider or "", answer.model or "")
+        if meter.last is not None and voter not in meter.voters:
+            update |= {"provider": meter.last.provider, "model": meter.last.model}
+            if answer.provider is not None:
+                update["flags"] = (*answer.flags, "voter_corrected")
+    return answer.model_copy(update=update)
 
 
 async def _in_time(seat: Seat, evidence: Evidence, context: RunContext) -> object:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mmcrime.evidence import Evidence
 from mmcrime.pipeline.answers import Seat, ask, unanswered
 from mmcrime.pipeline.progress import Progress
-from mmcrime.pipeline.team import Announced
+from mmcrime.pipeline.watched import Watched
 from mmcrime.plugins import RunContext
 from mmcrime.results import Assessment, ErrorRecord
 
@@ -86,7 +86,7 @@ def _kept_in(seat: Seat) -> ErrorRecord:
     )
 
 
-def not_asked(providers: Mapping[str, Announced]) -> tuple[Assessment, ...]:
+def not_asked(providers: Mapping[str, Watched]) -> tuple[Assessment, ...]:
     """Return a failed assessment for every provider that was named but never called.
 
     Whoever names a provider wants its opinion, so that its silence is a missing part.
@@ -108,5 +108,5 @@ def not_asked(providers: Mapping[str, Announced]) -> tuple[Assessment, ...]:
             ),
         )
         for name, provider in providers.items()
-        if not provider.calls
+        if not provider.asked
     )

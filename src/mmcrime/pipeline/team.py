@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -14,14 +15,7 @@ from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError, UnknownProviderError
 from mmcrime.evidence import MediaKind
 from mmcrime.pipeline.answers import Seat
-from mmcrime.plugins import (
-    Analyzer,
-    EgressGate,
-    Provider,
-    Request,
-    Response,
-    Transcriber,
-)
+from mmcrime.plugins import Analyzer, PluginOptions, Provider, Transcriber
 from mmcrime.results import AssessmentKind
 
 _log = logging.getLogger("mmcrime.pipeline")
@@ -35,37 +29,28 @@ _SAID: Mapping[str, tuple[str, ...]] = {
 }
 """What an analyzer says of itself, and the words it may use; none means any text."""
 _P = TypeVar("_P", Analyzer, Provider, Transcriber)
+LLM = "llm"
+"""Registered name of the analyzer that asks a language model: one for each provider."""
+_NOT_DECIDING = frozenset({"api_key", "timeout", "model", "base_url"})
+"""Options that decide no answer, or stand in the key of an answer by themselves."""
 
 
-class Announced(Provider):
-    """A provider around a provider: every call passes the egress gate first.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A provider that a run may ask.
 
-    Args:
+    Attributes:
         name: The name the caller knows it by.
-        inner: The provider that does the work; closed by whoever made it.
-        gate: The gate of this run.
+        provider: The provider as it is, without the call layer.
+        section: Its configuration.
+        options: What of its options decides an answer, as text; part of the key under which
+            answers are stored.
     """
 
-    def __init__(self, name: str, inner: Provider, gate: EgressGate) -> None:
-        self.name = name
-        self.calls = 0
-        # What an analyzer may send is decided by what the service takes.
-        self.capabilities = inner.capabilities  # type: ignore[misc]  # of this instance
-        self._inner = inner
-        self._gate = gate
-
-    async def generate(self, request: Request) -> Response:
-        """Announce the request, then pass it on."""
-        self.calls += 1
-        size = sum(len(p.data) + len(p.text.encode()) for p in request.parts)
-        kinds = sorted({p.media_type.partition("/")[0] or "text" for p in request.parts})
-        self._gate.announce(
-            what=f"{' and '.join(kinds) or 'instructions'} of a request",
-            to=self.name,
-            purpose="provider",
-            size_bytes=size + len(request.instructions.encode()),
-        )
-        return await self._inner.generate(request)
+    name: str
+    provider: Provider
+    section: ProviderSettings
+    options: str
 
 
 class Team:
@@ -96,15 +81,27 @@ class Team:
         _no_twins(seats)
         self._injected = None if analyzers is None else {seat.name: seat for seat in seats}
         self._analyzers: dict[str, Seat] = dict(self._injected or {})
-        self._given = dict(providers or {})
-        self._providers: dict[str, Provider] = dict(self._given)
+        # What an injected instance would answer to another process, or after it was changed,
+        # nobody can know: its answers are stored for this pipeline only.
+        unique = uuid.uuid4().hex
+        self._given = tuple(providers or {})
+        self._services: dict[str, Service] = {
+            name: Service(
+                name=name,
+                provider=provider,
+                section=settings.providers.get(name, ProviderSettings()),
+                options=unique,
+            )
+            for name, provider in (providers or {}).items()
+        }
         self.transcriber = transcriber or self._configured_transcriber()
         # Built now, so that a wrong setting is an error at the start and not in a run.
         self.analyzers(None)
-        self.providers(None)
+        self.language_models(None, None)
+        self.fallback()
 
     def analyzers(self, names: Sequence[str] | None) -> tuple[Seat, ...]:
-        """Return the analyzers of these names, or the enabled ones.
+        """Return the analyzers of these names, or the enabled ones; ``llm`` is none of them.
 
         Raises:
             ConfigError: If a name is unknown or its options are wrong.
@@ -112,9 +109,39 @@ class Team:
         if names is None:
             configured = self._settings.analyzers.enabled()
             names = tuple(configured if self._injected is None else self._injected)
-        return tuple(self._analyzer(name) for name in dict.fromkeys(names))
+        return tuple(self._analyzer(name) for name in dict.fromkeys(names) if name != LLM)
 
-    def providers(self, names: Sequence[str] | None) -> Mapping[str, Provider]:
+    def language_models(
+        self, names: Sequence[str] | None, providers: Sequence[str] | None
+    ) -> tuple[Seat, ...]:
+        """Return one language-model analyzer for each provider that a run uses.
+
+        There is none where analyzers were injected or named without ``llm``, unless the call
+        names providers itself.
+
+        Args:
+            names: The analyzers that the call names; None for the enabled ones.
+            providers: The providers that the call names; None for the configured ones.
+
+        Raises:
+            ConfigError: If a name is unknown, or its options are wrong.
+        """
+        enabled = self._settings.analyzers.llm.enabled and self._injected is None
+        if names is None:
+            wanted = enabled
+        else:
+            wanted = LLM in names or (enabled and providers is not None)
+        if not wanted:
+            return ()
+        services = self.providers(providers)
+        if names is not None and LLM in names and not services:
+            raise ConfigError(
+                f"The analyzer {LLM!r} asks a provider, and none is named or enabled.",
+                next_step="Name one: providers=[...] in Python, --provider on the command line.",
+            )
+        return tuple(self._language_model(name) for name in services)
+
+    def providers(self, names: Sequence[str] | None) -> Mapping[str, Service]:
         """Return the providers of these names, or those that are configured for use.
 
         Raises:
@@ -124,13 +151,22 @@ class Team:
             enabled = [n for n, s in self._settings.providers.items() if s.enabled]
             default = self._settings.default_provider
             names = (*self._given, *enabled, *((default,) if default else ()))
-        return {name: self._provider(name) for name in dict.fromkeys(names)}
+        return {name: self._service(name) for name in dict.fromkeys(names)}
+
+    def fallback(self) -> Mapping[str, Service]:
+        """Return the providers that may stand in for one that does not answer, in order.
+
+        Raises:
+            ConfigError: If a name is unknown or its options are wrong.
+        """
+        return {name: self._service(name) for name in self._settings.fallback}
 
     async def aclose(self) -> None:
         """Close everybody; one that fails to close stops nobody else."""
         analyzers = [seat.analyzer for seat in self._analyzers.values()]
         transcribers = [self.transcriber] if self.transcriber else []
-        for member in (*analyzers, *self._providers.values(), *transcribers):
+        services = [service.provider for service in self._services.values()]
+        for member in (*analyzers, *services, *transcribers):
             try:
                 await member.aclose()
             except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001  # closing is a border: the others must be closed too
@@ -150,13 +186,26 @@ class Team:
             )
         return self._analyzers[name]
 
-    def _provider(self, name: str) -> Provider:
-        if name not in self._providers:
+    def _language_model(self, provider: str) -> Seat:
+        name = f"{LLM}:{provider}"
+        if name not in self._analyzers:
+            cls = registry.load_analyzer(LLM, allow=self._allow)
+            options = {**self._settings.analyzers.options_of(LLM), "provider": provider}
+            self._analyzers[name] = seated(_build(cls, f"analyzers.{LLM}", options))
+        return self._analyzers[name]
+
+    def _service(self, name: str) -> Service:
+        if name not in self._services:
             cls = registry.load_provider(name, allow=self._allow)
             section = self._settings.providers.get(name, ProviderSettings())
             options = _provider_options(name, section, cls)
-            self._providers[name] = _build(cls, f"providers.{name}", options)
-        return self._providers[name]
+            self._services[name] = Service(
+                name=name,
+                provider=_build(cls, f"providers.{name}", options),
+                section=section,
+                options=_deciding(cls, options),
+            )
+        return self._services[name]
 
     def _configured_transcriber(self) -> Transcriber | None:
         speech = self._settings.analyzers.speech
@@ -225,10 +274,24 @@ def _provider_options(name: str, section: ProviderSettings, cls: type[Provider])
     return {k: v for k, v in given.items() if k in declared} | section.options
 
 
+def _deciding(cls: type[Provider], options: Mapping[str, Any]) -> str:
+    """Return the options that decide an answer as text, secrets masked."""
+    checked = _validated(cls, "providers", options)
+    return checked.model_dump_json(exclude=set(_NOT_DECIDING))
+
+
 def _build(cls: type[_P], where: str, options: Mapping[str, Any]) -> _P:
     """Validate the options with the plug-in's own model, then construct it."""
+    checked = _validated(cls, where, options)
+    given = {name: getattr(checked, name) for name in cls.Options.model_fields}
+    return cls(**given)
+
+
+def _validated(
+    cls: type[Analyzer] | type[Provider] | type[Transcriber], where: str, options: Mapping[str, Any]
+) -> PluginOptions:
     try:
-        checked = cls.Options.model_validate(dict(options))
+        return cls.Options.model_validate(dict(options))
     except ValidationError as error:
         # include_input stays off: an option may be a secret.
         problem: Any = error.errors(include_url=False, include_input=False)[0]
@@ -237,5 +300,3 @@ def _build(cls: type[_P], where: str, options: Mapping[str, Any]) -> _P:
             f"{key!r}: {problem['msg']}.",
             next_step=f"Known options: {', '.join(cls.Options.model_fields) or 'none'}.",
         ) from error
-    given = {name: getattr(checked, name) for name in cls.Options.model_fields}
-    return cls(**given)

@@ -1,0 +1,44 @@
+"""The egress gate around a provider (promise 8)."""
+
+from __future__ import annotations
+
+from mmcrime.calls.wrapper import Wrapper
+from mmcrime.plugins import EgressGate, Provider, Request, Response
+
+__all__ = ["Announced"]
+
+
+class Announced(Wrapper):
+    """Tells the gate of every attempt before it is sent; under ``offline`` nothing is.
+
+    Args:
+        inner: The provider that sends.
+        name: The name the caller knows it by.
+        gate: The gate of this run.
+    """
+
+    def __init__(self, inner: Provider, *, name: str, gate: EgressGate) -> None:
+        super().__init__(inner)
+        self._gate = gate
+        self._to = f"{name} ({self.endpoint})" if self.endpoint else name
+
+    async def generate(self, request: Request) -> Response:
+        """Announce the request, then pass it on."""
+        size = len(request.instructions.encode())
+        size += sum(len(part.data) + len(part.text.encode()) for part in request.parts)
+        self._gate.announce(
+            what=_contents(request), to=self._to, purpose="provider", size_bytes=size
+        )
+        return await self._inner.generate(request)
+
+
+def _contents(request: Request) -> str:
+    """Say what a third party gets to see, such as ``8 images and text to gpt-x``."""
+    counts: dict[str, int] = {}
+    for part in request.parts:
+        counts[part.kind] = counts.get(part.kind, 0) + 1
+    named = [
+        f"{count} {kind}s" if kind == "image" and count > 1 else kind
+        for kind, count in sorted(counts.items())
+    ]
+    return f"{' and '.join(named) or 'instructions'} of a request"
