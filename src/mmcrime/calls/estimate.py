@@ -37,9 +37,4 @@ def _media_tokens(part: Part, rule: TokenEstimate) -> float:
         return seconds * rule.video_per_second
     if part.kind != "image":
         return 0.0
-    tokens = rule.image_tokens
-    if rule.tile is not None:
-        across = math.ceil((part.width or _UNKNOWN_SIDE) / rule.tile)
-        down = math.ceil((part.height or _UNKNOWN_SIDE) / rule.tile)
-        tokens += across * down * rule.tile_tokens
-    return tokens if rule.image_most is None else min(tokens, rule.image_most)
+    return rule.of_picture(part.width or _UNKNOWN_SIDE, part.height or _UNKNOWN_SIDE)

@@ -142,6 +142,9 @@ class MediaReader(Protocol):
     def audio(self, start: float, end: float, *, seconds: float = 30.0) -> Iterator[AudioWindow]:
         """Yield mono windows of at most ``seconds`` that lie inside ``[start, end)``."""
 
+    def copy(self, *, most_bytes: int | None = None) -> bytes:
+        """Return a video as MP4 without its metadata, not encoded anew."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Evidence:

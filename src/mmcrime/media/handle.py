@@ -10,6 +10,7 @@ from typing import Self
 
 from mmcrime.config import Limits
 from mmcrime.egress import Gate
+from mmcrime.errors import UnsupportedMediaError
 from mmcrime.evidence import (
     CUT_OFF,
     SAMPLE_RATE,
@@ -21,6 +22,7 @@ from mmcrime.evidence import (
     MotionCurve,
 )
 from mmcrime.media import audio as sound
+from mmcrime.media.export import video_copy
 from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.looked import FrameSampling, Mode
 from mmcrime.media.looks import looks_of
@@ -136,6 +138,16 @@ class MediaHandle:
         if self._recording is None:
             return iter(())
         return sound.windows(self._recording, start, end, seconds=seconds, rate=rate)
+
+    def copy(self, *, most_bytes: int | None = None) -> bytes:
+        """Return a video as MP4 without its metadata; see `mmcrime.media.export.video_copy`.
+
+        Raises:
+            MediaError: If it is larger, no video, or cannot be copied.
+        """
+        if self._recording is None:
+            raise UnsupportedMediaError("it is no video.", source=self.media.name)
+        return video_copy(self._recording, most_bytes=most_bytes)
 
     def motion(self, *, stop: Callable[[float], bool] | None = None) -> MotionCurve:
         """Measure the motion of the whole video; see `mmcrime.media.motion`."""

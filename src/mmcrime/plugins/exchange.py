@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -44,6 +45,13 @@ class TokenEstimate:
     audio_per_second: float = 0.0
     video_per_second: float = 0.0
 
+    def of_picture(self, width: int, height: int) -> float:
+        """Return the tokens of a picture of so many pixels."""
+        tokens = self.image_tokens
+        if self.tile is not None:
+            tokens += math.ceil(width / self.tile) * math.ceil(height / self.tile) * self.tile_tokens
+        return tokens if self.image_most is None else min(tokens, self.image_most)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
@@ -61,6 +69,7 @@ class Capabilities:
         video: Whether video is taken natively.
         video_formats: MIME types of video that are taken.
         video_seconds: Longest video in one request.
+        video_fps: Pictures a second of it that the service looks at.
         media_bytes: Most bytes of all media of a request together, before base64.
         json_schema: Whether the answer can be bound to a JSON schema.
         context_tokens: Largest request.
@@ -78,6 +87,7 @@ class Capabilities:
     video: bool = False
     video_formats: tuple[str, ...] = ("video/mp4",)
     video_seconds: float | None = None
+    video_fps: float = 1.0
     media_bytes: int | None = None
     json_schema: bool = False
     context_tokens: int | None = None
