@@ -12,7 +12,7 @@ MmcrimeError
     CorruptMediaError        the right format, but nothing in it decodes
   ProviderError              a service did not answer (.provider .retryable .retry_after)
     AuthenticationError      the key was refused; never retried
-    RateLimitedError         too many requests; retried after .retry_after, unless a quota is used up
+    RateLimitedError         too many requests; retried, unless a quota is used up
     UnavailableError         network, timeout, 5xx; retried
     InvalidResponseError     not the answer that was asked for
     UnfitMediaError          the media cannot be fitted to what the service takes; nothing was sent

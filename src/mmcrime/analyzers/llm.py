@@ -146,12 +146,7 @@ class LLMAnalyzer(Analyzer):
             context=str(context.settings.get("context") or ""),
             language=str(language.get("output") or "en"),
         )
-        types = tuple(
-            t.id
-            for t in taxonomy.crime_types().values()
-            if (t.seen and kind != "audio") or (t.heard and kind != "image")
-        )
-        schema = answer_schema(types)
+        schema = answer_schema(tuple(t.id for t in prompts.recognisable(kind)))
         text = prompt.text
         if not provider.capabilities.json_schema:
             text = f"{text}\n{prompts.with_schema(json.dumps(schema))}"
@@ -244,7 +239,7 @@ def _read(response: Response, name: str, duration: float | None) -> Answer:
     """
     if response.status == "truncated":
         raise InvalidResponseError(
-            f"{name!r} stopped in the middle of its answer ({response.reason or 'no reason given'}).",
+            f"{name!r} stopped in the middle of its answer ({response.reason or 'no reason'}).",
             provider=name,
             next_step="Raise analyzers.llm.max_output_tokens.",
         )

@@ -127,14 +127,11 @@ class Team:
             ConfigError: If a name is unknown, or its options are wrong.
         """
         enabled = self._settings.analyzers.llm.enabled and self._injected is None
-        if names is None:
-            wanted = enabled
-        else:
-            wanted = LLM in names or (enabled and providers is not None)
-        if not wanted:
+        named = names is not None and LLM in names
+        if not named and not (enabled and (names is None or providers is not None)):
             return ()
         services = self.providers(providers)
-        if names is not None and LLM in names and not services:
+        if named and not services:
             raise ConfigError(
                 f"The analyzer {LLM!r} asks a provider, and none is named or enabled.",
                 next_step="Name one: providers=[...] in Python, --provider on the command line.",

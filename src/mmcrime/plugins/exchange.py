@@ -49,7 +49,8 @@ class TokenEstimate:
         """Return the tokens of a picture of so many pixels."""
         tokens = self.image_tokens
         if self.tile is not None:
-            tokens += math.ceil(width / self.tile) * math.ceil(height / self.tile) * self.tile_tokens
+            tiles = math.ceil(width / self.tile) * math.ceil(height / self.tile)
+            tokens += tiles * self.tile_tokens
         return tokens if self.image_most is None else min(tokens, self.image_most)
 
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 from mmcrime import taxonomy
 from mmcrime.evidence import MediaKind
 
-__all__ = ["Prompt", "instructions", "repair", "with_schema"]
+__all__ = ["Prompt", "instructions", "recognisable", "repair", "with_schema"]
 
 _LONGEST_CONTEXT = 4000  # characters of what a site owner may say
 
@@ -67,10 +67,14 @@ def _text(name: str) -> str:
     return files("mmcrime.prompts").joinpath(f"texts/{name}.md").read_text("utf-8")
 
 
+def recognisable(kind: MediaKind) -> tuple[taxonomy.CrimeType, ...]:
+    """Return the crime types that can be seen or heard in a kind of media."""
+    return tuple(
+        crime_type
+        for crime_type in taxonomy.crime_types().values()
+        if (crime_type.seen and kind != "audio") or (crime_type.heard and kind != "image")
+    )
+
+
 def _crime_types(kind: MediaKind) -> str:
-    """List what can be seen or heard in a kind of media."""
-    lines = []
-    for item in taxonomy.crime_types().values():
-        if (item.seen and kind != "audio") or (item.heard and kind != "image"):
-            lines.append(f"- {item.id}: {item.name}")
-    return "\n".join(lines)
+    return "\n".join(f"- {crime_type.id}: {crime_type.name}" for crime_type in recognisable(kind))

@@ -1,0 +1,112 @@
+"""One tiny picture to one provider, to see whether it answers at all."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmcrime.calls.meter import metered
+from mmcrime.errors import MmcrimeError
+from mmcrime.plugins import Part, Provider, Request
+from mmcrime.results import Cost, Usage
+
+_SIDE = 96  # pixels
+_QUESTION = "Name the colour of the square in the picture, in one English word."
+_SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"type": "string"}},
+    "required": ["colour"],
+    "additionalProperties": False,
+}
+_COLOUR = "blue"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """What came of asking one provider.
+
+    Attributes:
+        provider: Its name.
+        ok: Whether it answered, and saw the picture.
+        said: What it answered, or why it did not; untrusted text.
+        next_step: What to do about it; empty when nothing is.
+        model: The model that answered.
+        seconds: Wall time of the call.
+        usage: Calls and tokens.
+        cost: Money, with its source.
+        remarks: What the provider itself remarks, such as how its model was chosen.
+    """
+
+    provider: str
+    ok: bool
+    said: str
+    next_step: str
+    model: str
+    seconds: float
+    usage: Usage
+    cost: Cost
+    remarks: tuple[str, ...]
+
+
+async def check(name: str, wrapped: Callable[[], Provider]) -> Check:
+    """Send a drawn square and say what came back.
+
+    Args:
+        name: Name of the provider.
+        wrapped: Gives the provider with the call layer around it, without stored answers.
+    """
+    request = await asyncio.to_thread(_request)
+    provider = wrapped()
+    model, next_step = provider.model or "", ""
+    started = time.perf_counter()
+    with metered() as meter:
+        try:
+            response = await provider.generate(request)
+        except MmcrimeError as error:
+            ok, said, next_step = False, error.message, error.next_step
+        else:
+            model = response.model
+            ok = response.status == "answered" and _COLOUR in response.text.lower()
+            said = f"{response.status}: {_colour(response.text)}"
+            if not ok:
+                next_step = "Name a model that looks at pictures: see providers.<name>.model."
+    return Check(
+        provider=name,
+        ok=ok,
+        said=said,
+        next_step=next_step,
+        model=model,
+        seconds=time.perf_counter() - started,
+        usage=meter.usage,
+        cost=meter.cost,
+        remarks=provider.remarks,
+    )
+
+
+def _request() -> Request:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (_SIDE, _SIDE), "white")
+    ImageDraw.Draw(image).rectangle((24, 24, 72, 72), fill="blue")
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    picture = Part(data=buffer.getvalue(), media_type="image/png", width=_SIDE, height=_SIDE)
+    return Request(
+        instructions="Answer with one JSON object that follows the schema.",
+        parts=(Part(text=_QUESTION), picture),
+        schema=_SCHEMA,
+        schema_name="colour_answer",
+        max_output_tokens=1024,
+        recipe="canary-1",
+    )
+
+
+def _colour(text: str) -> str:
+    try:
+        return str(json.loads(text)["colour"])
+    except (ValueError, KeyError, TypeError):
+        return text or "nothing"
