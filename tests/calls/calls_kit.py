@@ -62,7 +62,7 @@ def cached(inner: Provider, **fields: Any) -> Cached:
 async def until(condition: Callable[[], bool]) -> None:
     """Let others go on until something is so; fails after ten seconds."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - whatever it is, it sets no event
             await asyncio.sleep(0.001)
 
 

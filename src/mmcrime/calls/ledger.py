@@ -73,6 +73,11 @@ class Ledger:
         self._lock = threading.Lock()
         self._held: sqlite3.Connection | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` has nothing to do; does not wait."""
+        return self._held is not None
+
     def open(self) -> None:
         """Open the file, so that trouble with it shows before money is spent.
 
@@ -278,7 +283,8 @@ class Recorded(Wrapper):
             ProviderError: If the service did not answer.
             ConfigError: If the ledger cannot be used; nothing is sent then.
         """
-        await asyncio.to_thread(self._ledger.open)
+        if not self._ledger.is_open:
+            await asyncio.to_thread(self._ledger.open)
         with attempted() as attempt:
             try:
                 response = await self._inner.generate(request)
