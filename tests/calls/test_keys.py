@@ -139,8 +139,8 @@ def test_a_change_of_any_field_of_a_part_changes_the_key(part: Part) -> None:
     others = [replace(part, **{name: changed(getattr(part, name))}) for name in fields]
     # Seconds may be so many that one more is the same number.
     for name in ("time", "seconds"):
-        value = getattr(part, name)
-        others.append(replace(part, **{name: 1.0 if value is None else None}))
+        more: dict[str, Any] = {name: 1.0 if getattr(part, name) is None else None}
+        others.append(replace(part, **more))
     for other in others:
         assert answer_key(Request(instructions="i", parts=(other,)), **PLACE) != key, other
 
