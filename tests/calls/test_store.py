@@ -222,6 +222,19 @@ def test_threads_and_tasks_share_a_store(store: AnswerStore) -> None:
     assert store.stats().entries == 80
 
 
+def test_what_is_stored_soon_is_found_by_the_next_and_outlives_the_store(
+    tmp_path: Path, store: AnswerStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(20):
+        store.soon(store.put, f"key {number}", ANSWER)
+        assert store.get(f"key {number}") == ANSWER
+        store.soon(store.put_blob, f"frame {number}", bytes(100_000))
+    store.soon(store.put, KEY, REFUSAL)
+    store.close()
+    assert "the store failed" in caplog.text
+    assert store.stats().entries == 40
+
+
 def test_several_processes_write_at_once(tmp_path: Path, store: AnswerStore) -> None:
     program = (
         "import sys; from pathlib import Path; from mmcrime.calls.store import AnswerStore\n"

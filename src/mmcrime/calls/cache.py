@@ -114,7 +114,7 @@ class Cached(Wrapper):
         response = await self._inner.generate(replace(request, parts=parts))
         response = replace(response, provider=self._name, cached=False)
         if store is not None and response.status == "answered" and response.text:
-            await store.run(store.put, request.key, response)
+            store.soon(store.put, request.key, response)  # it is in the ledger already
         return response
 
     def _look_up(self, store: AnswerStore, key: str) -> Response | None:
@@ -147,7 +147,7 @@ class Cached(Wrapper):
         data = await self._store.run(self._store.blob, key)
         if data is None:
             data = await asyncio.to_thread(part.load)
-            await self._store.run(self._store.put_blob, key, data)
+            self._store.soon(self._store.put_blob, key, data)
         return data
 
 

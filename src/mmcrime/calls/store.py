@@ -79,6 +79,13 @@ class AnswerStore:
         """
         return await asyncio.wrap_future(self._submit(work, *args, **kwargs))
 
+    def soon(self, work: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """Call something in the thread of the store after all that was asked of it before.
+
+        What is stored like this is found by whoever looks for it next; `close` waits for it.
+        """
+        self._submit(work, *args, **kwargs).add_done_callback(_complain)
+
     def get(self, key: str) -> Response | None:
         """Return the answer that is stored under a key, without a cost.
 
@@ -236,6 +243,11 @@ class AnswerStore:
         if self._cache is not None:
             self._cache.close()
             self._cache = None
+
+
+def _complain(done: Future[Any]) -> None:
+    if (error := done.exception()) is not None:
+        _log.error("the store failed", exc_info=error)
 
 
 def _answer(key: str, data: object) -> Response | None:
