@@ -184,6 +184,10 @@ class Bench:
         """Ask for what is not stored."""
         await self.provider.generate(self.made(next(self.fresh)))
 
+    async def misses_at_once(self, film: int) -> None:
+        """Ask for much that is not stored at the same time."""
+        await asyncio.gather(*[self.miss(film) for _ in range(CONCURRENT)])
+
 
 async def measure(folder: Path, *, entries: int, calls: int) -> dict[str, Any]:
     """Return the CPU and wall milliseconds of each thing, and what they were measured on."""
@@ -200,6 +204,8 @@ async def measure(folder: Path, *, entries: int, calls: int) -> dict[str, Any]:
     if (bench.echo.asked, bench.frames.encoded) != (asked, encoded):
         raise SystemExit("a hit asked or encoded something")
     found["miss_beside_the_service"] = await timed(bench.miss, calls // 10)
+    many = await timed(bench.misses_at_once, calls // CONCURRENT, of=CONCURRENT)
+    found["misses_at_100_concurrent"] = many
     stats = bench.store.stats()
     bench.store.close()
     bench.ledger.close()

@@ -49,6 +49,11 @@ CREATE TABLE replies (
 CREATE INDEX replies_by_key ON replies (key);
 CREATE INDEX replies_by_time ON replies (time);
 """
+_INSERT = """
+INSERT INTO replies (time, request_id, tenant, provider, endpoint, model, key, status, reply,
+    usd, cost_source, cost_detail)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _FIND = """
 SELECT reply FROM replies
 WHERE key = ? AND reply IS NOT NULL AND (status = 'answered' OR request_id = ?)
@@ -123,13 +128,10 @@ class Ledger:
             None if response is None else to_json(key, response),
             *(cost.usd, cost.source, cost.detail),
         )
-        names = "time, request_id, tenant, provider, endpoint, model, key, status, reply, "
-        names += "usd, cost_source, cost_detail"
-        insert = f"INSERT INTO replies ({names}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608 - constants
         with self._lock:
             connection = self._connection()
             try:
-                connection.execute(insert, row)
+                connection.execute(_INSERT, row)
             except (sqlite3.Error, UnicodeEncodeError) as error:
                 extra = {"request_id": request_id}
                 _log.warning("a billed reply could not be recorded: %s", error, extra=extra)
