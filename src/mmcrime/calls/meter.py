@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from mmcrime.plugins import Response, TokenUsage
 from mmcrime.results import Cost, Usage
 
-__all__ = ["Meter", "current_meter", "metered"]
+__all__ = ["Attempt", "Meter", "attempted", "current_meter", "mark_sent", "metered"]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -84,7 +84,20 @@ class Meter:
         )
 
 
+@dataclass(kw_only=True, slots=True)
+class Attempt:
+    """One attempt at a call.
+
+    Attributes:
+        sent: Whether the request left, as `mark_sent` says. One that is cancelled while it
+            waits for its turn did not.
+    """
+
+    sent: bool = False
+
+
 _current: ContextVar[Meter | None] = ContextVar("mmcrime_meter", default=None)
+_attempt: ContextVar[Attempt | None] = ContextVar("mmcrime_attempt", default=None)
 
 
 def current_meter() -> Meter | None:
@@ -101,6 +114,23 @@ def metered() -> Iterator[Meter]:
         yield meter
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def attempted() -> Iterator[Attempt]:
+    """Hear of whether the request of this attempt left."""
+    attempt = Attempt()
+    token = _attempt.set(attempt)
+    try:
+        yield attempt
+    finally:
+        _attempt.reset(token)
+
+
+def mark_sent() -> None:
+    """Say that the request of the current attempt leaves now."""
+    if (attempt := _attempt.get()) is not None:
+        attempt.sent = True
 
 
 def _plus(total: int | None, more: int | None) -> int | None:

@@ -1,0 +1,342 @@
+"""The record of every reply that was paid for, written before the reply is used."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmcrime.calls.folder import private_folder
+from mmcrime.calls.meter import attempted, current_meter
+from mmcrime.calls.stored import from_json, to_json
+from mmcrime.calls.wrapper import Wrapper
+from mmcrime.errors import ConfigError, MmcrimeError, ProviderError
+from mmcrime.plugins import Provider, Request, Response, TokenUsage
+from mmcrime.results import Cost
+
+__all__ = ["Ledger", "Recorded"]
+
+_log = logging.getLogger("mmcrime.calls")
+
+_VERSION = 1
+_KEPT_SECONDS = 90 * 24 * 3600.0
+_LOCK_SECONDS = 30.0  # another process holds the database for milliseconds
+_CANDIDATES = 8  # rows that are looked at before an unreadable reply counts as none
+_TABLES = """
+CREATE TABLE replies (
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    request_id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    model TEXT,
+    key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reply BLOB,
+    usd REAL,
+    cost_source TEXT NOT NULL,
+    cost_detail TEXT NOT NULL
+);
+CREATE INDEX replies_by_key ON replies (key);
+CREATE INDEX replies_by_time ON replies (time);
+"""
+_INSERT = """
+INSERT INTO replies (time, request_id, tenant, provider, endpoint, model, key, status, reply,
+    usd, cost_source, cost_detail)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FIND = """
+SELECT reply FROM replies
+WHERE key = ? AND reply IS NOT NULL AND (status = 'answered' OR request_id = ?)
+ORDER BY status = 'answered' DESC, id DESC LIMIT ?
+"""
+
+
+class Ledger:
+    """The file ``ledger.sqlite3`` in the cache directory, of mode 0600.
+
+    Opened when something is first asked of it; rows older than 90 days are dropped then.
+    Safe for threads, and for processes that share the directory. A row outlives the death
+    of the process that wrote it; the last rows may be lost when the machine loses power.
+
+    Args:
+        directory: The cache directory; made with mode 0700 where it is missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / "ledger.sqlite3"
+        self._lock = threading.Lock()
+        self._held: sqlite3.Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` has nothing to do; does not wait."""
+        return self._held is not None
+
+    def open(self) -> None:
+        """Open the file, so that trouble with it shows before money is spent.
+
+        Raises:
+            ConfigError: If it cannot be used.
+        """
+        with self._lock:
+            self._connection()
+
+    def record(
+        self,
+        *,
+        key: str,
+        request_id: str,
+        tenant: str,
+        provider: str,
+        endpoint: str,
+        model: str | None,
+        cost: Cost,
+        response: Response | None,
+    ) -> None:
+        """Write down one reply that is billed, or may be.
+
+        A row that cannot be written is a warning in the log: the reply is paid for, and
+        losing it as well would help nobody.
+
+        Args:
+            key: Of the request.
+            request_id: Of the run.
+            tenant: On whose behalf.
+            provider: Registered name of the provider.
+            endpoint: Where the request went.
+            model: The model that was asked.
+            cost: What the reply costs.
+            response: What came back; None for an attempt without a reply.
+
+        Raises:
+            ConfigError: If the file cannot be used.
+        """
+        row = (
+            *(time.time(), request_id, tenant, provider, endpoint, model, key),
+            "failed" if response is None else response.status,
+            None if response is None else to_json(key, response),
+            *(cost.usd, cost.source, cost.detail),
+        )
+        with self._lock:
+            connection = self._connection()
+            try:
+                connection.execute(_INSERT, row)
+            except (sqlite3.Error, UnicodeEncodeError) as error:
+                extra = {"request_id": request_id}
+                _log.warning("a billed reply could not be recorded: %s", error, extra=extra)
+
+    def find(self, key: str, *, request_id: str) -> Response | None:
+        """Return a reply to a request that was paid for already, without a cost.
+
+        An answer of any run serves. A refusal or a truncated reply serves only the run that
+        got it, which would ask again for the same money.
+
+        Args:
+            key: Of the request.
+            request_id: Of the run that asks.
+
+        Raises:
+            ConfigError: If the file cannot be used.
+        """
+        with self._lock:
+            connection = self._connection()
+            try:
+                rows = connection.execute(_FIND, (key, request_id, _CANDIDATES)).fetchall()
+            except sqlite3.Error as error:
+                extra = {"request_id": request_id}
+                _log.warning("the ledger could not be read: %s", error, extra=extra)
+                return None
+        found = (from_json(key, data) for (data,) in rows)
+        return next((response for response in found if response is not None), None)
+
+    def forget(self) -> None:
+        """Remove what the replies said, so that none serves again; what was paid stays.
+
+        Raises:
+            ConfigError: If the file cannot be used.
+        """
+        with self._lock:
+            connection = self._connection()
+            try:
+                connection.execute("UPDATE replies SET reply = NULL")
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
+
+    def close(self) -> None:
+        """Let go of the file; a later call opens it again."""
+        with self._lock:
+            if self._held is not None:
+                self._held.close()
+                self._held = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._held is None:
+            try:
+                self._held = self._opened()
+            except (OSError, sqlite3.Error) as error:
+                raise self._unusable(error) from error
+        return self._held
+
+    def _opened(self) -> sqlite3.Connection:
+        private_folder(self._directory)
+        try:
+            # Never opened again like this: closing a file lets go of all locks on it.
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            self._path.chmod(0o600)
+        connection = sqlite3.connect(
+            self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _unusable(self, error: Exception) -> ConfigError:
+        return ConfigError(
+            f"The record of what was paid, {str(self._path)!r}, cannot be used: {error}.",
+            next_step="Set cache.directory to a folder that can be written, or move the file "
+            "away if it is damaged.",
+        )
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables where there are none, and drop what is old."""
+    _use_wal(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("BEGIN IMMEDIATE")
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version == 0:
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    elif version != _VERSION:
+        raise sqlite3.DatabaseError(f"it is of version {version!r}, not {_VERSION!r}")
+    connection.execute("DELETE FROM replies WHERE time < ?", (time.time() - _KEPT_SECONDS,))
+    connection.execute("COMMIT")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at the same time; a property of the file."""
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait here for another process that does the same.
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+class Recorded(Wrapper):
+    """Prices each reply, and writes it down before it is used.
+
+    The meter of whoever asks is told of every attempt that was sent: of replies, of failed
+    attempts (at no cost where the service does not bill them, else of unknown cost), and of
+    those that were cancelled or broke after `mark_sent` was called.
+
+    Args:
+        inner: What sends the request.
+        name: Registered name of the provider.
+        ledger: Where replies are written down.
+        price: What a reply costs.
+        tenant: On whose behalf.
+        request_id: Of the run.
+    """
+
+    def __init__(
+        self,
+        inner: Provider,
+        *,
+        name: str,
+        ledger: Ledger,
+        price: Callable[[Response], Cost],
+        tenant: str,
+        request_id: str,
+    ) -> None:
+        super().__init__(inner)
+        self._name = name
+        self._ledger = ledger
+        self._price = price
+        self._tenant = tenant
+        self._request_id = request_id
+
+    async def generate(self, request: Request) -> Response:
+        """Ask, and record what came of it.
+
+        Raises:
+            ProviderError: If the service did not answer.
+            ConfigError: If the ledger cannot be used; nothing is sent then.
+        """
+        if not self._ledger.is_open:
+            await asyncio.to_thread(self._ledger.open)
+        with attempted() as attempt:
+            try:
+                response = await self._inner.generate(request)
+            except ProviderError as error:
+                await self._failed(request, error)
+                raise
+            except MmcrimeError:  # offline, or out of time before its turn came: nothing left
+                raise
+            except BaseException:
+                if attempt.sent:
+                    _count(Cost(detail="an attempt was broken off; it may be billed"))
+                raise
+        cost = self._price(response)
+        response = replace(response, cost=cost, provider=self._name)
+        _count(cost, response.usage)
+        await self._record(request, cost, response)
+        return response
+
+    async def _failed(self, request: Request, error: ProviderError) -> None:
+        if error.may_be_billed:
+            cost = Cost(detail="an attempt failed; it may be billed")
+            _count(cost)
+            await self._record(request, cost, None)
+        else:
+            # Whoever knows the price of a token knows that none costs nothing.
+            nothing = TokenUsage(input=0, cached_input=0, cache_write=0, audio_input=0, output=0)
+            model = request.model or self.model or ""
+            _count(self._price(Response(status="refused", text="", model=model, usage=nothing)))
+
+    async def _record(self, request: Request, cost: Cost, response: Response | None) -> None:
+        write = partial(
+            self._ledger.record,
+            key=request.key,
+            request_id=self._request_id,
+            tenant=self._tenant,
+            provider=self._name,
+            endpoint=self.endpoint,
+            model=request.model or self.model,
+            cost=cost,
+            response=response,
+        )
+        written: asyncio.Future[Any]
+        written = asyncio.get_running_loop().run_in_executor(None, write)
+        try:
+            await asyncio.shield(written)
+        except asyncio.CancelledError:
+            await asyncio.wait([written])  # it is paid for: the record takes a moment
+            raise
+
+
+def _count(cost: Cost, usage: TokenUsage | None = None) -> None:
+    if (meter := current_meter()) is not None:
+        meter.sent(cost, usage)
