@@ -7,7 +7,7 @@ import math
 
 from mmcrime.plugins import Capabilities, Part, Request, TokenEstimate
 
-__all__ = ["input_tokens", "total_tokens"]
+__all__ = ["input_tokens", "sound_tokens", "total_tokens"]
 
 _FRAMING = 64  # tokens of roles, separators and names that services add around the parts
 _UNKNOWN_SIDE = 2048  # pixels a side of a picture that does not say its size
@@ -24,17 +24,35 @@ def input_tokens(request: Request, capabilities: Capabilities) -> int:
     return math.ceil(text / rule.bytes_per_token + media) + _FRAMING
 
 
+def sound_tokens(request: Request, capabilities: Capabilities) -> int:
+    """Return how many of `input_tokens` may be counted as sound, that of videos included."""
+    rule = capabilities.tokens
+    return math.ceil(
+        sum(
+            _seconds(part) * rule.audio_per_second
+            if part.kind == "audio"
+            # The sound of a video is part of its tokens, so that it cannot be more than these.
+            else _seconds(part) * min(rule.audio_per_second, rule.video_per_second)
+            for part in request.parts
+            if part.kind in ("audio", "video")
+        )
+    )
+
+
 def total_tokens(request: Request, capabilities: Capabilities) -> int:
     """Return an upper estimate of the tokens in and out."""
     return input_tokens(request, capabilities) + request.max_output_tokens
 
 
+def _seconds(part: Part) -> float:
+    return _UNKNOWN_SECONDS if part.seconds is None else part.seconds
+
+
 def _media_tokens(part: Part, rule: TokenEstimate) -> float:
-    seconds = _UNKNOWN_SECONDS if part.seconds is None else part.seconds
     if part.kind == "audio":
-        return seconds * rule.audio_per_second
+        return _seconds(part) * rule.audio_per_second
     if part.kind == "video":
-        return seconds * rule.video_per_second
+        return _seconds(part) * rule.video_per_second
     if part.kind != "image":
         return 0.0
     tokens = rule.image_tokens
