@@ -10,23 +10,21 @@ its ``detail`` says so. Where neither can be said it is unknown, which is not ze
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from mmcrime.calls.estimate import input_tokens, sound_tokens
+from mmcrime.calls.price_table import Entry, dearest, look_up, possible, rate, table_name
 from mmcrime.config import Price
 from mmcrime.plugins import Capabilities, Request, TokenUsage
 from mmcrime.results import Cost
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelPrice
+    from mmcrime.calls.price_table import Rates
 
 __all__ = ["Pricing", "price_versions"]
 
@@ -48,19 +46,6 @@ _NOT_COUNTED = frozenset(_INPUT[2:] + _OUTPUT[1:])
 _SOUND_APART = frozenset({"openai", "azure"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Entry:
-    """A model of the table: its prices now, and all that may hold while a call is under way."""
-
-    name: str
-    service: str
-    now: ModelPrice
-    soon: tuple[ModelPrice, ...]
-
-    def says(self, key: str) -> bool:
-        return getattr(self.now, key) is not None
-
-
 class Pricing:
     """The prices of one provider at one endpoint.
 
@@ -75,12 +60,12 @@ class Pricing:
         self.provider = provider
         self.endpoint = endpoint
         self.price = price
-        self._seen: dict[str, tuple[datetime, _Entry | str]] = {}
+        self._seen: dict[str, tuple[datetime, Entry | str]] = {}
 
     def load(self) -> None:
         """Read the table, once in a process. It blocks for some 0.2 s: call it in a thread."""
         if self.price is None:
-            _table()
+            table_name()
 
     def cost_of(self, model: str | None, usage: TokenUsage, request: Request | None = None) -> Cost:
         """Return what a reply cost.
@@ -100,12 +85,14 @@ class Pricing:
         if unknown:
             return Cost(detail=unknown)
         with_sound = request is None or any(p.kind in ("audio", "video") for p in request.parts)
-        totals = {_total(entry.now, counts) for counts in _readings(usage, entry, with_sound)}
+        totals = {c.total(entry.now) for c in _readings(usage, entry, with_sound)}
         if not totals:
             return Cost(detail=f"the token counts of {self.provider} contradict each other")
         note = "" if len(totals) == 1 else "; at most, for the service counts no closer"
         return Cost(
-            usd=float(max(totals)), source="price_table", detail=f"{_table()}: {entry.name}{note}"
+            usd=float(max(totals)),
+            source="price_table",
+            detail=f"{table_name()}: {entry.name}{note}",
         )
 
     def at_most(self, model: str | None, request: Request, capabilities: Capabilities) -> Cost:
@@ -128,23 +115,23 @@ class Pricing:
             return Cost(detail=f"the table has no price of sound for {entry.name}")
         usd = max(
             (
-                (tokens - sound) * _dearest(prices, _INPUT, tokens)
-                + sound * _dearest(prices, _INPUT + _SOUND, tokens)
-                + request.max_output_tokens * _dearest(prices, _OUTPUT, tokens)
+                (tokens - sound) * dearest(prices, _INPUT, tokens)
+                + sound * dearest(prices, _INPUT + _SOUND, tokens)
+                + request.max_output_tokens * dearest(prices, _OUTPUT, tokens)
             )
             / _MILLION
-            + _dearest(prices, ("requests_kcount",), tokens) / 1000
+            + dearest(prices, ("requests_kcount",), tokens) / 1000
             for prices in entry.soon
         )
-        return Cost(usd=float(usd), source="price_table", detail=f"{_table()}: {entry.name}")
+        return Cost(usd=float(usd), source="price_table", detail=f"{table_name()}: {entry.name}")
 
-    def _unknown(self, usage: TokenUsage, entry: _Entry) -> str:
+    def _unknown(self, usage: TokenUsage, entry: Entry) -> str:
         """Return why a reply cannot be priced; empty when it can."""
         if (usage.input is None and not _is_free(entry.now, _INPUT + _SOUND)) or (
             usage.output is None and not _is_free(entry.now, _OUTPUT)
         ):
             return f"{self.provider} did not say how many tokens it used"
-        if any(entry.says(key) for key in _NOT_COUNTED):
+        if not _NOT_COUNTED.isdisjoint(entry.now):
             return f"{entry.name} has prices of tokens that are not counted apart"
         if usage.audio_input and _lacks_price_of_sound(entry):
             return f"the table has no price of sound for {entry.name}"
@@ -162,159 +149,84 @@ class Pricing:
             usd += (tokens or 0) * Decimal(str(rate)) / _MILLION
         return Cost(usd=float(usd), source="user", detail=f"providers.{self.provider}.price")
 
-    def _entry(self, model: str | None) -> _Entry | str:
+    def _entry(self, model: str | None) -> Entry | str:
         """Return the model's prices, or why there are none."""
         if not model:
             return f"no model is named, so that the price of {self.provider} is not known"
         now = datetime.now(UTC)
         at, entry = self._seen.get(model, (now, None))
         if entry is None or abs((now - at).total_seconds()) > _FRESH_SECONDS:
-            entry = _look_up(model, self.endpoint, now)
+            entry = look_up(model, self.endpoint, now)
             self._seen[model] = (now, entry)
         return entry
 
 
 def price_versions() -> dict[str, str]:
     """Return what the prices come from, for `Report.versions`. It blocks: see `Pricing.load`."""
-    return {"genai-prices": _table().removeprefix("genai-prices ")}
+    return {"genai-prices": table_name().removeprefix("genai-prices ")}
 
 
-@lru_cache(maxsize=1)
-def _table() -> str:
-    """Name the table and say of when it is."""
-    from genai_prices import __version__
-    from genai_prices.data_snapshot import get_snapshot
-    from genai_prices.types import StartDateConstraint
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Counts:
+    """Tokens, each in one place only."""
 
-    snapshot = get_snapshot()
-    if snapshot.from_auto_update:  # by the application; mmcrime never does
-        return f"genai-prices {__version__}, updated {snapshot.timestamp:%Y-%m-%d}"
-    today = datetime.now(UTC).date()
-    dates = (
-        price.constraint.start_date
-        for provider in snapshot.providers
-        for model in provider.models
-        if isinstance(model.prices, list)
-        for price in model.prices
-        if isinstance(price.constraint, StartDateConstraint)
-    )
-    begun = [day for day in dates if day <= today]
-    newest = f"newest price of {max(begun):%Y-%m-%d}" if begun else "of an unknown date"
-    return f"genai-prices {__version__}, {newest}"
+    all_input: int
+    cached: int
+    cached_sound: int
+    written: int
+    sound: int
+    output: int
 
-
-def _look_up(model: str, endpoint: str, now: datetime) -> _Entry | str:
-    from genai_prices import Usage, calc_price
-    from genai_prices.types import TimeOfDateConstraint
-
-    unknown = f"the price of {model!r} at {endpoint!r} is not known"
-    origin, address = _address(endpoint)
-    try:
-        found = calc_price(Usage(), model, provider_api_url=address, genai_request_timestamp=now)
-    except LookupError:
-        return unknown
-    prices = found.model_price
-    if not _covers(found.provider.api_pattern, origin, address) or any(
-        # A price that the table does not state is not zero.
-        getattr(prices, key) is None
-        for key in ("input_mtok", "output_mtok")
-    ):
-        return unknown
-    # A price that begins within the hour may hold when the reply comes; so may one by the clock.
-    soon = [prices, found.model.get_prices(now + timedelta(hours=1))]
-    if isinstance(found.model.prices, list):
-        soon += [
-            p.prices for p in found.model.prices if isinstance(p.constraint, TimeOfDateConstraint)
-        ]
-    return _Entry(
-        name=f"{found.provider.id}/{found.model.id}",
-        service=found.provider.id,
-        now=prices,
-        soon=tuple(soon),
-    )
+    def total(self, rates: Rates) -> Decimal:
+        """Return US dollars."""
+        rest = self.all_input - self.cached - self.cached_sound - self.written - self.sound
+        lines = (
+            (rest, "input_mtok"),
+            (self.cached, "cache_read_mtok"),
+            (self.cached_sound, "cache_audio_read_mtok"),
+            (self.written, "cache_write_mtok"),
+            (self.sound, "input_audio_mtok"),
+            (self.output, "output_mtok"),
+        )
+        tokens = sum(
+            (count * rate(rates, key, self.all_input) for count, key in lines if count), Decimal(0)
+        )
+        return tokens / _MILLION + rate(rates, "requests_kcount", self.all_input) / 1000
 
 
-def _address(endpoint: str) -> tuple[str, str]:
-    """Return the server, and the server with its path, in the form that the table knows.
-
-    The patterns of the table are not anchored: a dot in a path could pass for one in a name.
-    """
-    try:
-        parts = urlsplit(endpoint)
-        port = parts.port
-    except ValueError:
-        return "", ""
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
-    shown = "" if port in (None, usual) else f":{port}"
-    origin = f"{parts.scheme}://{parts.hostname or ''}{shown}"
-    return origin, f"{origin}/{parts.path.lstrip('/').replace('.', '-')}"
-
-
-def _covers(pattern: str, origin: str, address: str) -> bool:
-    """Whether a pattern matches the whole name of a server, not only how it begins."""
-    match = re.match(pattern, address)
-    if match is None:
-        return False
-    rest = origin[match.end() :]
-    return not rest or (match.group().endswith(".") and rest.isalnum())
-
-
-def _is_free(prices: ModelPrice, keys: Iterable[str]) -> bool:
-    return not any(_rates(prices, keys))
-
-
-def _lacks_price_of_sound(entry: _Entry) -> bool:
-    return entry.service in _SOUND_APART and not entry.says("input_audio_mtok")
-
-
-def _rates(prices: ModelPrice, keys: Iterable[str], tokens: int | None = None) -> Iterator[Decimal]:
-    """Yield the rates under some keys, of the tiers that a request of so many tokens may reach."""
-    for key in keys:
-        price = getattr(prices, key)
-        if price is None:
-            continue
-        if isinstance(price, Decimal):
-            yield price
-            continue
-        yield price.base
-        yield from (t.price for t in price.tiers if tokens is None or t.start < tokens)
-
-
-def _dearest(prices: ModelPrice, keys: Iterable[str], tokens: int) -> Decimal:
-    return max(_rates(prices, keys, tokens), default=Decimal(0))
-
-
-def _total(prices: ModelPrice, counts: dict[str, int]) -> Decimal:
-    from genai_prices import Usage
-
-    return prices.calc_price(Usage(**counts))["total_price"]
-
-
-def _readings(usage: TokenUsage, entry: _Entry, with_sound: bool) -> Iterator[dict[str, int]]:
+def _readings(usage: TokenUsage, entry: Entry, with_sound: bool) -> Iterator[_Counts]:
     """Yield the extreme ways to read the counts of a service; one where it leaves nothing open.
 
     What the service did not count is nothing or all that is left; of input that came from its
     cache it does not say how much was sound.
     """
     total, output = usage.input or 0, usage.output or 0
-    cached = (usage.cached_input or 0) if entry.says("cache_read_mtok") else 0
+    cached = (usage.cached_input or 0) if "cache_read_mtok" in entry.now else 0
     rest = max(0, total - cached)
-    written = _choices(usage.cache_write, rest, asked=entry.says("cache_write_mtok"))
+    written = _choices(usage.cache_write, rest, asked="cache_write_mtok" in entry.now)
     heard = _choices(
-        usage.audio_input, total, asked=entry.says("input_audio_mtok"), possible=with_sound
+        usage.audio_input, total, asked="input_audio_mtok" in entry.now, possible=with_sound
     )
     for write, sound in product(written, heard):
         least = max(0, cached + write + sound - total)
         most = min(cached, sound)
         for cached_sound in {least, most} if 0 <= least <= most else ():
-            yield {
-                "input_tokens": total,
-                "output_tokens": output,
-                "cache_read_tokens": cached,
-                "cache_write_tokens": write,
-                "input_audio_tokens": sound,
-                "cache_audio_read_tokens": cached_sound,
-            }
+            yield _Counts(
+                all_input=total,
+                cached=cached - cached_sound,
+                cached_sound=cached_sound,
+                written=write,
+                sound=sound - cached_sound,
+                output=output,
+            )
+
+
+def _is_free(rates: Rates, keys: Sequence[str]) -> bool:
+    return not any(possible(rates, keys))
+
+
+def _lacks_price_of_sound(entry: Entry) -> bool:
+    return entry.service in _SOUND_APART and "input_audio_mtok" not in entry.now
 
 
 def _choices(count: int | None, most: int, *, asked: bool, possible: bool = True) -> set[int]:
