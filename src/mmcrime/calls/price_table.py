@@ -146,6 +146,7 @@ def possible(rates: Rates, keys: Sequence[str], tokens: float = math.inf) -> Ite
 
 
 def dearest(rates: Rates, keys: Sequence[str], tokens: int) -> Decimal:
+    """Return the highest of some rates for a request of so many tokens; 0 if there is none."""
     return max(possible(rates, keys, tokens), default=Decimal(0))
 
 

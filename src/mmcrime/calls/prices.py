@@ -140,13 +140,13 @@ class Pricing:
     def _by_user(self, tokens_in: int | None, tokens_out: int | None) -> Cost:
         assert self.price is not None  # noqa: S101  # both callers asked
         usd = Decimal(0)
-        for tokens, rate in (
+        for tokens, each in (
             (tokens_in, self.price.input_per_million),
             (tokens_out, self.price.output_per_million),
         ):
-            if tokens is None and rate:
+            if tokens is None and each:
                 return Cost(detail=f"{self.provider} did not say how many tokens it used")
-            usd += (tokens or 0) * Decimal(str(rate)) / _MILLION
+            usd += (tokens or 0) * Decimal(str(each)) / _MILLION
         return Cost(usd=float(usd), source="user", detail=f"providers.{self.provider}.price")
 
     def _entry(self, model: str | None) -> Entry | str:
