@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mmcrime.calls.budget import Budgeted, DayBudget, RunBudget
 from mmcrime.calls.prices import Pricing
@@ -40,26 +42,37 @@ class Till(Provider):
     """Answers from a list; the last reply is repeated.
 
     Attributes:
-        replies: What is answered, in the order of the calls.
+        replies: What is answered, in the order of the calls, or to the number in a request's
+            ``recipe``.
         sent: How many calls reached it.
+        begun: Which replies were asked for.
+        answered: Which of them were given back.
+        at_sending: Called when a call arrives.
     """
 
     replies: Sequence[Reply] = field(default_factory=lambda: [Reply()])
     sent: int = 0
+    answered: set[int] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
+    at_sending: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.capabilities = Capabilities()  # type: ignore[misc]  # of this instance
         self.model = "till-1"
 
     async def generate(self, request: Request) -> Response:
-        reply = self.replies[min(self.sent, len(self.replies) - 1)]
+        number = int(request.recipe) if request.recipe else min(self.sent, len(self.replies) - 1)
+        reply = self.replies[number]
         self.sent += 1
+        self.begun.add(number)
+        self.at_sending()
         for _ in range(reply.turns):
             await asyncio.sleep(0)
         if reply.until is not None:
             await reply.until.wait()
         if reply.error is not None:
             raise reply.error
+        self.answered.add(number)
         cost = Cost() if reply.usd is None else Cost(usd=reply.usd, source="user", detail="told")
         usage = TokenUsage() if reply.tokens is None else TokenUsage(input=0, output=reply.tokens)
         return Response(
@@ -67,9 +80,10 @@ class Till(Provider):
         )
 
 
-def asking(most_usd: int) -> Request:
+def asking(most_usd: int, *, number: str = "") -> Request:
     """Return a request that may cost so many dollars under `USD`."""
-    return Request(instructions="", parts=(Part(text=""),), max_output_tokens=most_usd)
+    part = Part(text="")
+    return Request(instructions="", parts=(part,), max_output_tokens=most_usd, recipe=number)
 
 
 def budgeted(
@@ -78,3 +92,20 @@ def budgeted(
     """Return a provider under caps."""
     pricing = Pricing("till", "http://127.0.0.1:9/v1", price)
     return Budgeted(till, name="till", pricing=pricing, run=run, day=day)
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Give other tasks their turn until something holds."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110  # what is waited for sets no event
+            await asyncio.sleep(0.001)
