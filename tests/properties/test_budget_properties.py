@@ -24,7 +24,7 @@ from mmcrime.errors import (
 from spending import Reply, Till, asking, budgeted, in_loop
 
 INPUT_TOKENS = 64  # what an empty question is estimated to be
-ERRORS = (RateLimitedError, UnavailableError, InvalidResponseError, RuntimeError)
+ERRORS = (RateLimitedError, UnavailableError, InvalidResponseError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ def random_call(dice: random.Random, *, may_exceed: bool) -> Call:
     kind = dice.random()
     error: BaseException | None = None
     if kind < 0.25:
-        chosen = dice.choice(ERRORS)
-        error = RuntimeError("odd") if chosen is RuntimeError else chosen("no", provider="till")
+        chosen = dice.choice((*ERRORS, None))
+        error = RuntimeError("odd") if chosen is None else chosen("no", provider="till")
     return Call(
         most=most,
         reply=Reply(
@@ -67,12 +67,11 @@ def random_call(dice: random.Random, *, may_exceed: bool) -> Call:
 
 
 def random_caps(dice: random.Random) -> BudgetSettings:
-    names = ("usd_per_run", "calls_per_run", "tokens_per_run")
-    names += tuple(name.replace("run", "day") for name in names)
     tops = {"usd": 15, "calls": 6, "tokens": 400}
     values: dict[str, Any] = {
-        name: dice.randint(0, tops[name.partition("_")[0]]) if dice.random() < 0.4 else None
-        for name in names
+        f"{part}_per_{period}": dice.randint(0, top) if dice.random() < 0.4 else None
+        for period in ("run", "day")
+        for part, top in tops.items()
     }
     return BudgetSettings(**values)
 
@@ -133,7 +132,7 @@ async def play(calls: list[Call], settings: BudgetSettings, folder: Path, number
             task.cancel()
         try:
             await task
-        except (BudgetExceededError, *ERRORS, asyncio.CancelledError):
+        except (BudgetExceededError, *ERRORS, RuntimeError, asyncio.CancelledError):
             pass
 
     async with asyncio.timeout(120):  # a call that waits for ever

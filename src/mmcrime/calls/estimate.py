@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 from mmcrime.plugins import Capabilities, Part, Request, TokenEstimate
 
@@ -27,16 +28,10 @@ def input_tokens(request: Request, capabilities: Capabilities) -> int:
 def sound_tokens(request: Request, capabilities: Capabilities) -> int:
     """Return how many of `input_tokens` may be counted as sound, that of videos included."""
     rule = capabilities.tokens
-    return math.ceil(
-        sum(
-            _seconds(part) * rule.audio_per_second
-            if part.kind == "audio"
-            # The sound of a video is part of its tokens, so that it cannot be more than these.
-            else _seconds(part) * min(rule.audio_per_second, rule.video_per_second)
-            for part in request.parts
-            if part.kind in ("audio", "video")
-        )
-    )
+    # The sound of a video is part of its tokens, so that it cannot be more than these.
+    heard = replace(rule, video_per_second=min(rule.audio_per_second, rule.video_per_second))
+    sounding = (part for part in request.parts if part.kind in ("audio", "video"))
+    return math.ceil(sum(_media_tokens(part, heard) for part in sounding))
 
 
 def total_tokens(request: Request, capabilities: Capabilities) -> int:
@@ -44,15 +39,12 @@ def total_tokens(request: Request, capabilities: Capabilities) -> int:
     return input_tokens(request, capabilities) + request.max_output_tokens
 
 
-def _seconds(part: Part) -> float:
-    return _UNKNOWN_SECONDS if part.seconds is None else part.seconds
-
-
 def _media_tokens(part: Part, rule: TokenEstimate) -> float:
+    seconds = _UNKNOWN_SECONDS if part.seconds is None else part.seconds
     if part.kind == "audio":
-        return _seconds(part) * rule.audio_per_second
+        return seconds * rule.audio_per_second
     if part.kind == "video":
-        return _seconds(part) * rule.video_per_second
+        return seconds * rule.video_per_second
     if part.kind != "image":
         return 0.0
     tokens = rule.image_tokens
