@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 from mmcrime.plugins import Capabilities, Part, Request, TokenEstimate
 
-__all__ = ["input_tokens", "total_tokens"]
+__all__ = ["input_tokens", "sound_tokens", "total_tokens"]
 
 _FRAMING = 64  # tokens of roles, separators and names that services add around the parts
 _UNKNOWN_SIDE = 2048  # pixels a side of a picture that does not say its size
@@ -22,6 +23,15 @@ def input_tokens(request: Request, capabilities: Capabilities) -> int:
         text += len(json.dumps(request.schema))
     media = sum(_media_tokens(part, rule) for part in request.parts)
     return math.ceil(text / rule.bytes_per_token + media) + _FRAMING
+
+
+def sound_tokens(request: Request, capabilities: Capabilities) -> int:
+    """Return how many of `input_tokens` may be counted as sound, that of videos included."""
+    rule = capabilities.tokens
+    # The sound of a video is part of its tokens, so that it cannot be more than these.
+    heard = replace(rule, video_per_second=min(rule.audio_per_second, rule.video_per_second))
+    sounding = (part for part in request.parts if part.kind in ("audio", "video"))
+    return math.ceil(sum(_media_tokens(part, heard) for part in sounding))
 
 
 def total_tokens(request: Request, capabilities: Capabilities) -> int:
