@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmcrime.calls.meter import mark_sent
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.plugins import EgressGate, Provider, Request, Response
 
@@ -29,6 +30,7 @@ class Announced(Wrapper):
         self._gate.announce(
             what=_contents(request), to=self._to, purpose="provider", size_bytes=size
         )
+        mark_sent()
         return await self._inner.generate(request)
 
 

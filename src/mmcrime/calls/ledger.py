@@ -8,7 +8,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from mmcrime.calls.folder import private_folder
 from mmcrime.calls.meter import attempted, current_meter
+from mmcrime.calls.prices import Pricing
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import ConfigError, MmcrimeError, ProviderError
@@ -248,15 +248,15 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 class Recorded(Wrapper):
     """Prices each reply, and writes it down before it is used.
 
-    The meter of whoever asks is told of every attempt that was sent: of replies, of failed
-    attempts (at no cost where the service does not bill them, else of unknown cost), and of
-    those that were cancelled or broke after `mark_sent` was called.
+    The meter of whoever asks is told of every attempt that was sent, as `mark_sent` says: of
+    replies, of failed attempts (at no cost where the service does not bill them, else of
+    unknown cost), and of those that were cancelled or broke.
 
     Args:
         inner: What sends the request.
         name: Registered name of the provider.
         ledger: Where replies are written down.
-        price: What a reply costs.
+        pricing: What a reply costs.
         tenant: On whose behalf.
         request_id: Of the run.
     """
@@ -267,14 +267,14 @@ class Recorded(Wrapper):
         *,
         name: str,
         ledger: Ledger,
-        price: Callable[[Response], Cost],
+        pricing: Pricing,
         tenant: str,
         request_id: str,
     ) -> None:
         super().__init__(inner)
         self._name = name
         self._ledger = ledger
-        self._price = price
+        self._pricing = pricing
         self._tenant = tenant
         self._request_id = request_id
 
@@ -291,7 +291,8 @@ class Recorded(Wrapper):
             try:
                 response = await self._inner.generate(request)
             except ProviderError as error:
-                await self._failed(request, error)
+                if attempt.sent:
+                    await self._failed(request, error)
                 raise
             except MmcrimeError:  # offline, or out of time before its turn came: nothing left
                 raise
@@ -299,7 +300,7 @@ class Recorded(Wrapper):
                 if attempt.sent:
                     _count(Cost(detail="an attempt was broken off; it may be billed"))
                 raise
-        cost = self._price(response)
+        cost = self._pricing.cost_of(response.model, response.usage, request)
         response = replace(response, cost=cost, provider=self._name)
         _count(cost, response.usage)
         await self._record(request, cost, response)
@@ -313,8 +314,7 @@ class Recorded(Wrapper):
         else:
             # Whoever knows the price of a token knows that none costs nothing.
             nothing = TokenUsage(input=0, cached_input=0, cache_write=0, audio_input=0, output=0)
-            model = request.model or self.model or ""
-            _count(self._price(Response(status="refused", text="", model=model, usage=nothing)))
+            _count(self._pricing.cost_of(request.model or self.model, nothing, request))
 
     async def _record(self, request: Request, cost: Cost, response: Response | None) -> None:
         write = partial(

@@ -21,7 +21,7 @@ from mmcrime.calls.estimate import input_tokens, sound_tokens
 from mmcrime.calls.price_table import Entry, dearest, look_up, possible, rate, table_name
 from mmcrime.config import Price
 from mmcrime.plugins import Capabilities, Request, TokenUsage
-from mmcrime.results import Cost
+from mmcrime.results import LOCAL_COST, Cost
 
 if TYPE_CHECKING:
     from mmcrime.calls.price_table import Rates
@@ -54,17 +54,21 @@ class Pricing:
         endpoint: Where its requests go. The table is asked about this address, so that a
             server elsewhere that speaks the protocol of OpenAI is not priced as OpenAI.
         price: What the user says a model costs; it comes before the table.
+        free: Whether the provider itself says that it buys nothing.
     """
 
-    def __init__(self, provider: str, endpoint: str, price: Price | None = None) -> None:
+    def __init__(
+        self, provider: str, endpoint: str, price: Price | None = None, *, free: bool = False
+    ) -> None:
         self.provider = provider
         self.endpoint = endpoint
         self.price = price
+        self.free = free and price is None
         self._seen: dict[str, tuple[datetime, Entry | str]] = {}
 
     def load(self) -> None:
         """Read the table, once in a process. It blocks for some 0.2 s: call it in a thread."""
-        if self.price is None:
+        if self.price is None and not self.free:
             table_name()
 
     def cost_of(self, model: str | None, usage: TokenUsage, request: Request | None = None) -> Cost:
@@ -76,6 +80,8 @@ class Pricing:
             request: What was asked. A request without sound and video shows that a count of
                 sound that the service did not give would be zero.
         """
+        if self.free:
+            return LOCAL_COST
         if self.price is not None:
             return self._by_user(usage.input, usage.output)
         entry = self._entry(model)
@@ -103,6 +109,8 @@ class Pricing:
             request: The request; its sizes matter, not its bytes.
             capabilities: How the tokens of the service are estimated.
         """
+        if self.free:
+            return LOCAL_COST
         tokens = input_tokens(request, capabilities)
         if self.price is not None:
             return self._by_user(tokens, request.max_output_tokens)

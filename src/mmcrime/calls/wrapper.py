@@ -20,4 +20,5 @@ class Wrapper(Provider):
         self.model = inner.model
         self.endpoint = inner.endpoint
         self.remarks = inner.remarks
+        self.free = inner.free
         self._inner = inner

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmcrime.calls.meter import metered
@@ -52,15 +51,14 @@ class Check:
     remarks: tuple[str, ...]
 
 
-async def check(name: str, wrapped: Callable[[], Provider]) -> Check:
+async def check(name: str, provider: Provider) -> Check:
     """Send a drawn square and say what came back.
 
     Args:
         name: Name of the provider.
-        wrapped: Gives the provider with the call layer around it, without stored answers.
+        provider: The provider with the call layer around it, without stored answers.
     """
     request = await asyncio.to_thread(_request)
-    provider = wrapped()
     model, next_step = provider.model or "", ""
     started = time.perf_counter()
     with metered() as meter:

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mmcrime import __version__, taxonomy
+from mmcrime.calls.prices import price_versions
 from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import EncodedFrame, Evidence, Media
 from mmcrime.fusion import Fused
@@ -86,9 +87,15 @@ def compose(facts: Facts) -> Report:
         egress=facts.egress,
         cost=total_cost(facts.assessments),
         timings=dict(facts.timings),
-        versions=versions(),
+        versions={**versions(), **_prices(facts.assessments)},
         errors=facts.errors,
     )
+
+
+def _prices(assessments: Sequence[Assessment]) -> dict[str, str]:
+    """Say which table of prices was used, where one was."""
+    used = any(a.cost.source == "price_table" for a in assessments)
+    return price_versions() if used else {}
 
 
 def unreadable(
@@ -199,14 +206,16 @@ def _illustrated(incident: Incident, times: Sequence[float], peak: EncodedFrame 
 def total_cost(assessments: Sequence[Assessment]) -> Cost:
     """Add up what is known; one unknown cost makes the sum unknown, never smaller."""
     costs = [a.cost for a in assessments if a.status != "skipped"]
-    if any(c.usd is None for c in costs):
-        return Cost()
+    unknown = [c for c in costs if c.usd is None]
+    if unknown:
+        return Cost(detail="; ".join(dict.fromkeys(c.detail for c in unknown if c.detail)))
     # What cost nothing has a source as well; a sum is as good as its weakest part.
     sources = {c.source for c in costs if c.usd} or {c.source for c in costs}
     source = next(
-        (weak for weak in ("user", "price_table", "reported") if weak in sources), "local"
+        (weak for weak in ("user", "price_table", "reported", "cache") if weak in sources), "local"
     )
-    return Cost(usd=sum(c.usd or 0.0 for c in costs), source=source)
+    details = dict.fromkeys(c.detail for c in costs if c.detail)
+    return Cost(usd=sum(c.usd or 0.0 for c in costs), source=source, detail="; ".join(details))
 
 
 @cache

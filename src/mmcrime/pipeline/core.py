@@ -7,6 +7,7 @@ import contextlib
 import fnmatch
 import logging
 import os
+import uuid
 import weakref
 from collections import deque
 from collections.abc import (
@@ -20,17 +21,21 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
+from mmcrime.calls.budget import RunBudget
+from mmcrime.calls.layer import CallLayer
+from mmcrime.calls.layer import Run as CallRun
 from mmcrime.config import Settings, load_settings
 from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, ConfigError, MmcrimeError, ModelNotFoundError
 from mmcrime.media.walk import files_below
 from mmcrime.pipeline import compose
+from mmcrime.pipeline.canary import Check, check
 from mmcrime.pipeline.loop import LoopThread
 from mmcrime.pipeline.options import CallArguments, CallOptions
 from mmcrime.pipeline.run import Emit, Job, deadline_of, new_request_id, run, show_progress
 from mmcrime.pipeline.team import Team
 from mmcrime.plugins import Analyzer, Provider, Transcriber
-from mmcrime.results import Event, Report, Reported
+from mmcrime.results import Event, Report
 
 logging.getLogger("mmcrime").addHandler(logging.NullHandler())
 _log = logging.getLogger("mmcrime.pipeline")
@@ -83,6 +88,7 @@ class CrimeDetectionPipeline:
         self._team = Team(
             self.settings, analyzers=analyzers, providers=providers, transcriber=transcriber
         )
+        self._layer = CallLayer(self.settings)
         self._loop = LoopThread()
         # A pipeline that nobody closed must not keep its threads for ever.
         self._abandoned = weakref.finalize(self, self._loop.stop)
@@ -145,10 +151,13 @@ class CrimeDetectionPipeline:
     ) -> Iterator[Report]:
         """Yield one report a source, in the order given, working ahead on a few.
 
+        What they cost is counted together: the budget of a run is for all of them.
+
         One source's failure is an undetermined report whose ``errors`` say why; only a
         ConfigError stops the iteration. Leaving it early cancels what is under way.
         """
         call = _call(options)
+        budget = self._budget(call)
         if call.name is not None:
             raise ConfigError(
                 f"name={call.name!r} is given to many sources.",
@@ -157,7 +166,7 @@ class CrimeDetectionPipeline:
         waiting: deque[Future[Report]] = deque()
         try:
             for source in sources:
-                waiting.append(self._loop.submit(self._tolerant(source, call, _silent)))
+                waiting.append(self._loop.submit(self._tolerant(source, call, budget)))
                 while len(waiting) >= self.settings.max_concurrent:
                     yield _first_of(waiting)
             while waiting:
@@ -187,6 +196,22 @@ class CrimeDetectionPipeline:
         """
         return self.analyze_many(_files(folder, pattern), **options)
 
+    # -- providers ----------------------------------------------------------------
+
+    def check_provider(self, name: str, *, offline: bool | None = None) -> Check:
+        """Send one tiny drawn picture to a provider and say what came back.
+
+        No stored answer serves; limits, retries and the budget of a run hold.
+
+        Args:
+            name: Its registered name, or that of an injected one.
+            offline: Refuse to send; None for the setting.
+
+        Raises:
+            ConfigError: If nothing is called so, or its options are wrong.
+        """
+        return self._loop.run(self._check(name, offline))
+
     # -- life cycle ---------------------------------------------------------------
 
     def close(self) -> None:
@@ -213,10 +238,11 @@ class CrimeDetectionPipeline:
     # -- in the pipeline's loop ---------------------------------------------------
 
     async def _strict(self, source: Any, options: CallOptions, emit: Emit) -> Report:
-        return await self._within_limits(self._job(source, options, emit))
+        job = self._job(source, options, emit, self._budget(options))
+        return await self._within_limits(job)
 
-    async def _tolerant(self, source: Any, options: CallOptions, emit: Emit) -> Report:
-        job = self._job(source, options, emit)
+    async def _tolerant(self, source: Any, options: CallOptions, budget: RunBudget) -> Report:
+        job = self._job(source, options, _silent, budget)
         try:
             return await self._within_limits(job)
         except ConfigError:
@@ -236,11 +262,14 @@ class CrimeDetectionPipeline:
                     "metadata": dict(options.metadata or {}),
                 },
             )
-            emit(Reported(source=job.name, report=report))
             show_progress(job, 1.0)
             return report
 
-    def _job(self, source: Any, options: CallOptions, emit: Emit) -> Job:
+    def _budget(self, options: CallOptions) -> RunBudget:
+        tenant = options.run.tenant if options.run else "default"
+        return RunBudget(self.settings.budget, tenant=tenant)
+
+    def _job(self, source: Any, options: CallOptions, emit: Emit, budget: RunBudget) -> Job:
         offline = self.settings.offline if options.offline is None else options.offline
         outer = options.run.egress if options.run else None
         return Job(
@@ -249,11 +278,32 @@ class CrimeDetectionPipeline:
             options=options,
             settings=self.settings,
             team=self._team,
+            layer=self._layer,
+            budget=budget,
             gate=Gate(offline=offline, outer=outer),
             request_id=new_request_id(options),
             emit=emit,
             deadline=deadline_of(options),
         )
+
+    async def _check(self, name: str, offline: bool | None) -> Check:
+        service = self._team.providers([name])[name]
+        run = CallRun(
+            request_id=uuid.uuid4().hex,
+            tenant="default",
+            gate=Gate(offline=self.settings.offline if offline is None else offline),
+            budget=RunBudget(self.settings.budget),
+            deadline=None,
+        )
+        provider = self._layer.wrap(
+            service.provider,
+            name=name,
+            section=service.section,
+            options=service.options,
+            run=run,
+            stored=False,
+        )
+        return await check(name, provider)
 
     async def _within_limits(self, job: Job) -> Report:
         if self._slots is None or self._idle is None:
@@ -276,6 +326,7 @@ class CrimeDetectionPipeline:
         if self._idle is not None:
             await self._idle.wait()
         await self._team.aclose()
+        await self._layer.aclose()
 
 
 def analyze(

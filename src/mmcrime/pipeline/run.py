@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from mmcrime.calls.budget import RunBudget
+from mmcrime.calls.layer import CallLayer
+from mmcrime.calls.layer import Run as CallRun
 from mmcrime.config import Settings, masked
 from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, UnsupportedMediaError
@@ -24,7 +27,8 @@ from mmcrime.pipeline.options import CallOptions
 from mmcrime.pipeline.panel import assess, not_asked
 from mmcrime.pipeline.peaks import peak_frames
 from mmcrime.pipeline.progress import Progress
-from mmcrime.pipeline.team import Announced, Team
+from mmcrime.pipeline.team import Service, Team
+from mmcrime.pipeline.watched import Watched
 from mmcrime.plugins import RunContext
 from mmcrime.results import (
     Assessed,
@@ -52,6 +56,8 @@ class Job:
         options: What the call asks for.
         settings: The settings of the pipeline.
         team: Who works for it.
+        layer: What surrounds every call of a provider.
+        budget: What the run may cost; a run over many sources shares it.
         gate: The egress gate of this run.
         request_id: The id in the report and in every log record.
         emit: Receives the events, in the pipeline's loop.
@@ -63,10 +69,17 @@ class Job:
     options: CallOptions
     settings: Settings
     team: Team
+    layer: CallLayer
+    budget: RunBudget
     gate: Gate
     request_id: str
     emit: Emit
     deadline: float | None
+
+    @property
+    def tenant(self) -> str:
+        """On whose behalf."""
+        return self.options.run.tenant if self.options.run else "default"
 
     @property
     def frame_interval(self) -> float:
@@ -90,11 +103,13 @@ async def run(job: Job) -> Report:
     """
     started = time.perf_counter()
     # Both raise ConfigError, which must come before anything is opened or fetched.
-    seats = job.team.analyzers(job.options.analyzers)
-    providers = {
-        name: Announced(name, inner, job.gate)
-        for name, inner in job.team.providers(job.options.providers).items()
-    }
+    named, asked = job.options.analyzers, job.team.providers(job.options.providers)
+    seats = (
+        *job.team.analyzers(named),
+        *job.team.language_models(named, job.options.providers),
+    )
+    reserve = job.team.fallback()
+    providers = {name: _wrapped(job, service) for name, service in {**reserve, **asked}.items()}
     progress = Progress(lambda share: show_progress(job, share))
     async with _opened(job) as handle:
         opened = time.perf_counter()
@@ -112,7 +127,7 @@ async def run(job: Job) -> Report:
         )
         media = compose.media_record(handle.media)
         job.emit(Prepared(source=job.name, media=media, evidence=record))
-        context = _context(job, providers)
+        context = _context(job, providers, tuple(reserve))
         assessments = await assess(
             seats,
             gathered.evidence,
@@ -120,7 +135,7 @@ async def run(job: Job) -> Report:
             tell=lambda answer: _tell(job, answer),
             progress=progress,
         )
-        for silent in not_asked(providers):
+        for silent in not_asked({name: providers[name] for name in asked}):
             _tell(job, silent)
             assessments = (*assessments, silent)
         fused = await _fused(job, gathered.evidence, assessments)
@@ -262,12 +277,33 @@ def _close_late(opening: asyncio.Future[MediaHandle]) -> None:
         opening.result().close()
 
 
-def _context(job: Job, providers: Mapping[str, Announced]) -> RunContext:
+def _wrapped(job: Job, service: Service) -> Watched:
+    """Surround a provider with the call layer, for this run."""
+    run = CallRun(
+        request_id=job.request_id,
+        tenant=job.tenant,
+        gate=job.gate,
+        budget=job.budget,
+        deadline=job.deadline,
+    )
+    return Watched(
+        job.layer.wrap(
+            service.provider,
+            name=service.name,
+            section=service.section,
+            options=service.options,
+            run=run,
+        )
+    )
+
+
+def _context(job: Job, providers: Mapping[str, Watched], fallback: tuple[str, ...]) -> RunContext:
     return RunContext(
         request_id=job.request_id,
         egress=job.gate,
-        tenant=job.options.run.tenant if job.options.run else "default",
+        tenant=job.tenant,
         deadline=job.deadline,
         settings=MappingProxyType(masked(job.settings)),
         providers=MappingProxyType(dict(providers)),
+        fallback=fallback,
     )

@@ -50,12 +50,15 @@ class Provider(_Plugin):
         endpoint: Where requests go, without anything secret; part of the key under which
             answers are stored, and what the egress list says.
         remarks: What a person should know, such as that the model will be switched off.
+        free: Whether no call buys anything, as with a model of one's own on this machine. All
+            else needs a price, or a cap on calls, before it is asked under a cap on money.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
     model: str | None = None
     endpoint: str = ""
     remarks: tuple[str, ...] = ()
+    free: bool = False
 
     @abstractmethod
     async def generate(self, request: Request) -> Response:

@@ -1,0 +1,164 @@
+"""The one place where the call layer is built."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mmcrime.calls.announced import Announced
+from mmcrime.calls.breaker import Breakers, Guarded
+from mmcrime.calls.budget import Budgeted, DayBudget, RunBudget
+from mmcrime.calls.cache import Cached
+from mmcrime.calls.flights import Flights
+from mmcrime.calls.ledger import Ledger, Recorded
+from mmcrime.calls.limits import Limited, Limiter
+from mmcrime.calls.prices import Pricing
+from mmcrime.calls.retry import Retrying
+from mmcrime.calls.store import AnswerStore
+from mmcrime.config import ProviderSettings, Settings
+from mmcrime.plugins import EgressGate, Provider
+
+__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory"]
+
+BREAKERS_FILE = "breakers.json"
+"""Name of the file in the cache directory that says which services keep failing."""
+_DAYS_FILE = "days.json"
+_GB = 1_000_000_000
+
+
+def cache_directory(settings: Settings) -> Path:
+    """Return the folder of stored answers, of what was paid, and of what a day has cost."""
+    if settings.cache.directory is not None:
+        return Path(settings.cache.directory).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mmcrime", appauthor=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What the calls of one run have in common.
+
+    Attributes:
+        request_id: Its id.
+        tenant: On whose behalf.
+        gate: Its egress gate.
+        budget: Its caps.
+        deadline: Loop time after which no answer is of use; None for never.
+    """
+
+    request_id: str
+    tenant: str
+    gate: EgressGate
+    budget: RunBudget
+    deadline: float | None
+
+
+class CallLayer:
+    """What surrounds every call, with the state that outlives a run; one for each pipeline.
+
+    Nothing is written before the first call.
+
+    Args:
+        settings: The settings of the pipeline.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._directory = cache_directory(settings)
+        self._flights = Flights()
+        self._limiters: dict[str, Limiter] = {}
+        self._pricings: dict[tuple[str, str], Pricing] = {}
+        self._opened: list[AnswerStore | Ledger | DayBudget] = []
+
+    def wrap(
+        self,
+        provider: Provider,
+        *,
+        name: str,
+        section: ProviderSettings,
+        options: str,
+        run: Run,
+        stored: bool = True,
+    ) -> Provider:
+        """Surround a provider for one run.
+
+        Args:
+            provider: The provider; it is not closed here.
+            name: The name the caller knows it by.
+            section: Its configuration.
+            options: What of its options decides an answer, as text.
+            run: The run.
+            stored: Whether stored answers may serve, if the settings allow it.
+        """
+        pricing = self._pricing(provider, name, section)
+        announced = Announced(provider, name=name, gate=run.gate)
+        limiter = self._limiters.get(name)
+        if limiter is None:
+            limiter = self._limiters[name] = Limiter(name, section)
+        limited = Limited(announced, name=name, limiter=limiter, deadline=run.deadline)
+        recorded = Recorded(
+            limited,
+            name=name,
+            ledger=self._ledger,
+            pricing=pricing,
+            tenant=run.tenant,
+            request_id=run.request_id,
+        )
+        budgeted = Budgeted(
+            recorded, name=name, pricing=pricing, run=run.budget, day=self._day_budget
+        )
+        guarded = Guarded(budgeted, name=name, breakers=self._breakers)
+        serve = stored and self._settings.cache.enabled
+        return Cached(
+            Retrying(guarded, name=name, deadline=run.deadline),
+            name=name,
+            store=self._store if serve else None,
+            ledger=self._ledger if serve else None,
+            flights=self._flights,
+            options=options,
+            tenant=run.tenant,
+            request_id=run.request_id,
+        )
+
+    async def aclose(self) -> None:
+        """Write what waits to be written, and close the files."""
+        for held in reversed(self._opened):
+            if isinstance(held, DayBudget):
+                await held.aclose()
+            else:
+                await asyncio.to_thread(held.close)
+        self._opened.clear()
+
+    def _pricing(self, provider: Provider, name: str, section: ProviderSettings) -> Pricing:
+        key = (name, provider.endpoint)
+        if key not in self._pricings:
+            self._pricings[key] = Pricing(
+                name, provider.endpoint, section.price, free=provider.free
+            )
+        return self._pricings[key]
+
+    @cached_property
+    def _store(self) -> AnswerStore:
+        size = round(self._settings.cache.size_gb * _GB)
+        store = AnswerStore(self._directory, size_bytes=size)
+        self._opened.append(store)
+        return store
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        ledger = Ledger(self._directory)
+        self._opened.append(ledger)
+        return ledger
+
+    @cached_property
+    def _day_budget(self) -> DayBudget:
+        budget = DayBudget(self._directory / _DAYS_FILE, self._settings.budget)
+        self._opened.append(budget)
+        return budget
+
+    @cached_property
+    def _breakers(self) -> Breakers:
+        return Breakers(self._directory / BREAKERS_FILE)
