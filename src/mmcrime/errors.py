@@ -15,6 +15,7 @@ MmcrimeError
     RateLimitedError         too many requests; retried after .retry_after, unless a quota is used up
     UnavailableError         network, timeout, 5xx; retried
     InvalidResponseError     not the answer that was asked for
+    UnfitMediaError          the media cannot be fitted to what the service takes; nothing was sent
   BudgetExceededError        a cap the caller set (money, calls, tokens, time)
   EgressError                offline, and something wanted to leave
   AlertError                 recorded, never aborts an analysis
@@ -43,6 +44,7 @@ __all__ = [
     "ProviderError",
     "RateLimitedError",
     "UnavailableError",
+    "UnfitMediaError",
     "UnknownProviderError",
     "UnsafeMediaError",
     "UnsupportedMediaError",
@@ -179,6 +181,10 @@ class InvalidResponseError(ProviderError):
     """The service answered, but not with what was asked for."""
 
     default_may_be_billed = True
+
+
+class UnfitMediaError(ProviderError):
+    """The media cannot be fitted to what the service takes; nothing was sent."""
 
 
 class BudgetExceededError(MmcrimeError):
