@@ -397,6 +397,28 @@ def test_a_window_of_millions_of_tokens_takes_no_memory_for_them() -> None:
     assert window.used(10) == 10_000 * 10**7
 
 
+def test_what_passes_close_together_counts_until_the_last_of_it_is_a_minute_old() -> None:
+    window = Window(setting="s", unit="tokens", limit=10)
+    for at in (100.0, 100.01, 100.02):
+        window.add(at, 3)
+    assert window.ready(101, 8) == 100.02 + SPAN
+    assert window.used(100.02 + SPAN - 1e-6) == 9
+    assert window.used(100.02 + SPAN) == 0
+
+
+def test_what_was_said_of_an_older_request_does_not_replace_what_is_newer() -> None:
+    async def work() -> float:
+        limiter = line()
+        older, newer = [await limiter.enter(10, deadline=None) for _ in range(2)]
+        for place, left in ((newer, 0), (older, 50)):
+            status = RateStatus(requests_left=left, requests_reset=40)
+            limiter.answered(place, answer(rate=status))
+            limiter.leave()
+        return (await limiter.enter(10, deadline=None)).at - newer.at
+
+    assert run(work()) == 40
+
+
 def test_it_waits_on_a_real_loop_too() -> None:
     async def work() -> float:
         began = time.monotonic()
