@@ -91,9 +91,11 @@ names = st.sampled_from(
 )
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["error", "details", "retryDelay", "retry_after", "message"]), inner
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "details", "retryDelay", "retry_after", "message"]), inner
+        )
     ),
 )
 
@@ -192,7 +194,13 @@ def test_a_piece_of_a_key_is_masked_too(key: str, length: int) -> None:
 
 @pytest.mark.parametrize(
     "echo",
-    ["sk-proj-****************wxyz", "abcd*****wxyz", "AIzaSyD4x9q2", "Bearer abc.def", "gsk_abcd1"],
+    [
+        "sk-proj-****************wxyz",
+        "abcd*****wxyz",
+        "AIzaSyD4x9q2",
+        "Bearer abc.def",
+        "gsk_abcd1",
+    ],
 )
 def test_what_looks_like_a_key_is_masked_without_knowing_it(echo: str) -> None:
     words = http.scrubbed(f"Incorrect API key provided: {echo}. You can find it at https://x.y/z")
