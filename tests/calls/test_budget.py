@@ -127,7 +127,6 @@ async def test_without_configuration_a_run_stops_at_one_dollar_and_says_so(tmp_p
     [
         (RateLimitedError("slow", provider="till"), 0.0, 0),
         (ProviderError("no", provider="till"), 0.0, 0),
-        (ConfigError("no such model"), 0.0, 0),
         (ProviderError("no", provider="till", may_be_billed=True), 3.0, INPUT_TOKENS + 3),
         (UnavailableError("broke", provider="till"), 3.0, INPUT_TOKENS + 3),
         (UnavailableError("never sent", provider="till", may_be_billed=False), 0.0, 0),
@@ -147,11 +146,14 @@ async def test_a_failed_attempt_is_a_call_and_costs_all_unless_it_is_not_billed(
     assert await day.spent() == run.spent
 
 
+@pytest.mark.parametrize(
+    "error", [EgressError("offline"), BudgetExceededError("too late"), ConfigError("no ledger")]
+)
 @in_loop
-async def test_what_offline_stopped_is_no_call(tmp_path: Path) -> None:
+async def test_what_was_stopped_before_it_left_is_no_call(tmp_path: Path, error: Exception) -> None:
     run, day = RunBudget(caps(calls_per_run=1)), open_day(tmp_path)
-    till = Till(replies=[Reply(error=EgressError("offline"))])
-    with pytest.raises(EgressError):
+    till = Till(replies=[Reply(error=error)])
+    with pytest.raises(type(error)):
         await budgeted(till, run, day).generate(asking(3))
     assert run.spent == run.reserved == await day.spent() == Spending()
 

@@ -202,14 +202,14 @@ from mmcrime.errors import BudgetExceededError
 from spending import Reply, Till, asking, budgeted
 
 async def main():
-    settings = BudgetSettings(usd_per_run=None, usd_per_day=30.0)
+    settings = BudgetSettings(usd_per_run=None, usd_per_day=300.0)
     day = DayBudget(Path(sys.argv[1]), settings)
     till = Till(replies=[Reply(usd=1.0, tokens=1, turns=2)])
     provider = budgeted(till, RunBudget(settings), day)
     print("ready", flush=True)
     sys.stdin.readline()
-    for _ in range(5):
-        calls = (provider.generate(asking(1)) for _ in range(4))
+    for _ in range(60):
+        calls = (provider.generate(asking(1)) for _ in range(2))
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
             assert not isinstance(outcome, BaseException) or isinstance(
                 outcome, BudgetExceededError
@@ -221,7 +221,7 @@ asyncio.run(main())
 
 
 def test_processes_that_share_a_day_cannot_overspend_it(tmp_path: Path) -> None:
-    """Four processes want 20 calls each of 1 US dollar, of a day of 30."""
+    """Four processes want 120 calls each of 1 US dollar, of a day of 300."""
     path = tmp_path / "day.json"
     processes = [
         subprocess.Popen(
@@ -238,15 +238,19 @@ def test_processes_that_share_a_day_cannot_overspend_it(tmp_path: Path) -> None:
         for process in processes:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-        outputs = [process.communicate("go\n", timeout=120) for process in processes]
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outputs = [process.communicate(timeout=120) for process in processes]
     finally:
         for process in processes:
             process.kill()
     assert [(p.returncode, err) for p, (_, err) in zip(processes, outputs, strict=True)] == [
         (0, "")
     ] * 4
-    assert sum(int(out) for out, _ in outputs) == 30
+    assert sum(int(out) for out, _ in outputs) == 300
     (accounts,) = json.loads(path.read_text(encoding="utf-8"))["days"].values()
     assert accounts == {
-        "default": {"picodollars": 30 * 10**12, "calls": 30, "tokens": 30, "unpriced": 0}
+        "default": {"picodollars": 300 * 10**12, "calls": 300, "tokens": 300, "unpriced": 0}
     }

@@ -26,7 +26,6 @@ from mmcrime.config import BudgetSettings
 from mmcrime.errors import (
     BudgetExceededError,
     ConfigError,
-    EgressError,
     MmcrimeError,
     ProviderError,
 )
@@ -209,11 +208,9 @@ def _of_answer(response: Response, ask: Amount) -> Amount:
 
 
 def _of_failure(error: MmcrimeError, ask: Amount) -> Amount:
-    if isinstance(error, EgressError):
-        return NOTHING  # it never left this machine
-    if isinstance(error, ProviderError) and error.may_be_billed:
-        return ask
-    return Amount(calls=1)
+    if not isinstance(error, ProviderError):
+        return NOTHING  # offline, or out of time before its turn came: nothing left
+    return ask if error.may_be_billed else Amount(calls=1)
 
 
 def _wake(waiting: list[asyncio.Future[None]]) -> None:

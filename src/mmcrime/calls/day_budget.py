@@ -59,6 +59,15 @@ class _Change:
     day: str = ""
 
 
+@dataclass(kw_only=True, slots=True)
+class _Entry:
+    """A line that waits to be written, for somebody who waits as well unless withdrawn."""
+
+    change: _Change
+    outcome: asyncio.Future[Booking | Refusal]
+    withdrawn: bool = False
+
+
 class DayBudget:
     """The caps of a day; one for each pipeline, used from its event loop.
 
@@ -87,7 +96,7 @@ class DayBudget:
             cap is not None
             for cap in (settings.usd_per_day, settings.calls_per_day, settings.tokens_per_day)
         )
-        self._pending: list[tuple[_Change, asyncio.Future[Booking | Refusal]]] = []
+        self._pending: list[_Entry] = []
         self._writer: asyncio.Task[None] | None = None
         self._warned = False
 
@@ -97,11 +106,13 @@ class DayBudget:
         Raises:
             ConfigError: If a cap is set and the file cannot be used.
         """
-        future = self._enter(_Change(tenant=tenant, amount=ask))
+        entry = self._enter(_Change(tenant=tenant, amount=ask))
         try:
-            return await asyncio.shield(future)
+            return await asyncio.shield(entry.outcome)
         except asyncio.CancelledError:
-            future.add_done_callback(self._take_back)
+            entry.withdrawn = True
+            if entry.outcome.done():
+                self._take_back(entry)
             raise
 
     async def settle(self, booking: Booking, actual: Amount) -> None:
@@ -114,12 +125,7 @@ class DayBudget:
         if not booking.day or difference == NOTHING:
             return
         change = _Change(tenant=booking.tenant, amount=difference, day=booking.day)
-        future = self._enter(change)
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError:
-            future.add_done_callback(_ignore_outcome)
-            raise
+        await asyncio.shield(self._enter(change).outcome)
 
     async def spent(self, tenant: str = "default") -> Spending:
         """Return what has been booked today.
@@ -135,37 +141,44 @@ class DayBudget:
         while self._writer is not None and not self._writer.done():
             await asyncio.shield(self._writer)
 
-    def _take_back(self, future: asyncio.Future[Booking | Refusal]) -> None:
-        if future.cancelled() or future.exception() is not None:
-            return
-        booking = future.result()
-        if isinstance(booking, Booking) and booking.day:
-            undo = _Change(tenant=booking.tenant, amount=NOTHING - booking.amount, day=booking.day)
-            self._enter(undo).add_done_callback(_ignore_outcome)
-
-    def _enter(self, change: _Change) -> asyncio.Future[Booking | Refusal]:
+    def _enter(self, change: _Change) -> _Entry:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Booking | Refusal] = loop.create_future()
-        self._pending.append((change, future))
+        entry = _Entry(change=change, outcome=loop.create_future())
+        # Whoever waits may be cancelled, and then nobody asks how it went.
+        entry.outcome.add_done_callback(_noticed)
+        self._pending.append(entry)
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._write_pending())
-        return future
+        return entry
+
+    def _take_back(self, entry: _Entry) -> None:
+        """Undo a booking that was withdrawn while it was written."""
+        if entry.outcome.exception() is None:
+            booking = entry.outcome.result()
+            if isinstance(booking, Booking) and booking.day:
+                undo = NOTHING - booking.amount
+                self._enter(_Change(tenant=booking.tenant, amount=undo, day=booking.day))
 
     async def _write_pending(self) -> None:
         while self._pending:
-            batch, self._pending = self._pending, []
+            batch = [entry for entry in self._pending if not entry.withdrawn]
+            self._pending = []
+            if not batch:
+                continue
             try:
-                outcomes = await asyncio.to_thread(self._apply, [change for change, _ in batch])
+                outcomes = await asyncio.to_thread(self._apply, [entry.change for entry in batch])
             except asyncio.CancelledError:
-                for _, future in batch:
-                    future.cancel()
+                for entry in batch:
+                    entry.outcome.cancel()
                 raise
             except Exception as error:  # noqa: BLE001  # handed to whoever waits
-                for _, future in batch:
-                    future.set_exception(error)
-            else:
-                for (_, future), outcome in zip(batch, outcomes, strict=True):
-                    future.set_result(outcome)
+                for entry in batch:
+                    entry.outcome.set_exception(error)
+                continue
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                entry.outcome.set_result(outcome)
+                if entry.withdrawn:
+                    self._take_back(entry)
 
     def _today(self) -> str:
         return self._clock().astimezone(UTC).date().isoformat()
@@ -295,6 +308,6 @@ def _not_below_zero(amount: Amount) -> Amount:
     )
 
 
-def _ignore_outcome(future: asyncio.Future[Booking | Refusal]) -> None:
-    if not future.cancelled():
-        future.exception()
+def _noticed(outcome: asyncio.Future[Booking | Refusal]) -> None:
+    if not outcome.cancelled():
+        outcome.exception()
