@@ -16,7 +16,7 @@ from mmcrime.errors import (
 )
 from mmcrime.plugins import Capabilities, PluginOptions, Provider, Response
 from mmcrime.testing.provider_harness import GUARD, PICTURE, ProviderHarness, closed, using
-from mmcrime.testing.wire_server import WireReply, wire_server
+from mmcrime.testing.wire import WireReply, wire_server
 
 __all__ = ["ProviderContract"]
 

@@ -13,8 +13,8 @@ from typing import ClassVar
 from unittest import SkipTest
 
 from mmcrime.errors import ProviderError
-from mmcrime.plugins import Capabilities, Part, Provider, Request, Response, TokenUsage
-from mmcrime.testing.wire_server import WireReply, WireServer, wire_server
+from mmcrime.plugins import Part, Provider, Request, Response, TokenUsage
+from mmcrime.testing.wire import WireReply, WireServer, wire_server
 
 __all__ = ["GUARD", "PICTURE", "ProviderHarness", "WireCases", "closed", "using"]
 
