@@ -101,7 +101,7 @@ class AnthropicProvider(Provider):
             own=base_url is None or vendor,
             needed=vendor,
         )
-        self._secrets = tuple(s for s in (self._key, httpx2.URL(self._url).password) if s)
+        self._secrets = (self._key,) if self._key else ()
         self.endpoint = public_url(self._url)
         self.model, self.remarks = chosen_model(_NAME, model)
         self._timeout = timeout
@@ -156,10 +156,10 @@ class AnthropicProvider(Provider):
 
     def _opened(self) -> anthropic.AsyncAnthropic:
         if self._client is None:
-            line = http_client(timeout=self._timeout)
+            line = http_client(timeout=self._timeout, url=self._url)
             self._client = anthropic.AsyncAnthropic(
                 api_key=self._key or "unused",  # the SDK wants one, gateways may not
-                base_url=self._url,
+                base_url=self.endpoint,
                 max_retries=0,
                 # Said aloud, since the SDK refuses long answers where it is left at its own.
                 timeout=line.timeout,

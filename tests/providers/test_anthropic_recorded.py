@@ -41,6 +41,7 @@ def refused(shared: Path, name: str) -> ProviderError:
 # -- recorded -------------------------------------------------------------------------------
 
 
+@pytest.mark.shared
 def test_recorded_image(shared: Path) -> None:
     """An answer: it ended by itself; nothing was cached; the limits of all tokens are told."""
     response = replayed(shared, recorded(shared, "anthropic", "image_200_ratelimit_headers").reply)
@@ -59,6 +60,7 @@ def test_recorded_image(shared: Path) -> None:
     )
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize(("line", "text", "tokens"), [(0, "4", (20, 5)), (1, "Jupiter", (19, 4))])
 def test_recorded_batch_results(
     shared: Path, line: int, text: str, tokens: tuple[int, int]
@@ -70,12 +72,14 @@ def test_recorded_batch_results(
     assert (response.usage.input, response.usage.output) == tokens
 
 
+@pytest.mark.shared
 def test_recorded_batch_that_is_no_answer(shared: Path) -> None:
     """A message is what was asked for, and a batch is none, though it came with 200."""
     with pytest.raises(InvalidResponseError):
         replayed(shared, recorded(shared, "anthropic", "batch_create_200").reply)
 
 
+@pytest.mark.shared
 def test_recorded_401(shared: Path) -> None:
     """The key is wrong: nothing was done, and trying again changes nothing."""
     error = refused(shared, "err_401")
@@ -84,6 +88,7 @@ def test_recorded_401(shared: Path) -> None:
     assert "invalid x-api-key" in error.message
 
 
+@pytest.mark.shared
 def test_recorded_404_model(shared: Path) -> None:
     """The model's name is misspelt, and only the setting can mend it."""
     error = refused(shared, "err_404_model")
@@ -92,6 +97,7 @@ def test_recorded_404_model(shared: Path) -> None:
     assert "providers.anthropic.model" in error.next_step
 
 
+@pytest.mark.shared
 def test_recorded_400_prompt_too_long(shared: Path) -> None:
     """Refused for its length before any work: less of the same would do."""
     error = refused(shared, "err_400_prompt_too_long")
@@ -100,6 +106,7 @@ def test_recorded_400_prompt_too_long(shared: Path) -> None:
     assert "media.max_frames" in error.next_step
 
 
+@pytest.mark.shared
 def test_recorded_429(shared: Path) -> None:
     """A limit an hour, and the service asks to try again without saying when."""
     error = refused(shared, "err_429_rate_limit")
@@ -107,6 +114,7 @@ def test_recorded_429(shared: Path) -> None:
     assert (error.retryable, error.may_be_billed, error.retry_after) == (True, False, None)
 
 
+@pytest.mark.shared
 def test_recorded_refusal(shared: Path) -> None:
     """Constructed from a recorded stream: "Hi" was said before the refusal, and is no answer."""
     whole = streamed(shared / "specs/recorded/anthropic/refusal_stream.sse")
