@@ -24,9 +24,9 @@ from mmcrime.errors import ConfigError, ProviderError
 from mmcrime.plugins import Part, Provider, Request, TokenUsage
 from mmcrime.testing import ProviderContract, WireCases, wire_server
 from mmcrime_providers.anthropic import AnthropicProvider
-from wire import contract_server, recorded
+from wire import Reply, contract_server, recorded
 
-GOOD = (200, {}, message().body)
+GOOD: Reply = (200, {}, message().body)
 ABLE = AnthropicProvider.capabilities
 
 
