@@ -127,7 +127,7 @@ class Bench:
             self.echo,
             name="echo",
             ledger=self.ledger,
-            price=lambda _: Cost(usd=0.001, source="user"),
+            price=lambda *_: Cost(usd=0.001, source="user"),
             tenant="t",
             request_id="run",
         )

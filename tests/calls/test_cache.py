@@ -116,7 +116,7 @@ def recorded(service: Service, ledger: Ledger) -> Recorded:
         service,
         name="service",
         ledger=ledger,
-        price=lambda _: Cost(usd=0.5, source="user"),
+        price=lambda *_: Cost(usd=0.5, source="user"),
         tenant="default",
         request_id="run-1",
     )
@@ -472,7 +472,7 @@ PROGRAM = """
     ledger = Ledger(folder / "cache")
     store = AnswerStore(folder / "cache", size_bytes=10**7)
     service = Charged(ANSWER if reply == "answer" else REFUSAL)
-    price = lambda response: Cost(usd=0.5, source="user")
+    price = lambda *_: Cost(usd=0.5, source="user")
     record = Recorded(service, name="service", ledger=ledger, price=price, tenant="default",
         request_id="run-1")
     provider = cached(Killed(record), store=store, ledger=ledger)

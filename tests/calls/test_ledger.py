@@ -31,7 +31,7 @@ from mmcrime.errors import (
     RateLimitedError,
     UnavailableError,
 )
-from mmcrime.plugins import Request, Response
+from mmcrime.plugins import Request, Response, TokenUsage
 from mmcrime.results import Cost
 
 KEY = "ab" * 32
@@ -69,8 +69,8 @@ def change(tmp_path: Path, sql: str, *values: object) -> None:
         connection.commit()
 
 
-def price(response: Response) -> Cost:
-    tokens = response.usage.output
+def price(_model: str | None, usage: TokenUsage, _request: Request) -> Cost:
+    tokens = usage.output
     if tokens is None:
         return Cost()
     return Cost(usd=tokens / 100, source="price_table", detail="prices of 2026-11-01")
@@ -261,9 +261,9 @@ def test_a_reply_is_priced_counted_and_written_down(
             return await recorded(Service(reply), ledger).generate(question(key=KEY)), meter
 
     response, meter = asyncio.run(ask())
-    assert response.cost == price(reply)
+    assert response.cost == price(None, reply.usage, question())
     assert response.provider == "service"
-    assert meter.cost == price(reply)
+    assert meter.cost == price(None, reply.usage, question())
     assert meter.usage.calls == 1
     assert meter.usage.input_tokens == USAGE.input
     assert rows(tmp_path / "cache", "status, usd, tenant") == [(reply.status, 0.3, "t")]
@@ -281,7 +281,8 @@ def test_a_reply_is_priced_counted_and_written_down(
 def test_a_failure_that_may_be_billed_has_an_unknown_cost_and_a_row(
     tmp_path: Path, ledger: Ledger, error: ProviderError
 ) -> None:
-    meter = asyncio.run(metered_call(recorded(Service(error), ledger), type(error)))
+    sent = recorded(Sent(Service(error)), ledger)
+    meter = asyncio.run(metered_call(sent, type(error)))
     assert meter.calls == 1
     assert meter.cost == Cost(detail="an attempt failed; it may be billed")
     assert rows(tmp_path / "cache", "status, usd") == [("failed", None)]
@@ -299,15 +300,23 @@ def test_a_failure_that_may_be_billed_has_an_unknown_cost_and_a_row(
 def test_a_failure_for_free_costs_nothing_and_has_no_row(
     tmp_path: Path, ledger: Ledger, error: ProviderError
 ) -> None:
-    meter = asyncio.run(metered_call(recorded(Service(error), ledger), type(error)))
+    sent = Sent(Service(error))
+    meter = asyncio.run(metered_call(recorded(sent, ledger), type(error)))
     assert meter.calls == 1
     assert meter.cost == Cost(usd=0.0, source="price_table", detail="prices of 2026-11-01")
     assert rows(tmp_path / "cache") == []
-    unpriced = recorded(Service(error), ledger, price=lambda _: Cost(detail="no price"))
+    unpriced = recorded(sent, ledger, price=lambda *_: Cost(detail="no price"))
     assert asyncio.run(metered_call(unpriced, type(error))).cost == Cost(detail="no price")
 
 
-@pytest.mark.parametrize("error", [EgressError("offline"), BudgetExceededError("out of time")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        EgressError("offline"),
+        BudgetExceededError("out of time"),
+        RateLimitedError("its turn would come too late", provider="service"),
+    ],
+)
 def test_an_attempt_that_never_left_is_not_counted(
     tmp_path: Path, ledger: Ledger, error: Exception
 ) -> None:

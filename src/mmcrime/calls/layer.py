@@ -103,7 +103,7 @@ class CallLayer:
             limited,
             name=name,
             ledger=self._ledger,
-            pricing=pricing,
+            price=pricing.cost_of,
             tenant=run.tenant,
             request_id=run.request_id,
         )

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 
 from mmcrime.calls.folder import private_folder
 from mmcrime.calls.meter import attempted, current_meter
-from mmcrime.calls.prices import Pricing
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import ConfigError, MmcrimeError, ProviderError
@@ -256,7 +256,7 @@ class Recorded(Wrapper):
         inner: What sends the request.
         name: Registered name of the provider.
         ledger: Where replies are written down.
-        pricing: What a reply costs.
+        price: What the tokens of a model cost, given the request.
         tenant: On whose behalf.
         request_id: Of the run.
     """
@@ -267,14 +267,14 @@ class Recorded(Wrapper):
         *,
         name: str,
         ledger: Ledger,
-        pricing: Pricing,
+        price: Callable[[str | None, TokenUsage, Request], Cost],
         tenant: str,
         request_id: str,
     ) -> None:
         super().__init__(inner)
         self._name = name
         self._ledger = ledger
-        self._pricing = pricing
+        self._price = price
         self._tenant = tenant
         self._request_id = request_id
 
@@ -300,7 +300,7 @@ class Recorded(Wrapper):
                 if attempt.sent:
                     _count(Cost(detail="an attempt was broken off; it may be billed"))
                 raise
-        cost = self._pricing.cost_of(response.model, response.usage, request)
+        cost = self._price(response.model, response.usage, request)
         response = replace(response, cost=cost, provider=self._name)
         _count(cost, response.usage)
         await self._record(request, cost, response)
@@ -314,7 +314,7 @@ class Recorded(Wrapper):
         else:
             # Whoever knows the price of a token knows that none costs nothing.
             nothing = TokenUsage(input=0, cached_input=0, cache_write=0, audio_input=0, output=0)
-            _count(self._pricing.cost_of(request.model or self.model, nothing, request))
+            _count(self._price(request.model or self.model, nothing, request))
 
     async def _record(self, request: Request, cost: Cost, response: Response | None) -> None:
         write = partial(
