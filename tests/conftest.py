@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared media folder (MMCRIME_SHARED)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what is stored and booked out of the home of whoever runs the tests."""
+    home = tmp_path_factory.getbasetemp() / "cache" / uuid.uuid4().hex  # made when it is used
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
 
 
 class NetworkBlockedError(Exception):

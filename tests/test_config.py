@@ -142,8 +142,9 @@ def test_the_mapping_of_the_caller_is_left_as_it_is() -> None:
         ({"providers": {"acme": "k"}}, 'Write "acme": {"api_key": "..."}.'),
         ({"offline": "flase"}, "'offline': input should be a valid boolean"),
         ({"media": []}, "'media': input should be a valid dictionary"),
-        ({"mode": "panel", "cache": None}, "Not supported by this release: 'cache', 'mode'."),
-        ({"providers": {"a": {"max_concurrency": 8}}}, "'providers.a.max_concurrency'"),
+        ({"mode": "panel", "store": None}, "Not supported by this release: 'mode', 'store'."),
+        ({"providers": {"a": {"max_concurrency": 0}}}, "'providers.a.max_concurrency'"),
+        ({"budget": {"usd_per_run": -1}}, "'budget.usd_per_run'"),
         ({"openai": "k", "providers": {"openai": {}}}, "'openai' is set twice"),
         ({"openai": {"api_key": "k"}}, "Move the section to 'providers.openai'."),
     ],
@@ -162,7 +163,7 @@ def test_a_wrong_key_or_value_is_named_with_what_to_do(config: Any, said: str) -
             "'media.frame_intervall' (set by 'MMCRIME_MEDIA__FRAME_INTERVALL'). Did you mean",
         ),
         ("MMCRIME_MEDIA", "In the environment: 'media' (set by 'MMCRIME_MEDIA')"),
-        ("MMCRIME_BUDGET__USD_PER_RUN", "Not supported by this release: 'budget'"),
+        ("MMCRIME_STORE__URL", "Not supported by this release: 'store'"),
     ],
 )
 def test_a_mistyped_variable_is_not_ignored(name: str, said: str) -> None:

@@ -62,6 +62,7 @@ class EchoProvider(Provider):
     """A provider that answers at once and remembers that it was closed."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(images=1)
+    free = True
 
     def __init__(self) -> None:
         self.closed = 0

@@ -26,6 +26,7 @@ class Options(PluginOptions):
 
 class Acme(Provider):
     Options = Options
+    free = True
 
     def __init__(self, *, api_key):
         self.api_key = api_key

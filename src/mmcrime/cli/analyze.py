@@ -39,14 +39,25 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Let analyzers ask this service, which media is then sent to. Repeatable. No "
-            "analyzer that comes with mmcrime asks one.",
+            help="Ask this service, which media is then sent to. Repeatable; each has one vote.",
         ),
     ] = None,
     analyzer: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Run only this analyzer. Repeatable."),
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="USD",
+            help="US dollars that this run may cost at the most. Default: 1, or the "
+            "configuration's.",
+            min=0,
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Ask anew: use no stored answer.")
+    ] = False,
     frame_interval: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Seconds between sampled frames.", parser=_seconds),
@@ -107,6 +118,7 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
       mmcrime analyze footage/ --format html -o reports/
       mmcrime analyze footage/ -o result.csv
       mmcrime analyze "night/*.mp4" --json --fail-on high
+      mmcrime analyze clip.mp4 --provider openai --budget 0.10
 
     \b
     Exit codes; of several the first that applies:
@@ -134,7 +146,7 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
         "source_id": source_id,
         "recorded_at": _moment(recorded_at),
     }
-    settings = load_settings(config)
+    settings = _adapted(load_settings(config), budget=budget, no_cache=no_cache)
     found = expand(sources)
     target = plan(Format.json if as_json else form, output, found)
     for text in (*found.skipped, *found.empty):
@@ -144,6 +156,18 @@ def command(  # noqa: PLR0917  # the command line gives all of them by name
     with quiet_libraries(), logs_to_stderr():
         code = _run(settings, found, options, target=target, fail_on=fail_on)
     raise typer.Exit(code)
+
+
+def _adapted(settings: Settings, *, budget: float | None, no_cache: bool) -> Settings:
+    """Return the settings with what the command line says of money and stored answers."""
+    from mmcrime.config import load_settings
+
+    if budget is not None:
+        caps = {**settings.budget.model_dump(exclude_unset=True), "usd_per_run": budget}
+        settings = load_settings(settings, budget=caps)
+    if no_cache:
+        settings = load_settings(settings, cache={"enabled": False})
+    return settings
 
 
 def _moment(text: str | None) -> datetime | None:

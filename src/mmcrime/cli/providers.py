@@ -1,8 +1,8 @@
-"""``mmcrime providers``: which services could be asked."""
+"""``mmcrime providers``: which services could be asked, and whether they answer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,8 @@ from mmcrime.cli.choices import HELP, ConfigFile
 
 if TYPE_CHECKING:
     from mmcrime.config import Settings
+    from mmcrime.pipeline.canary import Check
+    from mmcrime.plugins import Capabilities
 
 app = typer.Typer(invoke_without_command=True, context_settings=HELP)
 
@@ -18,7 +20,8 @@ app = typer.Typer(invoke_without_command=True, context_settings=HELP)
 def providers(context: typer.Context, config: ConfigFile = None) -> None:
     """List the services that can be asked.
 
-    For each: is it installed and configured, is there a key, is it the default.
+    For each: is it installed and configured, is there a key, which model would be asked,
+    what it takes. Nothing is sent.
 
     A service is asked only when it is named with --provider, enabled, or the default. A key
     alone sends nothing.
@@ -42,17 +45,109 @@ def show(config: ConfigFile = None) -> None:
     settings = load_settings(config)
     found = statuses("providers", settings)
     for status in found:
-        state = f"{status.problem} {status.next_step}" if status.problem else "installed"
-        table_line(
-            "broken" if status.problem else "ok",
-            status.name,
-            f"{state}; {_configured(settings, status.name)}",
-        )
+        said = _configured(settings, status.name)
+        if status.problem:
+            mark = "missing" if status.next_step.startswith("Run: pip") else "broken"
+            table_line(mark, status.name, f"{status.problem} {status.next_step}; {said}")
+        else:
+            table_line(*_built(settings, status.name, said))
     for name in sorted(set(settings.providers) - {status.name for status in found}):
         said = _configured(settings, name)
         table_line("missing", name, f"no plug-in of that name is installed; {said}")
     if not found:
         table_line("none", "providers", "no plug-in is installed; all work is done on this machine")
+
+
+@app.command("check", context_settings=HELP)
+def check(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Only this one. Default: those in use."),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Send one tiny drawn picture to a service and say what came back.
+
+    It says whether the answer was right, which model gave it, how long it took and what it
+    cost. Stored answers are not used. Exits with 4 when one did not answer rightly.
+
+    Example: mmcrime providers check openai
+    """
+    from mmcrime.cli.codes import PROVIDERS
+    from mmcrime.cli.progress import working
+    from mmcrime.cli.terminal import logs_to_stderr, remark, table_line
+    from mmcrime.config import load_settings
+    from mmcrime.pipeline import CrimeDetectionPipeline
+
+    settings = load_settings(config)
+    names = [name] if name else _in_use(settings)
+    if not names:
+        remark("No provider is enabled: name one, such as in: mmcrime providers check openai")
+    failed = False
+    with logs_to_stderr(), CrimeDetectionPipeline(settings=settings) as pipeline:
+        for each in names:
+            with working(f"asking {each}"):
+                outcome = pipeline.check_provider(each)
+            table_line("ok" if outcome.ok else "failed", each, _told(outcome))
+            failed = failed or not outcome.ok
+    raise typer.Exit(PROVIDERS if failed else 0)
+
+
+def _in_use(settings: Settings) -> list[str]:
+    enabled = [name for name, section in settings.providers.items() if section.enabled]
+    default = [settings.default_provider] if settings.default_provider else []
+    return list(dict.fromkeys((*enabled, *default)))
+
+
+def _told(outcome: Check) -> str:
+    from mmcrime.reports.words import money
+
+    used = outcome.usage
+    counts = [
+        f"{count} {unit}"
+        for count, unit in (
+            (used.input_tokens, "tokens in"),
+            (used.output_tokens, "tokens out"),
+        )
+        if count is not None
+    ]
+    parts = [
+        outcome.said,
+        f"model {outcome.model}" if outcome.model else "",
+        f"{outcome.seconds:.1f} s",
+        *counts,
+        f"cost: {money(outcome.cost.model_dump())}",
+    ]
+    told = "; ".join(part for part in parts if part)
+    return " ".join([f"{told}.", *outcome.remarks, outcome.next_step]).strip()
+
+
+def _built(settings: Settings, name: str, said: str) -> tuple[str, str, str]:
+    """Say of a provider that is installed what it would do."""
+    from mmcrime.errors import ConfigError
+    from mmcrime.pipeline.team import built
+
+    try:
+        provider = built(name, settings).provider
+    except ConfigError as error:
+        return "unset", name, f"{error.message} {error.next_step} {said}"
+    model = f"model {provider.model}" if provider.model else "no model named"
+    takes = _takes(provider.capabilities)
+    told = f"{said}; {model} at {provider.endpoint or 'its own address'}; takes {takes}."
+    return "ok", name, " ".join([told, *provider.remarks])
+
+
+def _takes(able: Capabilities) -> str:
+    pictures = "no pictures"
+    if able.images is None:
+        pictures = "pictures"
+    elif able.images:
+        pictures = f"up to {able.images} pictures"
+    parts = [pictures]
+    parts += ["sound"] if able.audio else []
+    parts += ["video"] if able.video else []
+    parts += ["a JSON schema"] if able.json_schema else []
+    return ", ".join(parts)
 
 
 def _configured(settings: Settings, name: str) -> str:
@@ -66,6 +161,4 @@ def _configured(settings: Settings, name: str) -> str:
         parts.append("key present")
     elif section.api_key_env is not None:
         parts.append(f"no key: {section.api_key_env!r} is not set")
-    else:
-        parts.append("no key in the configuration")
     return ", ".join(parts)

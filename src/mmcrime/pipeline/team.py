@@ -75,8 +75,7 @@ class Team:
         transcriber: Transcriber | None = None,
     ) -> None:
         self._settings = settings
-        allowed = settings.plugins.allow
-        self._allow = None if allowed is None else frozenset({*allowed, "mmcrime"})
+        self._allow = _allowed(settings)
         seats = [seated(a) for a in analyzers or ()]
         _no_twins(seats)
         self._injected = None if analyzers is None else {seat.name: seat for seat in seats}
@@ -193,15 +192,7 @@ class Team:
 
     def _service(self, name: str) -> Service:
         if name not in self._services:
-            cls = registry.load_provider(name, allow=self._allow)
-            section = self._settings.providers.get(name, ProviderSettings())
-            options = _provider_options(name, section, cls)
-            self._services[name] = Service(
-                name=name,
-                provider=_build(cls, f"providers.{name}", options),
-                section=section,
-                options=_deciding(cls, options),
-            )
+            self._services[name] = built(name, self._settings)
         return self._services[name]
 
     def _configured_transcriber(self) -> Transcriber | None:
@@ -210,6 +201,29 @@ class Team:
             return None
         cls = registry.load_transcriber(speech.engine, allow=self._allow)
         return _build(cls, "analyzers.speech.options", speech.options)
+
+
+def built(name: str, settings: Settings) -> Service:
+    """Build a provider as it is configured.
+
+    Raises:
+        ConfigError: If nothing is called so, its options are wrong, or it has no key.
+    """
+    cls = registry.load_provider(name, allow=_allowed(settings))
+    section = settings.providers.get(name, ProviderSettings())
+    options = _provider_options(name, section, cls)
+    return Service(
+        name=name,
+        provider=_build(cls, f"providers.{name}", options),
+        section=section,
+        options=_deciding(cls, options),
+    )
+
+
+def _allowed(settings: Settings) -> frozenset[str] | None:
+    """Return the distributions that may provide plug-ins; None for all."""
+    allowed = settings.plugins.allow
+    return None if allowed is None else frozenset({*allowed, "mmcrime"})
 
 
 def seated(analyzer: Analyzer) -> Seat:
