@@ -22,6 +22,7 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _COLOUR = "blue"
+_LONGEST = 80  # characters of an answer that are shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +69,9 @@ async def check(name: str, provider: Provider) -> Check:
             ok, said, next_step = False, error.message, error.next_step
         else:
             model = response.model
-            ok = response.status == "answered" and _COLOUR in response.text.lower()
-            said = f"{response.status}: {_colour(response.text)}"
+            colour = _colour(response.text)
+            ok = response.status == "answered" and colour.strip().lower() == _COLOUR
+            said = f"{response.status}: {colour[:_LONGEST]!r}"
             if not ok:
                 next_step = "Name a model that looks at pictures: see providers.<name>.model."
     return Check(
@@ -106,5 +108,5 @@ def _request() -> Request:
 def _colour(text: str) -> str:
     try:
         return str(json.loads(text)["colour"])
-    except (ValueError, KeyError, TypeError):
-        return text or "nothing"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return text
