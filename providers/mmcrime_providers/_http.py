@@ -48,7 +48,7 @@ _KEYS = re.compile(
     r"(?i)\b(?:sk|pk|rk|gsk|xai|hf|r8|key)[-_][\w*.-]{4,}|\bAIza[\w*-]{6,}|\bbearer\s+\S+"
     r"|[\w.-]*\*{3,}[\w*.-]*"
 )
-_WORD = re.compile(r"[^\s\"'`,;:(){}\[\]<>=]{6,}")
+_WORD = re.compile(r"[\w+/=-]{6,}")
 
 
 def retry_after(

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from mmcrime.testing.footage import write_footage
     from mmcrime.testing.provider_contract import ProviderContract
     from mmcrime.testing.provider_harness import WireCases
-    from mmcrime.testing.wire_server import WireReply, WireRequest, WireServer, wire_server
+    from mmcrime.testing.wire import WireReply, WireRequest, WireServer, wire_server
 
 _HOMES = {
     "AnalyzerContract": "contract",
     "FakeProvider": "fake_provider",
     "ProviderContract": "provider_contract",
     "WireCases": "provider_harness",
-    "WireReply": "wire_server",
-    "WireRequest": "wire_server",
-    "WireServer": "wire_server",
-    "wire_server": "wire_server",
+    "WireReply": "wire",
+    "WireRequest": "wire",
+    "WireServer": "wire",
+    "wire_server": "wire",
     "write_footage": "footage",
 }
 

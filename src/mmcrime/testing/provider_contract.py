@@ -16,7 +16,7 @@ from mmcrime.errors import (
 )
 from mmcrime.plugins import Capabilities, PluginOptions, Provider, Response
 from mmcrime.testing.provider_harness import GUARD, PICTURE, ProviderHarness, closed, using
-from mmcrime.testing.wire_server import WireReply, wire_server
+from mmcrime.testing.wire import WireReply, wire_server
 
 __all__ = ["ProviderContract"]
 
@@ -74,8 +74,8 @@ class ProviderContract(ProviderHarness):
 
     def test_all_that_is_asked_reaches_the_service_once(self) -> None:
         """Instructions, text, picture, model and schema are on the wire, the picture once."""
-        capabilities = self._capabilities()
-        _, server = self._answer(self.cases().answered, self._request(model="model-of-request"))
+        capabilities = self.make("http://127.0.0.1:9").capabilities
+        _, server = self._answer(self.cases().answered, model="model-of-request")
         (sent,) = server.requests
         assert b"Say what you see." in sent.body
         assert b"The garage at night." in sent.body
@@ -98,7 +98,7 @@ class ProviderContract(ProviderHarness):
         """`Provider.model` is what is asked for."""
         with wire_server(self.cases().answered) as server:
             provider = self.make(server.url)
-            asyncio.run(self._ask(provider, self._request()))
+            asyncio.run(self._ask(provider, self._request(provider)))
             (sent,) = server.requests
             assert provider.model is not None
             assert provider.model in sent.path or provider.model.encode() in sent.body
@@ -232,8 +232,9 @@ class ProviderContract(ProviderHarness):
         cases = self.cases()
         reply = replace(cases.answered, headers={"content-type": "text/plain"})
         with wire_server(reply) as server:
+            provider = self.make(server.url)
             try:
-                response = asyncio.run(self._ask(self.make(server.url), self._request()))
+                response = asyncio.run(self._ask(provider, self._request(provider)))
             except InvalidResponseError:
                 return
             assert response.text == cases.text
@@ -254,7 +255,7 @@ class ProviderContract(ProviderHarness):
             provider = self.make(server.url)
 
             async def work() -> None:
-                task = asyncio.create_task(provider.generate(self._request()))
+                task = asyncio.create_task(provider.generate(self._request(provider)))
                 await asyncio.to_thread(server.asked.wait, GUARD)
                 task.cancel()
                 done, _ = await asyncio.wait({task}, timeout=GUARD)
@@ -270,7 +271,7 @@ class ProviderContract(ProviderHarness):
         with wire_server(self.cases().answered) as server:
             for _ in range(2):
                 provider = self.make(server.url)
-                response = asyncio.run(self._ask(provider, self._request()))
+                response = asyncio.run(self._ask(provider, self._request(provider)))
                 assert response.status == "answered"
 
     def test_many_at_the_same_time_get_their_own_answers(self) -> None:
@@ -279,7 +280,7 @@ class ProviderContract(ProviderHarness):
         async def work(provider: Provider) -> list[Response]:
             async with using(provider):
                 return await asyncio.gather(
-                    *(provider.generate(self._request()) for _ in range(20))
+                    *(provider.generate(self._request(provider)) for _ in range(20))
                 )
 
         with wire_server(self.cases().answered) as server:
@@ -294,7 +295,7 @@ class ProviderContract(ProviderHarness):
             provider = self.make(server.url)
 
             async def use() -> None:
-                await self._ask(provider, self._request())
+                await self._ask(provider, self._request(provider))
                 await provider.aclose()
 
             asyncio.run(use())

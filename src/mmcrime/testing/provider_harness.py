@@ -13,8 +13,8 @@ from typing import ClassVar
 from unittest import SkipTest
 
 from mmcrime.errors import ProviderError
-from mmcrime.plugins import Capabilities, Part, Provider, Request, Response, TokenUsage
-from mmcrime.testing.wire_server import WireReply, WireServer, wire_server
+from mmcrime.plugins import Part, Provider, Request, Response, TokenUsage
+from mmcrime.testing.wire import WireReply, WireServer, wire_server
 
 __all__ = ["GUARD", "PICTURE", "ProviderHarness", "WireCases", "closed", "using"]
 
@@ -83,8 +83,8 @@ class ProviderHarness(ABC):
     def cases(self) -> WireCases:
         """Return what the service sends in each case."""
 
-    def _request(self, *, model: str | None = None) -> Request:
-        capabilities = self._capabilities()
+    def _request(self, provider: Provider, *, model: str | None = None) -> Request:
+        capabilities = provider.capabilities
         parts = [Part(text="The garage at night.")]
         if capabilities.images != 0:
             kind = capabilities.image_formats[0]
@@ -97,11 +97,6 @@ class ProviderHarness(ABC):
             max_output_tokens=512,
         )
 
-    def _capabilities(self) -> Capabilities:
-        provider = self.make("http://127.0.0.1:9")
-        asyncio.run(closed(provider))
-        return provider.capabilities
-
     def _case(self, reply: WireReply | None) -> WireReply:
         if reply is None:
             raise SkipTest("the service has no such answer")
@@ -111,12 +106,10 @@ class ProviderHarness(ABC):
         async with using(provider):
             return await asyncio.wait_for(provider.generate(request), GUARD)
 
-    def _answer(
-        self, reply: WireReply, request: Request | None = None
-    ) -> tuple[Response, WireServer]:
+    def _answer(self, reply: WireReply, *, model: str | None = None) -> tuple[Response, WireServer]:
         with wire_server(reply) as server, _logged() as lines:
             provider = self.make(server.url)
-            response = asyncio.run(self._ask(provider, request or self._request()))
+            response = asyncio.run(self._ask(provider, self._request(provider, model=model)))
         self._keeps_the_key(f"{response!r}", *lines)
         return response, server
 
@@ -134,7 +127,7 @@ class ProviderHarness(ABC):
         with _logged() as lines:
             try:
                 provider = self.make(base_url, timeout=timeout)
-                response = asyncio.run(self._ask(provider, self._request()))
+                response = asyncio.run(self._ask(provider, self._request(provider)))
             except ProviderError as raised:
                 error = raised
             else:
