@@ -215,16 +215,12 @@ def test_words_without_a_key_stay_as_they_are() -> None:
 
 
 def test_an_error_and_its_causes_lose_the_key() -> None:
-    try:
-        try:
-            raise ValueError("bad key k-0123456789abc", 7)
-        except ValueError as inner:
-            raise RuntimeError("sent k-0123456789abc") from inner
-    except RuntimeError as error:
-        http.scrub_error(error, ["k-0123456789abc"])
-        assert error.args == ("sent ***",)
-        assert error.__cause__ is not None
-        assert error.__cause__.args == ("bad key ***", 7)
+    error, cause = RuntimeError("sent k-0123456789abc"), ValueError("bad key k-0123456789abc", 7)
+    error.__cause__ = cause
+    cause.__context__ = error  # a ring must not hang it
+    http.scrub_error(error, ["k-0123456789abc"])
+    assert error.args == ("sent ***",)
+    assert cause.args == ("bad key ***", 7)
 
 
 @pytest.mark.parametrize(
