@@ -204,14 +204,19 @@ async def _bound(response: httpx2.Response) -> None:
     response.stream = _Bounded(response.stream, response.request)
 
 
-def http_client(*, timeout: float) -> httpx2.AsyncClient:
+def http_client(*, timeout: float, url: str = "") -> httpx2.AsyncClient:
     """Return a client for an SDK: its answers are bounded, and it follows no redirect.
 
     Args:
         timeout: Seconds that one step of a request may take. What a whole request may take
             is bounded by whoever makes it, since an answer may drip for ever.
+        url: An address whose user and password, if it has them, go into the header of every
+            request. The SDK is given the address without them, since it is logged.
     """
+    given = httpx2.URL(url)
+    known = bool(given.username or given.password)
     return httpx2.AsyncClient(
+        auth=httpx2.BasicAuth(given.username, given.password) if known else None,
         timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
         # Places are given out by the call layer; a pool that is full would look like an outage.
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),

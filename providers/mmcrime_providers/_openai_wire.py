@@ -58,8 +58,8 @@ def chat_body(request: Request, *, model: str, detail: Detail, vendor: bool) -> 
         request: What is asked.
         model: The model to ask.
         detail: How closely pictures are looked at.
-        vendor: Whether it goes to OpenAI, whose models no longer take ``max_tokens``, while
-            other servers may know nothing else.
+        vendor: Whether the models are OpenAI's own, on Azure too. They no longer take
+            ``max_tokens``, while servers of other makers may know nothing else.
     """
     content: list[dict[str, Any]] = []
     for part in request.parts:

@@ -117,6 +117,7 @@ class OpenAIProvider(Provider):
     ) -> None:
         self._url = base_url or os.environ.get("OPENAI_BASE_URL") or _VENDOR_URL
         self._vendor = _is_vendor(self._url)
+        self._hosted = self._vendor or _host(self._url).endswith(".azure.com")
         self._key = _key(api_key, own=base_url is None or self._vendor, needed=self._vendor)
         self.endpoint = public_url(self._url)
         if self._vendor:
@@ -168,7 +169,7 @@ class OpenAIProvider(Provider):
         client = self._opened()
         try:
             if chat:
-                body = chat_body(request, model=model, detail=self._detail, vendor=self._vendor)
+                body = chat_body(request, model=model, detail=self._detail, vendor=self._hosted)
                 raw = await client.chat.completions.with_raw_response.create(**body)
             else:
                 body = responses_body(request, model=model, detail=self._detail)
@@ -256,8 +257,18 @@ class _NoRouteError(Exception):
     """The server has no Responses API."""
 
 
+def _host(url: str) -> str:
+    try:
+        return httpx2.URL(url).host
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise ConfigError(
+            f"providers.{_NAME}.base_url is no address: {public_url(url)!r}.",
+            next_step="Write it as https://HOST/v1.",
+        ) from error
+
+
 def _is_vendor(url: str) -> bool:
-    host = httpx2.URL(url).host
+    host = _host(url)
     return host == "api.openai.com" or host.endswith(".api.openai.com")
 
 

@@ -527,6 +527,15 @@ def test_a_server_of_ones_own_must_have_its_model_named() -> None:
     assert "providers.openai.model" in caught.value.next_step
 
 
+def test_the_limit_of_tokens_is_written_as_the_models_of_each_maker_take_it() -> None:
+    from mmcrime_providers._openai_wire import chat_body
+
+    own = chat_body(REQUEST, model="m", detail="auto", vendor=True)
+    other = chat_body(REQUEST, model="m", detail="auto", vendor=False)
+    assert ("max_tokens" in own, own["max_completion_tokens"]) == (False, 4096)
+    assert ("max_completion_tokens" in other, other["max_tokens"]) == (False, 4096)
+
+
 # -- how it is made -------------------------------------------------------------------------
 
 
@@ -588,6 +597,12 @@ def test_video_is_never_sent() -> None:
     video = Request(instructions="i", parts=(Part(data=b"x", media_type="video/mp4"),))
     with pytest.raises(ProviderError, match="video/mp4"):
         ask(make("http://127.0.0.1:9", audio=True), video)
+
+
+def test_an_address_that_is_none_is_said_at_once() -> None:
+    for url in ("http://[::1", "http://h:port/v1"):
+        with pytest.raises(ConfigError, match="base_url"):
+            OpenAIProvider(api_key=SecretStr(KEY), base_url=url, model="m")
 
 
 def test_the_options_hide_the_key_and_refuse_what_is_unknown() -> None:
