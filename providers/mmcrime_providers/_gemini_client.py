@@ -10,7 +10,7 @@ import httpx2
 from google import genai
 from google.genai import errors, types
 
-from mmcrime_providers._http import http_client
+from mmcrime_providers._http import http_client, public_url
 
 __all__ = ["GeminiClient"]
 
@@ -21,7 +21,8 @@ class GeminiClient:
     """An SDK client and the HTTP client that it uses.
 
     Args:
-        url: Address of the service, without a version.
+        url: Address of the service, without a version. Its user and password, if it has
+            them, are sent, and told nobody.
         key: The key; empty where the service needs none.
         timeout: Seconds that one step of a request may take.
         api_version: Version of the interface; None for the SDK's own.
@@ -29,17 +30,17 @@ class GeminiClient:
     Attributes:
         models: The SDK's calls that ask a model.
         files: The SDK's calls that deal with files.
-        url: Address of the service.
+        url: Address of the service, without anything secret.
     """
 
     def __init__(self, *, url: str, key: str, timeout: float, api_version: str | None) -> None:
-        self.url = url
-        self._http = _sdk_http_client(timeout)
+        self.url = public_url(url)
+        self._http = _sdk_http_client(url, timeout)
         self._sdk = genai.Client(
             vertexai=False,  # an environment variable would turn to another service
             api_key=key or "unused",  # the SDK wants one, a gateway of one's own does not
             http_options=types.HttpOptions(
-                base_url=url,
+                base_url=self.url,
                 api_version=api_version,
                 timeout=math.ceil(max(timeout, _SHORTEST) * 1000),
                 retry_options=types.HttpRetryOptions(attempts=1),
@@ -56,8 +57,8 @@ class GeminiClient:
         self._sdk.close()
 
 
-def _sdk_http_client(timeout: float) -> httpx2.AsyncClient:
-    client = http_client(timeout=timeout)
+def _sdk_http_client(url: str, timeout: float) -> httpx2.AsyncClient:
+    client = http_client(url=url, timeout=timeout)
     steps = client.timeout.as_dict()
 
     async def own_timeout(request: httpx2.Request) -> None:

@@ -8,7 +8,6 @@ import logging
 import secrets
 from collections.abc import Sequence
 
-import httpx2
 from google.genai import errors, types
 
 from mmcrime.errors import ProviderError
@@ -62,8 +61,10 @@ class Files:
 
         Raises:
             ProviderError: If the service cannot process it.
-            ValueError, KeyError, TypeError: If the service does not keep to the protocol.
-            APIError, HTTPError: If it refuses, or cannot be reached.
+            ValueError: If the service does not keep to the protocol. The SDK raises others,
+                wherever it trips.
+            APIError: If the service refuses.
+            HTTPError: If it cannot be reached.
         """
         # Named here, it can be deleted even if the answer to the upload never comes.
         name = f"files/mmcrime-{secrets.token_hex(12)}"
@@ -101,7 +102,7 @@ class Files:
             if error.code in (403, 404):
                 return  # it never came to be, which the service tells nobody apart from theft
             why = f"status {error.code}"
-        except (httpx2.HTTPError, TimeoutError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  # it must not take an answer away
             why = type(error).__name__
         else:
             return

@@ -46,6 +46,9 @@ _NAME = "gemini"
 _VENDOR_URL = "https://generativelanguage.googleapis.com"
 _VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the first wins, as in the SDK
 
+# What the SDK raises where a server does not keep to the protocol of files.
+_BROKEN_PROTOCOL = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
 
 def _tokens(fps: float) -> TokenEstimate:
     """Return how to estimate tokens, where a video is looked at so many times a second."""
@@ -136,7 +139,7 @@ class GeminiProvider(Provider):
             own=base_url is None or vendor,
             needed=vendor,
         )
-        self._secrets = tuple(s for s in (self._key, httpx2.URL(self._url).password) if s)
+        self._secrets = (self._key,) if self._key else ()
         self.endpoint = public_url(self._url)
         self.model, self.remarks = chosen_model(_NAME, model)
         if video_fps is not None:
@@ -221,7 +224,7 @@ class GeminiProvider(Provider):
             ) from error
         except httpx2.HTTPError as error:
             raise _unbilled(self._line(error, self._timeout)) from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except _BROKEN_PROTOCOL as error:
             scrub_error(error, self._secrets)
             raise _unbilled(self._unreadable("no file to an upload")) from error
 

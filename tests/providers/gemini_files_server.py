@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from gemini_kit import answer
+
 from mmcrime.testing import WireReply
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gemini_kit import KEY, answer, blocked, detail, failed, quota
 from google.genai import errors as sdk_errors
 from pydantic import SecretStr
 
-from gemini_kit import KEY, answer, blocked, detail, failed, quota
 from mmcrime.calls.estimate import input_tokens
 from mmcrime.errors import (
     AuthenticationError,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gemini_kit import KEY, USAGE, answer, detail, failed, quota
 from pydantic import SecretStr
 
-from gemini_kit import KEY, USAGE, answer, detail, failed, quota
 from mmcrime.plugins import Provider, TokenUsage
 from mmcrime.testing import ProviderContract, WireCases
 from mmcrime_providers.gemini import GeminiProvider

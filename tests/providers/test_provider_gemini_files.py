@@ -7,10 +7,10 @@ import logging
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
-
 from gemini_files_server import Store, files_server
 from gemini_kit import KEY, blocked, failed, quota
+from pydantic import SecretStr
+
 from mmcrime.errors import (
     InvalidResponseError,
     ProviderError,
@@ -198,11 +198,14 @@ def test_it_is_deleted_when_it_is_cancelled(stage: str, times: int) -> None:
         assert len(store.deleted) == (0 if stage == "upload" else 1)
 
 
+@pytest.mark.parametrize(
+    "reply", [failed(500, "INTERNAL", KEY), WireReply(body=["x"]), WireReply(body=b"<html>")]
+)
 def test_a_deletion_that_fails_is_logged_and_changes_no_answer(
-    caplog: pytest.LogCaptureFixture,
+    reply: WireReply, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "mmcrime")
-    with files_server(replies={"delete": failed(500, "INTERNAL", KEY)}) as store:
+    with files_server(replies={"delete": reply}) as store:
         assert ask(make(store)).status == "answered"
     (record,) = [r for r in caplog.records if r.name == "mmcrime.providers.gemini"]
     ((name, _),) = store.files.items()
