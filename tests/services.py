@@ -197,7 +197,9 @@ def nobody() -> str:
 
 
 @contextmanager
-def serving(replies: Mapping[str, WireReply | tuple[WireReply, ...]]) -> Iterator[dict[str, WireServer]]:
+def serving(
+    replies: Mapping[str, WireReply | tuple[WireReply, ...]],
+) -> Iterator[dict[str, WireServer]]:
     """Give one server for each service."""
     with ExitStack() as stack:
         yield {

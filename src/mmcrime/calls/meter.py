@@ -23,12 +23,14 @@ class Meter:
     """Adds up calls, tokens and money; belongs to one event loop.
 
     Attributes:
+        asked: Questions, whatever became of them.
         calls: Attempts that were sent, the failed ones included.
         hits: Stored answers that were used instead.
         last: The answer that came in last, stored or not.
         voters: Provider and model of every answer.
     """
 
+    asked: int = 0
     calls: int = 0
     hits: int = 0
     last: Response | None = None
@@ -70,7 +72,7 @@ class Meter:
     def cost(self) -> Cost:
         """The sum; unknown as soon as one part of it is."""
         if not self._costs:
-            return Cost(usd=0.0, source="cache") if self.hits else Cost()
+            return self._without_calls()
         if any(cost.usd is None for cost in self._costs):
             unknown = next(cost for cost in self._costs if cost.usd is None)
             return Cost(detail=unknown.detail)
@@ -82,6 +84,11 @@ class Meter:
             source=source,
             detail="; ".join(details),
         )
+
+    def _without_calls(self) -> Cost:
+        if self.hits:
+            return Cost(usd=0.0, source="cache")
+        return Cost(usd=0.0, source="local", detail="nothing was sent") if self.asked else Cost()
 
 
 @dataclass(kw_only=True, slots=True)

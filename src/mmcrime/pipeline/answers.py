@@ -41,6 +41,7 @@ TOLERANCE = 1.0
 """Seconds by which a time may miss the media: a last frame's length, rounding, hops."""
 LATE = 0.5
 """Seconds past the deadline after which an answer no longer counts."""
+_BREAKING_OFF = 0.1  # seconds that an analyzer gets to end once it is cancelled
 HEARING: frozenset[AssessmentKind] = frozenset({"sound", "speech"})
 """Kinds that examine the sound; all others examine the pictures, if there are any."""
 
@@ -88,8 +89,18 @@ def unanswered(
     latency: float | None = None,
     meter: Meter | None = None,
 ) -> Assessment:
-    """Return the assessment of an analyzer that did not answer; what it spent is in it."""
+    """Return the assessment of an analyzer that did not answer; what it spent is in it.
+
+    Args:
+        seat: The analyzer.
+        error: Why it did not.
+        skipped: Whether nobody wanted its answer.
+        latency: Seconds that it took.
+        meter: What was counted while it worked; None if it was never asked.
+    """
     spent = _spent(meter) if meter is not None else {}
+    # Unfit is said before anything is sent.
+    idle = meter is None or error.type == "UnfitMediaError"
     return Assessment(
         id=seat.name,
         analyzer=seat.name,
@@ -99,16 +110,16 @@ def unanswered(
         status="skipped" if skipped else "failed",
         latency=latency,
         error=error,
-        **({"cost": LOCAL_COST if seat.runs == "local" else Cost()} | spent),
+        **({"cost": LOCAL_COST if idle or seat.runs == "local" else Cost()} | spent),
     )
 
 
 def _spent(meter: Meter) -> dict[str, Any]:
-    """Return what the calls made for an analyzer came to; empty when there were none.
+    """Return what the calls made for an analyzer came to; empty when it asked for none.
 
     They are counted where they are made, so that nobody can claim another sum.
     """
-    if not meter.calls and not meter.hits:
+    if not meter.asked and not meter.calls and not meter.hits:
         return {}
     return {"usage": meter.usage, "cost": meter.cost}
 
@@ -175,13 +186,16 @@ async def _in_time(seat: Seat, evidence: Evidence, context: RunContext) -> objec
         await asyncio.wait({work}, timeout=left)
     finally:
         if not work.done():
-            # It may swallow the cancellation; nobody waits for it any longer.
+            # It may swallow the cancellation; nobody waits long for it.
             work.add_done_callback(_forget)
             work.cancel()
     late = context.deadline is not None and loop.time() > context.deadline + LATE
     if not work.done() or late:
         if work.done():
             _forget(work)
+        else:
+            # While a call is broken off, what was sent is counted.
+            await asyncio.wait({work}, timeout=_BREAKING_OFF)
         raise DeadlineError(f"deadline: {seat.name!r} had not answered when the time was up.")
     return work.result()
 

@@ -27,7 +27,7 @@ from mmcrime.pipeline.options import CallOptions
 from mmcrime.pipeline.panel import assess, not_asked
 from mmcrime.pipeline.peaks import peak_frames
 from mmcrime.pipeline.progress import Progress
-from mmcrime.pipeline.team import Service, Team
+from mmcrime.pipeline.team import Service, Team, llm_name
 from mmcrime.pipeline.watched import Watched
 from mmcrime.plugins import RunContext
 from mmcrime.results import (
@@ -135,7 +135,10 @@ async def run(job: Job) -> Report:
             tell=lambda answer: _tell(job, answer),
             progress=progress,
         )
-        for silent in not_asked({name: providers[name] for name in asked}):
+        # One that has an analyzer of its own is spoken for, even where nothing could be sent.
+        spoken_for = {seat.name for seat in seats}
+        others = {n: providers[n] for n in asked if llm_name(n) not in spoken_for}
+        for silent in not_asked(others):
             _tell(job, silent)
             assessments = (*assessments, silent)
         fused = await _fused(job, gathered.evidence, assessments)
