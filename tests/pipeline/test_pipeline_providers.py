@@ -126,7 +126,7 @@ def test_a_picture_goes_to_a_service_as_its_contract_says_and_its_vote_is_in_the
 @pytest.mark.shared
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["video", "audio"])
-def test_video_and_sound_reach_a_service_as_it_takes_them_and_without_their_name(  # noqa: PLR0913, PLR0917
+def test_video_and_sound_reach_a_service_as_it_takes_them_and_without_their_name(
     name: str, kind: str, shared: Path, tmp_path: Path, footage: Path
 ) -> None:
     """Gemini hears and watches; the others get pictures with their times, and words."""
