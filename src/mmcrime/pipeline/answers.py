@@ -57,6 +57,8 @@ class Seat:
         runs: Whether media leaves this machine for it.
         family: Whose mistakes it shares.
         modalities: Which kinds of Media it judges.
+        gated: Whether all that it sends goes through the providers of the run, so that it may
+            be asked offline too: a stored answer needs nothing to leave.
     """
 
     analyzer: Analyzer
@@ -66,6 +68,7 @@ class Seat:
     runs: Any
     family: str
     modalities: frozenset[MediaKind]
+    gated: bool = False
 
 
 class InvalidAnswerError(MmcrimeError):
