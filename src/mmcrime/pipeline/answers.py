@@ -93,6 +93,8 @@ def unanswered(
 ) -> Assessment:
     """Return the assessment of an analyzer that did not answer; what it spent is in it."""
     spent = _spent(meter) if meter is not None else {}
+    if seat.gated and not spent:  # else a call would have been counted
+        spent = {"cost": Cost(usd=0.0, source="none")}
     return Assessment(
         id=seat.name,
         analyzer=seat.name,

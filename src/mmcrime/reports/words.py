@@ -163,7 +163,11 @@ def size(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
-_NO_COST = {"local": "ran on this machine", "cache": "a stored answer"}
+_NO_COST = {
+    "local": "ran on this machine",
+    "none": "nothing was sent",
+    "cache": "a stored answer",
+}
 _PRICES = {"user": "your price"}
 
 
