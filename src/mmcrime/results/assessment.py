@@ -61,9 +61,9 @@ class Cost(Record):
 
     Attributes:
         usd: US dollars.
-        source: Where the figure comes from: ``local`` (nothing was bought),
-            ``none`` (nothing was sent), ``cache`` (a stored answer was used), ``price_table``, ``reported``, ``user`` or
-            ``unknown``.
+        source: Where the figure comes from: ``local`` (nothing was bought), ``none`` (nothing
+            was sent), ``cache`` (a stored answer was used), ``price_table``, ``reported``,
+            ``user`` or ``unknown``.
         detail: Which prices, of which date, in words.
     """
 
