@@ -9,7 +9,7 @@ T = .venv-test/bin
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs lock bench wheel python
+.PHONY: help demo test lint types docs lock refresh bench wheel python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ wheel: .venv-test/.ready ## Build the wheel into dist/
 
 lock: python ## Freeze a fresh Python 3.11 environment into constraints.txt
 	$(PYTHON) tools/lock.py
+
+refresh: .venv-test/.ready ## Update prices and the table of suggested models, as far as they can be reached
+	$(T)/python tools/refresh.py
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -32,6 +32,14 @@ print(json.dumps({
 }))
 """
 
+USE_PROVIDER = """
+import json
+from mmcrime.registry import load_provider, status
+
+(found,) = [s for s in status("providers") if s.name == "lantern"]
+print(json.dumps([found.distribution, found.problem, load_provider("lantern").__module__]))
+"""
+
 
 @pytest.fixture(scope="module")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -113,10 +121,27 @@ def test_the_command_line_lists_and_uses_an_installed_plug_in(
     assert [a["analyzer"] for a in report["assessments"]] == ["blackout"]
 
 
-def test_the_plug_in_uses_only_the_public_doors() -> None:
-    source = (PLUGIN / "src/mmcrime_example_brightness/blackout.py").read_text(encoding="utf-8")
-    doors = {line.split()[1] for line in source.splitlines() if line.startswith("from mmcrime")}
-    assert doors == {"mmcrime.evidence", "mmcrime.plugins", "mmcrime.results"}
+def test_an_installed_provider_is_found_and_passes_the_contract(interpreter: Path) -> None:
+    """Its own tests are run where it is installed, as its author would."""
+    found = json.loads(run([interpreter, "-I", "-c", USE_PROVIDER]))
+    assert found == ["mmcrime-example-brightness", "", "mmcrime_example_brightness.lantern"]
+    tests = [PLUGIN / "tests", "--rootdir", PLUGIN, "-p", "no:cacheprovider", "-q"]
+    said = run([interpreter, "-I", "-m", "pytest", *tests])
+    assert " passed" in said
+    assert "skipped" not in said
+
+
+@pytest.mark.parametrize(
+    ("module", "doors"),
+    [
+        ("blackout", {"mmcrime.evidence", "mmcrime.plugins", "mmcrime.results"}),
+        ("lantern", {"mmcrime.errors", "mmcrime.plugins"}),
+    ],
+)
+def test_the_plug_in_uses_only_the_public_doors(module: str, doors: set[str]) -> None:
+    source = (PLUGIN / f"src/mmcrime_example_brightness/{module}.py").read_text(encoding="utf-8")
+    used = {line.split()[1] for line in source.splitlines() if line.startswith("from mmcrime")}
+    assert used == doors
     assert "import mmcrime" not in source
 
 

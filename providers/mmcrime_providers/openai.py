@@ -1,0 +1,284 @@
+"""OpenAI, and every service that speaks its protocol: Ollama, vLLM, llama.cpp, OpenRouter ...
+
+Of Azure, the address of version 1 (``https://NAME.openai.azure.com/openai/v1/``) works as
+``base_url``; its older addresses, with a version in the query, do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import httpx2
+import openai
+from pydantic import Field, SecretStr
+
+from mmcrime.errors import ConfigError, InvalidResponseError, ProviderError
+from mmcrime.plugins import (
+    Capabilities,
+    PluginOptions,
+    Provider,
+    Request,
+    Response,
+    TokenEstimate,
+)
+from mmcrime_providers._http import (
+    connection_error,
+    http_client,
+    public_url,
+    rate_status,
+    scrub_error,
+)
+from mmcrime_providers._models import chosen_model
+from mmcrime_providers._openai_errors import Failure, translated
+from mmcrime_providers._openai_wire import (
+    AUDIO_FORMATS,
+    Detail,
+    chat_body,
+    model_in,
+    read_chat,
+    read_responses,
+    responses_body,
+    usage_in,
+)
+
+__all__ = ["OpenAIOptions", "OpenAIProvider"]
+
+_NAME = "openai"
+_VARIABLE = "OPENAI_API_KEY"
+_VENDOR_URL = "https://api.openai.com/v1"
+_VENDOR = Capabilities(
+    images=1500,
+    image_pixels=30_000 * 32 * 32 - 1_000_000,  # 30,000 squares of 32 px, and room for the rims
+    image_formats=("image/jpeg", "image/png", "image/webp"),
+    media_bytes=512_000_000 // 4 * 3 - 1_000_000,  # 512 MB with base64, and room for the words
+    json_schema=True,
+    context_tokens=272_000,  # above it the current models cost twice as much
+    # A square of 32 px is one token of large models, and 2.46 of the smallest ones.
+    tokens=TokenEstimate(tile=32, tile_tokens=2.5, image_tokens=100.0, audio_per_second=20.0),
+)
+_COMPATIBLE = replace(
+    _VENDOR,
+    images=None,
+    image_pixels=None,
+    image_formats=("image/jpeg", "image/png"),
+    media_bytes=None,
+    context_tokens=None,
+)
+
+
+class OpenAIOptions(PluginOptions):
+    """Options of the provider ``openai``.
+
+    Attributes:
+        api_key: The key. None for ``OPENAI_API_KEY``, which is only sent to OpenAI itself or
+            to the address in ``OPENAI_BASE_URL``, never to one in the configuration.
+        model: Model to ask; None for the table of suggestions, which is of OpenAI's own.
+        base_url: Address of the service; None for ``OPENAI_BASE_URL``, else OpenAI.
+        timeout: Seconds that one request may take as a whole.
+        api: ``responses`` or ``chat``; ``auto`` turns to chat completions where a server
+            of another maker has no Responses API.
+        detail: How closely pictures are looked at; ``low`` costs less.
+        audio: Whether the model takes sound, as the gpt-audio models do. Sound goes through
+            chat completions.
+        organization: Whose account it is, where a key belongs to several.
+    """
+
+    api_key: SecretStr | None = None
+    model: str | None = None
+    base_url: str | None = None
+    timeout: float = Field(default=60.0, gt=0)
+    api: Literal["auto", "responses", "chat"] = "auto"
+    detail: Detail = "auto"
+    audio: bool = False
+    organization: str | None = None
+
+
+class OpenAIProvider(Provider):
+    """Asks OpenAI, or a service that speaks its protocol, with OpenAI's own SDK."""
+
+    Options: ClassVar[type[PluginOptions]] = OpenAIOptions
+    capabilities: ClassVar[Capabilities] = _VENDOR
+
+    def __init__(
+        self,
+        *,
+        api_key: SecretStr | None = None,
+        model: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        api: Literal["auto", "responses", "chat"] = "auto",
+        detail: Detail = "auto",
+        audio: bool = False,
+        organization: str | None = None,
+    ) -> None:
+        self._url = base_url or os.environ.get("OPENAI_BASE_URL") or _VENDOR_URL
+        self._vendor = _is_vendor(self._url)
+        self._key = _key(api_key, own=base_url is None or self._vendor, needed=self._vendor)
+        self.endpoint = public_url(self._url)
+        if self._vendor:
+            self.model, self.remarks = chosen_model(_NAME, model)
+        elif model is None:
+            raise ConfigError(
+                f"No model is named for the server at {self.endpoint!r}.",
+                next_step=f"Set providers.{_NAME}.model to one that this server has.",
+            )
+        else:
+            self.model = model
+        held = _VENDOR if self._vendor else _COMPATIBLE
+        self.capabilities = replace(held, audio=audio)  # type: ignore[misc]  # of this instance
+        self._timeout = timeout
+        self._chat_only = api == "chat"
+        self._may_turn = api == "auto" and not self._vendor
+        self._detail: Detail = detail
+        self._organization = organization
+        self._client: openai.AsyncOpenAI | None = None
+
+    async def generate(self, request: Request) -> Response:
+        """Answer one request; see `Provider.generate`."""
+        self._check(request)
+        chat = self._chat_only or any(part.kind == "audio" for part in request.parts)
+        try:
+            # The timeout of the SDK is one of each step; an answer may drip for ever.
+            async with asyncio.timeout(self._timeout):
+                if chat or not self._may_turn:
+                    return await self._ask(request, chat=chat)
+                try:
+                    return await self._ask(request, chat=False)
+                except _NoRouteError:
+                    self._chat_only = True
+                    return await self._ask(request, chat=True)
+        except (openai.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
+            scrub_error(error, self._secrets)
+            raise connection_error(
+                error, provider=_NAME, endpoint=self.endpoint, timeout=self._timeout
+            ) from error
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _ask(self, request: Request, *, chat: bool) -> Response:
+        model = request.model or self.model or ""
+        client = self._opened()
+        try:
+            if chat:
+                body = chat_body(request, model=model, detail=self._detail, vendor=self._vendor)
+                raw = await client.chat.completions.with_raw_response.create(**body)
+            else:
+                body = responses_body(request, model=model, detail=self._detail)
+                raw = await client.responses.with_raw_response.create(**body)
+        except openai.APIStatusError as error:
+            scrub_error(error, self._secrets)
+            answer = error.response
+            failure = Failure.of(error.status_code, answer.headers, answer.text)
+            if failure.is_missing_route and self._may_turn and not chat:
+                raise _NoRouteError from error
+            if failure.is_refusal:
+                return Response(status="refused", text="", model=model, reason=failure.code)
+            raise self._translated(failure, model) from error
+        return self._read(raw.http_response, model, chat=chat)
+
+    def _read(self, answer: httpx2.Response, model: str, *, chat: bool) -> Response:
+        """Read an answer of status 200, which may hold an error or nothing at all."""
+        try:
+            body = json.loads(answer.content)
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable("no JSON") from error
+        if not isinstance(body, dict):
+            raise self._unreadable("JSON of another shape")
+        failure = Failure.inside(body, answer.headers, answer.text)
+        if failure is not None and not failure.is_refusal:
+            raise self._translated(failure, model_in(body) or model)
+        if failure is not None:
+            response = Response(
+                status="refused",
+                text="",
+                model=model_in(body) or model,
+                reason=failure.code,
+                usage=usage_in(body),
+            )
+        else:
+            read = read_chat if chat else read_responses
+            response = read(body, provider=_NAME, asked=model)
+        return replace(response, rate=rate_status(answer.headers))
+
+    def _opened(self) -> openai.AsyncOpenAI:
+        if self._client is None:
+            self._client = openai.AsyncOpenAI(
+                api_key=self._key or "unused",  # the SDK wants one, servers of one's own do not
+                base_url=self._url,
+                organization=self._organization,
+                max_retries=0,
+                timeout=self._timeout,
+                http_client=http_client(timeout=self._timeout),
+            )
+        return self._client
+
+    def _check(self, request: Request) -> None:
+        for part in request.parts:
+            sound = part.kind == "audio" and self.capabilities.audio
+            if part.kind in ("text", "image") or (sound and part.media_type in AUDIO_FORMATS):
+                continue
+            raise ProviderError(
+                f"The model is not sent {part.media_type!r}.",
+                provider=_NAME,
+                next_step=f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
+            )
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        return (self._key,) if self._key else ()
+
+    def _translated(self, failure: Failure, model: str) -> ProviderError:
+        return translated(
+            failure,
+            provider=_NAME,
+            model=model,
+            endpoint=self.endpoint,
+            secrets=self._secrets,
+        )
+
+    def _unreadable(self, what: str) -> InvalidResponseError:
+        return InvalidResponseError(
+            f"{_NAME} answered with {what}.",
+            provider=_NAME,
+            next_step=f"Check that {self.endpoint!r} is the address of the service.",
+        )
+
+
+class _NoRouteError(Exception):
+    """The server has no Responses API."""
+
+
+def _is_vendor(url: str) -> bool:
+    host = httpx2.URL(url).host
+    return host == "api.openai.com" or host.endswith(".api.openai.com")
+
+
+def _key(given: SecretStr | None, *, own: bool, needed: bool) -> str:
+    """Return the key, empty where none is needed.
+
+    Args:
+        given: Of the configuration.
+        own: Whether the SDK's variable may be used.
+        needed: Whether the service takes nobody without a key.
+    """
+    held = given.get_secret_value() if given else os.environ.get(_VARIABLE, "") if own else ""
+    key = held.strip()
+    if needed and not key:
+        raise ConfigError(
+            f"There is no key for {_NAME!r}.",
+            next_step=f"Set {_VARIABLE}, or providers.{_NAME}.api_key.",
+        )
+    if not all("!" <= character <= "~" for character in key):
+        raise ConfigError(
+            f"The key for {_NAME!r} holds characters that no key has.",
+            next_step="Copy it again, without spaces and quotation marks.",
+        )
+    return key
