@@ -52,7 +52,10 @@ def video_copy(recording: Recording, *, most_bytes: int | None = None) -> bytes:
         with recording.open() as source, av.open(target, "w", format="mp4") as out:
             streams = [stream for stream in (source.video, source.audio) if stream is not None]
             origin = recording.timeline.origin
-            lanes = {s.index: _Lane(s, out.add_stream_from_template(s, opaque=True), origin) for s in streams}
+            lanes = {
+                s.index: _Lane(s, out.add_stream_from_template(s, opaque=True), origin)
+                for s in streams
+            }
             for packet in source.packets(*streams):
                 copied += packet.size
                 if copied > most:
