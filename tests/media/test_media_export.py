@@ -112,7 +112,7 @@ def with_secrets(container: str) -> bytes:
     buffer = io.BytesIO()
     plain = clip(2.0)
     options = {"movflags": "use_metadata_tags"} if container != "matroska" else {}
-    with av.open(io.BytesIO(plain)) as source:
+    with av.open(io.BytesIO(plain)) as source:  # noqa: SIM117 - one line would be too long
         with av.open(buffer, "w", format=container, options=options) as out:
             tags = {
                 "title": "SECRET title",
@@ -190,16 +190,16 @@ def test_a_third_stream_is_left_out() -> None:
 
 def test_a_picture_that_an_edit_list_hides_is_still_there_for_those_that_need_it() -> None:
     buffer = io.BytesIO()
-    with av.open(io.BytesIO(clip(3.0, sound=False))) as source:
-        with av.open(buffer, "w", format="mp4") as out:
-            stream = source.streams.video[0]
-            added = out.add_stream_from_template(stream)
-            shift = round(0.5 / stream.time_base)
-            for packet in source.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = added
-                    packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                    out.mux(packet)
+    data = clip(3.0, sound=False)
+    with av.open(io.BytesIO(data)) as source, av.open(buffer, "w", format="mp4") as out:
+        stream = source.streams.video[0]
+        added = out.add_stream_from_template(stream)
+        shift = round(0.5 / stream.time_base)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = added
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                out.mux(packet)
     data = buffer.getvalue()
     _, pictures = played(data)
     assert number_of(pictures[0]) > 5  # it begins in the middle of a group of pictures
@@ -259,17 +259,21 @@ def test_a_copy_that_is_too_large_is_not_read_to_its_end() -> None:
 def test_what_mp4_cannot_hold_is_refused_by_name() -> None:
     buffer = io.BytesIO()
     write_clip(buffer, times=steady(1.0), container="webm", codec="libvpx")
-    with open_media(buffer.getvalue()) as handle:
-        with pytest.raises(UnsupportedMediaError, match="vp8"):
-            handle.copy()
+    with (
+        open_media(buffer.getvalue()) as handle,
+        pytest.raises(UnsupportedMediaError, match="vp8"),
+    ):
+        handle.copy()
 
 
 def test_a_picture_and_a_closed_file_give_a_media_error(tmp_path: Path) -> None:
     from PIL import Image
 
-    with open_media(Image.new("RGB", (64, 64))) as handle:
-        with pytest.raises(UnsupportedMediaError, match="no video"):
-            handle.copy()
+    with (
+        open_media(Image.new("RGB", (64, 64))) as handle,
+        pytest.raises(UnsupportedMediaError, match="no video"),
+    ):
+        handle.copy()
     path = tmp_path / "gone.mp4"
     path.write_bytes(clip(1.0))
     with open_media(path) as handle:
