@@ -144,6 +144,17 @@ def test_two_hundred_pictures_have_two_hundred_ids() -> None:
         assert len({part.id for part in fitted(evidence, able).parts}) == 200
 
 
+def test_pictures_of_one_size_and_other_bytes_have_other_ids() -> None:
+    evidence = made_up([(120, 120)])
+    parts = [
+        fitted(evidence, Capabilities(images=1, image_bytes=most)).parts[0]
+        for most in (7_500, 9_000)
+    ]
+    assert parts[0].width == parts[1].width
+    assert loaded(parts[0]) != loaded(parts[1])
+    assert parts[0].id != parts[1].id
+
+
 def test_nothing_is_encoded_before_it_is_needed() -> None:
     evidence = made_up([(200, 150)] * 3)
     found = fitted(evidence, Capabilities(images=None, image_side=100))
