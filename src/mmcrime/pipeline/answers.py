@@ -137,7 +137,7 @@ async def _asked(
     started = time.perf_counter()
     try:
         answer = await _in_time(seat, evidence, context)
-        checked = _true_to_calls(_checked(answer, seat, evidence), meter)
+        checked = _true_to_calls(_checked(answer, seat, evidence), meter, gated=seat.gated)
     except BaseException as error:  # no analyzer ends a run, not even by SystemExit
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
@@ -152,7 +152,7 @@ async def _asked(
     return checked.model_copy(update={"latency": time.perf_counter() - started})
 
 
-def _true_to_calls(answer: Assessment, meter: Meter) -> Assessment:
+def _true_to_calls(answer: Assessment, meter: Meter, *, gated: bool) -> Assessment:
     """Correct what an analyzer says of its calls by what was counted where they are made.
 
     That is tokens, cost, whether all was stored, and, so that no vote is counted for a voter
@@ -168,6 +168,9 @@ def _true_to_calls(answer: Assessment, meter: Meter) -> Assessment:
             update |= {"provider": meter.last.provider, "model": meter.last.model}
             if answer.provider is not None:
                 update["flags"] = (*answer.flags, "voter_corrected")
+        if gated and meter.last is not None:
+            # Models of one vendor err together, whoever was to be asked at first.
+            update["family"] = update.get("provider", answer.provider) or answer.family
     return answer.model_copy(update=update)
 
 
