@@ -165,7 +165,7 @@ def test_doctor_shows_a_broken_configuration_and_exits_with_2(run: Run) -> None:
     "config",
     [
         {"default_provider": "acme"},
-        {"gemini": "k", "default_provider": "gemini"},
+        {"providers": {"nobody": {"api_key": "k"}}, "default_provider": "nobody"},
         {"analyzers": {"motoin": {}}},
         {"analyzers": {"speech": {"engine": "foo"}}},
         {"analyzers": {"motion": {"treshold": 1}}},
@@ -251,6 +251,6 @@ def test_providers_lists_what_is_configured_and_whether_a_key_is_there(run: Run)
         code, out, _ = run(*verb)
         words = " ".join(out.split())
         assert code == 0
-        assert "missing openai no plug-in of that name is installed" in words
+        assert "missing acme no plug-in of that name is installed" in words
         assert "not enabled, key present" in words
         assert "no key: 'NOT_SET_ANYWHERE' is not set" in words

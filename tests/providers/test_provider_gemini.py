@@ -132,6 +132,25 @@ def test_options_are_on_the_wire() -> None:
     assert provider.capabilities.tokens.video_per_second > 4 * 258
 
 
+def test_nobody_there_is_known_before_the_time_of_an_answer_has_passed() -> None:
+    """The SDK alone would wait for a connection as long as for an answer."""
+    seen: list[Any] = []
+
+    async def look(request: Any) -> None:
+        seen.append(request.extensions["timeout"])
+
+    async def work(url: str) -> None:
+        provider = make(url, timeout=45.0)
+        hooks = provider._opened()._http.event_hooks
+        hooks["request"].append(look)
+        await provider.generate(REQUEST)
+        await provider.aclose()
+
+    with wire_server(answer()) as server:
+        asyncio.run(work(server.url))
+    assert (seen[0]["connect"], seen[0]["read"]) == (10.0, 45.0)
+
+
 def _another_vendors_image(body: Any) -> None:
     url = {"url": "data:image/jpeg;base64,AAAA"}
     body["contents"][0]["parts"][1] = {"type": "image_url", "image_url": url}

@@ -72,9 +72,6 @@ class Cached(Wrapper):
             ConfigError: If the cache directory cannot be used.
             ValueError: If media has neither bytes nor an id nor something that makes it.
         """
-        meter = current_meter()
-        if meter is not None:
-            meter.asked += 1
         request = await self._keyed(request)
         # One who looks nothing up must not be given what another looked up.
         flight = ("answer", request.key, self._store is not None)
@@ -86,7 +83,7 @@ class Cached(Wrapper):
                 response = _hit(response)
                 break
             # The refusal of another run that was resumed: not ours to use.
-        if meter is not None:
+        if (meter := current_meter()) is not None:
             meter.answered(response)
         return response
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcrime.calls.folder import private_folder
-from mmcrime.calls.meter import attempted, current_meter
+from mmcrime.calls.meter import BROKEN_OFF, attempted, current_meter
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import ConfigError, MmcrimeError, ProviderError
@@ -298,7 +298,7 @@ class Recorded(Wrapper):
                 raise
             except BaseException:
                 if attempt.sent:
-                    _count(Cost(detail="an attempt was broken off; it may be billed"))
+                    _count(Cost(detail=BROKEN_OFF))
                 raise
         cost = self._price(response.model, response.usage, request)
         response = replace(response, cost=cost, provider=self._name)

@@ -34,6 +34,7 @@ from mmcrime.results import (
     Cost,
     ErrorRecord,
     Segment,
+    Usage,
 )
 
 _log = logging.getLogger("mmcrime.pipeline")
@@ -41,7 +42,6 @@ TOLERANCE = 1.0
 """Seconds by which a time may miss the media: a last frame's length, rounding, hops."""
 LATE = 0.5
 """Seconds past the deadline after which an answer no longer counts."""
-_BREAKING_OFF = 0.1  # seconds that an analyzer gets to end once it is cancelled
 HEARING: frozenset[AssessmentKind] = frozenset({"sound", "speech"})
 """Kinds that examine the sound; all others examine the pictures, if there are any."""
 
@@ -58,6 +58,8 @@ class Seat:
         runs: Whether media leaves this machine for it.
         family: Whose mistakes it shares.
         modalities: Which kinds of Media it judges.
+        gated: Whether all that it sends goes through the providers of the run, so that it may
+            be asked offline too: a stored answer needs nothing to leave.
     """
 
     analyzer: Analyzer
@@ -67,6 +69,7 @@ class Seat:
     runs: Any
     family: str
     modalities: frozenset[MediaKind]
+    gated: bool = False
 
 
 class InvalidAnswerError(MmcrimeError):
@@ -99,8 +102,8 @@ def unanswered(
         meter: What was counted while it worked; None if it was never asked.
     """
     spent = _spent(meter) if meter is not None else {}
-    # Unfit is said before anything is sent.
-    idle = meter is None or error.type == "UnfitMediaError"
+    if seat.gated and not spent:  # else a call would have been counted
+        spent = {"usage": Usage(calls=0), "cost": Cost(usd=0.0, source="none")}
     return Assessment(
         id=seat.name,
         analyzer=seat.name,
@@ -110,16 +113,16 @@ def unanswered(
         status="skipped" if skipped else "failed",
         latency=latency,
         error=error,
-        **({"cost": LOCAL_COST if idle or seat.runs == "local" else Cost()} | spent),
+        **({"cost": LOCAL_COST if seat.runs == "local" else Cost()} | spent),
     )
 
 
 def _spent(meter: Meter) -> dict[str, Any]:
-    """Return what the calls made for an analyzer came to; empty when it asked for none.
+    """Return what the calls made for an analyzer came to; empty when there were none.
 
     They are counted where they are made, so that nobody can claim another sum.
     """
-    if not meter.asked and not meter.calls and not meter.hits:
+    if not meter.used:
         return {}
     return {"usage": meter.usage, "cost": meter.cost}
 
@@ -143,7 +146,7 @@ async def _asked(
     started = time.perf_counter()
     try:
         answer = await _in_time(seat, evidence, context)
-        checked = _true_to_calls(_checked(answer, seat, evidence), meter)
+        checked = _true_to_calls(_checked(answer, seat, evidence), meter, gated=seat.gated)
     except BaseException as error:  # no analyzer ends a run, not even by SystemExit
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
@@ -158,13 +161,13 @@ async def _asked(
     return checked.model_copy(update={"latency": time.perf_counter() - started})
 
 
-def _true_to_calls(answer: Assessment, meter: Meter) -> Assessment:
+def _true_to_calls(answer: Assessment, meter: Meter, *, gated: bool) -> Assessment:
     """Correct what an analyzer says of its calls by what was counted where they are made.
 
     That is tokens, cost, whether all was stored, and, so that no vote is counted for a voter
     who did not answer (promise 2), provider and model.
     """
-    if not meter.calls and not meter.hits:
+    if not meter.used:
         return answer
     update = _spent(meter)
     if answer.status == "answered":
@@ -174,6 +177,9 @@ def _true_to_calls(answer: Assessment, meter: Meter) -> Assessment:
             update |= {"provider": meter.last.provider, "model": meter.last.model}
             if answer.provider is not None:
                 update["flags"] = (*answer.flags, "voter_corrected")
+        if gated and meter.last is not None:
+            # Models of one vendor err together, whoever was to be asked at first.
+            update["family"] = update.get("provider", answer.provider) or answer.family
     return answer.model_copy(update=update)
 
 
@@ -186,16 +192,13 @@ async def _in_time(seat: Seat, evidence: Evidence, context: RunContext) -> objec
         await asyncio.wait({work}, timeout=left)
     finally:
         if not work.done():
-            # It may swallow the cancellation; nobody waits long for it.
+            # It may swallow the cancellation; nobody waits for it any longer.
             work.add_done_callback(_forget)
             work.cancel()
     late = context.deadline is not None and loop.time() > context.deadline + LATE
     if not work.done() or late:
         if work.done():
             _forget(work)
-        else:
-            # While a call is broken off, what was sent is counted.
-            await asyncio.wait({work}, timeout=_BREAKING_OFF)
         raise DeadlineError(f"deadline: {seat.name!r} had not answered when the time was up.")
     return work.result()
 
