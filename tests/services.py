@@ -6,6 +6,7 @@ price, so that a sum of costs is a count of answers.
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -13,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from mmcrime.testing import WireReply, wire_server
 from mmcrime.testing.wire import WireServer
@@ -38,6 +41,14 @@ TOKENS_IN, TOKENS_OUT = 1000, 100
 PRICE = {"input_per_million": 1.0, "output_per_million": 10.0}
 USD = 0.002
 """What one answer costs."""
+
+
+def shot(number: int = 0) -> bytes:
+    """Return a picture that no other number gives."""
+    buffer = io.BytesIO()
+    colour = (number % 8 * 30, number // 8 % 8 * 30, number // 64 * 30)
+    Image.new("RGB", (64, 48), colour).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def words(incident: str = "yes", **fields: Any) -> str:

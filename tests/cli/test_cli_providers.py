@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from builders import jpeg
 from html_reader import read
 from mmcrime.calls import breaker, limits, retry
 from mmcrime.results import Assessment, Report
@@ -35,6 +34,7 @@ from services import (
     nobody,
     scripted,
     serving,
+    shot,
 )
 from wire import contract_server
 
@@ -49,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmcrime: Run) -> Run:
     monkeypatch.setattr(limits, "_BREATH", 0.002)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MMCRIME_CONFIG", raising=False)
-    Path("picture.jpg").write_bytes(jpeg())
+    Path("picture.png").write_bytes(shot())
     return mmcrime
 
 
@@ -71,7 +71,7 @@ def vote(report: Report, name: str) -> Assessment:
     return next(a for a in report.assessments if a.analyzer == f"llm:{name}")
 
 
-# -- mmcrime analyze picture.jpg --provider NAME ---------------------------------------
+# -- mmcrime analyze picture.png --provider NAME ---------------------------------------
 
 
 @pytest.mark.shared
@@ -81,7 +81,7 @@ def test_a_service_votes_and_every_form_of_the_report_says_what_it_used_cost_and
 ) -> None:
     with contract_server(shared, name, [scripted(name)]) as server:
         configured({name: server.url})
-        form = ["analyze", "picture.jpg", *named(name), "--no-cache"]
+        form = ["analyze", "picture.png", *named(name), "--no-cache"]
         json_code, out, _ = run(*form, "--json")
         text_code, text, _ = run(*form)
         html_code, _, _ = run(*form, "-o", "report.html")
@@ -123,10 +123,10 @@ def test_two_dead_of_three_exit_with_0_and_all_dead_with_4(run: Run, how: str) -
         if how == "refused":
             urls |= {"openai": nobody(), "anthropic": nobody()}
         configured(urls)
-        one_code, one, one_err = run("analyze", "picture.jpg", *named(*NAMES), "--json")
-        _, text, _ = run("analyze", "picture.jpg", *named(*NAMES))
+        one_code, one, one_err = run("analyze", "picture.png", *named(*NAMES), "--json")
+        _, text, _ = run("analyze", "picture.png", *named(*NAMES))
         none_code, none, none_err = run(
-            "analyze", "picture.jpg", *named("openai", "anthropic"), "--json"
+            "analyze", "picture.png", *named("openai", "anthropic"), "--json"
         )
     assert one_code == 0
     verdict = only(one).verdict
@@ -148,7 +148,7 @@ def failed_500(_name: str) -> WireReply:
 def test_a_refusal_of_all_is_4_and_named_so(run: Run) -> None:
     with serving({"openai": answer("openai", stop="refused")}) as servers:
         configured({"openai": servers["openai"].url})
-        code, out, _ = run("analyze", "picture.jpg", *named("openai"), "--json")
+        code, out, _ = run("analyze", "picture.png", *named("openai"), "--json")
     assert code == 4
     assert [r.code for r in only(out).verdict.reasons] == ["all_refused"]
 
@@ -156,7 +156,7 @@ def test_a_refusal_of_all_is_4_and_named_so(run: Run) -> None:
 def test_what_was_answered_once_is_not_asked_again_unless_that_is_wanted(run: Run) -> None:
     with serving({"openai": answer("openai")}) as servers:
         configured({"openai": servers["openai"].url})
-        form = ["analyze", "picture.jpg", *named("openai", "openai"), "--json"]
+        form = ["analyze", "picture.png", *named("openai", "openai"), "--json"]
         _, first, _ = run(*form)
         _, second, _ = run(*form)
         assert len(servers["openai"].requests) == 1
@@ -172,7 +172,7 @@ def test_what_was_answered_once_is_not_asked_again_unless_that_is_wanted(run: Ru
 def test_offline_is_2_and_sends_nothing(run: Run) -> None:
     with serving({"openai": answer("openai")}) as servers:
         configured({"openai": servers["openai"].url})
-        code, out, _ = run("analyze", "picture.jpg", *named("openai"), "--offline", "--json")
+        code, out, _ = run("analyze", "picture.png", *named("openai"), "--offline", "--json")
         assert servers["openai"].requests == []
     assert code == 2
     error = vote(only(out), "openai").error
@@ -184,7 +184,7 @@ def test_offline_is_2_and_sends_nothing(run: Run) -> None:
 def test_a_budget_that_is_too_small_is_5_and_sends_nothing(run: Run) -> None:
     with serving({"openai": answer("openai")}) as servers:
         configured({"openai": servers["openai"].url})
-        form = ["analyze", "picture.jpg", *named("openai"), "--budget", "0.0000001"]
+        form = ["analyze", "picture.png", *named("openai"), "--budget", "0.0000001"]
         code, out, _ = run(*form, "--json")
         _, text, _ = run(*form)
         assert servers["openai"].requests == []
@@ -199,7 +199,7 @@ def test_an_unpriced_model_is_5_under_the_default_cap_and_says_what_to_do(run: R
         held = json.loads(Path("config.json").read_text())
         del held["providers"]["openai"]["price"]
         Path("config.json").write_text(json.dumps(held))
-        code, text, _ = run("analyze", "picture.jpg", *named("openai"))
+        code, text, _ = run("analyze", "picture.png", *named("openai"))
         assert servers["openai"].requests == []
     assert code == 5
     told = " ".join(text.split())
@@ -210,7 +210,7 @@ def test_a_folder_shares_the_budget_of_the_command_line(run: Run) -> None:
     """Each call reserves for 4096 tokens that come out and uses 100: three fit."""
     Path("in").mkdir()
     for number in range(20):
-        Path(f"in/{number:02}.jpg").write_bytes(jpeg(number))
+        Path(f"in/{number:02}.png").write_bytes(shot(number))
     with serving({"openai": answer("openai")}) as servers:
         configured({"openai": servers["openai"].url})
         held = json.loads(Path("config.json").read_text())
@@ -231,7 +231,7 @@ def test_a_folder_shares_the_budget_of_the_command_line(run: Run) -> None:
 def test_a_run_that_is_killed_after_a_reply_is_not_charged_again(run: Run, tmp_path: Path) -> None:
     """One service has answered and the other has not when the process dies."""
     replies = {"openai": answer("openai"), "gemini": WireReply(fault="silent")}
-    command = [sys.executable, "-m", "mmcrime", "analyze", "picture.jpg"]
+    command = [sys.executable, "-m", "mmcrime", "analyze", "picture.png"]
     with serving(replies) as servers:
         configured({n: s.url for n, s in servers.items()})
         process = subprocess.Popen(
@@ -252,7 +252,7 @@ def test_a_run_that_is_killed_after_a_reply_is_not_charged_again(run: Run, tmp_p
         for file in (tmp_path / "cache" / "answers").rglob("*"):
             if file.is_file():
                 file.unlink()
-        code, out, _ = run("analyze", "picture.jpg", *named("openai"), "--json")
+        code, out, _ = run("analyze", "picture.png", *named("openai"), "--json")
         assert len(servers["openai"].requests) == 1
     assert code == 0
     cast = vote(only(out), "openai")
@@ -314,7 +314,7 @@ def test_a_check_says_whether_the_answer_was_right(run: Run, name: str) -> None:
     assert (right_code, wrong_code, again_code) == (0, 4, 0)
     told = " ".join(right.split())
     assert told.startswith(f"ok {name} answered: 'blue'; model ")
-    assert "1000 tokens in; 100 tokens out; cost: $0.0020 (user)." in told
+    assert "1000 tokens in; 100 tokens out; cost: $0.0020 (your price)." in told
     assert re.search(r"; \d+\.\d s; ", told)
     assert " ".join(wrong.split()).startswith(f"failed {name} answered: 'red'; ")
     assert f"providers.{name}.model" in " ".join(wrong.split())
@@ -350,9 +350,9 @@ def test_doctor_names_a_service_that_is_left_alone_and_the_report_does(
     with serving({"openai": failed(503)}) as servers:
         configured({"openai": servers["openai"].url})
         _, before, _ = run("doctor")
-        run("analyze", "picture.jpg", *named("openai"))
+        run("analyze", "picture.png", *named("openai"))
         _, after, _ = run("doctor")
-        code, report, _ = run("analyze", "picture.jpg", *named("openai"))
+        code, report, _ = run("analyze", "picture.png", *named("openai"))
         assert len(servers["openai"].requests) == 5
     assert "shut " not in before
     told = " ".join(after.split())
@@ -375,9 +375,9 @@ def test_no_command_writes_a_key_whatever_the_level_of_the_logs(
     with serving(replies) as servers:
         configured({n: s.url for n, s in servers.items()})
         for command in (
-            ["analyze", "picture.jpg", *named(*NAMES)],
-            ["analyze", "picture.jpg", *named(*NAMES), "--json"],
-            ["analyze", "picture.jpg", *named(*NAMES), "-o", "report.html"],
+            ["analyze", "picture.png", *named(*NAMES)],
+            ["analyze", "picture.png", *named(*NAMES), "--json"],
+            ["analyze", "picture.png", *named(*NAMES), "-o", "report.html"],
             ["providers"],
             *(["providers", "check", name] for name in NAMES),
             ["doctor"],

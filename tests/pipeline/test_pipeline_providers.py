@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders import jpeg
 from mmcrime import CrimeDetectionPipeline
 from mmcrime.calls import breaker, limits, retry
 from mmcrime.plugins import Response, TokenUsage
@@ -36,6 +35,7 @@ from services import (
     nobody,
     scripted,
     serving,
+    shot,
     words,
 )
 from wire import contract_server
@@ -61,7 +61,7 @@ def asked(urls: Mapping[str, str], folder: Path, media: Any = None, **call: Any)
     more = call.pop("settings", {})
     call.setdefault("providers", list(urls))
     with opened(urls, folder, **more) as pipeline:
-        return pipeline.analyze(jpeg() if media is None else media, **call)
+        return pipeline.analyze(shot() if media is None else media, **call)
 
 
 def urls_of(servers: Mapping[str, WireServer]) -> dict[str, str]:
@@ -149,8 +149,8 @@ def test_video_and_sound_reach_a_service_as_it_takes_them_and_without_their_name
         assert cast.coverage.examined
     elif kind == "video":
         assert raw.count("Picture at ") == cast.coverage.frames > 3
-        assert "Picture at 0.00 s:" in raw
-        assert "Picture at 15.00 s:" in raw
+        assert "Picture at 0.000 s:" in raw
+        assert "Picture at 15.000 s:" in raw
     else:
         # What was only recognised here was not heard by the model, and counts as a gap.
         assert '\\"label\\": ' in raw
@@ -204,7 +204,7 @@ def test_two_dead_services_of_three_leave_one_vote_of_three_and_two_named_failur
         for name in set(NAMES) - {alive}:
             held["providers"][name]["timeout"] = 0.5 if how == "drip" else 20
         with CrimeDetectionPipeline(held) as pipeline:
-            report = pipeline.analyze(jpeg(), providers=list(NAMES))
+            report = pipeline.analyze(shot(), providers=list(NAMES))
     verdict = report.verdict
     assert (verdict.votes_asked, verdict.votes_answered) == (3, 1)
     assert verdict.outcome == "detected"  # by the one that answered
@@ -338,7 +338,7 @@ def test_the_second_run_sends_nothing_and_says_that_it_was_stored(
         first, second = (asked(urls, tmp_path) for _ in range(2))
         anew = asked(urls, tmp_path, settings={"cache": {"enabled": False}})
         assert len(servers[name].requests) == 2
-        third = asked(urls, tmp_path, jpeg("another"))
+        third = asked(urls, tmp_path, shot(1))
         assert len(servers[name].requests) == 3
     assert (second.egress, vote(second, name).cached) == ((), True)
     assert (second.cost.usd, second.cost.source) == (0.0, "cache")
@@ -358,7 +358,7 @@ def test_a_changed_model_or_address_is_asked_again(tmp_path: Path) -> None:
         held = config({"openai": url}, tmp_path)
         held["providers"]["openai"]["model"] = "gpt-another"
         with CrimeDetectionPipeline(held) as pipeline:
-            report = pipeline.analyze(jpeg(), providers=["openai"])
+            report = pipeline.analyze(shot(), providers=["openai"])
         assert len(servers["openai"].requests) == 2
         assert not vote(report, "openai").cached
         asked({"openai": url.replace("127.0.0.1", "localhost")}, tmp_path)
@@ -386,11 +386,11 @@ def test_a_model_without_a_price_is_not_asked_under_the_default_cap(tmp_path: Pa
         held = config(urls_of(servers), tmp_path)
         del held["providers"]["openai"]["price"]
         with CrimeDetectionPipeline(held) as pipeline:
-            refused = pipeline.analyze(jpeg(), providers=["openai"])
+            refused = pipeline.analyze(shot(), providers=["openai"])
         assert servers["openai"].requests == []
         held["budget"] = {"calls_per_run": 1}
         with CrimeDetectionPipeline(held) as pipeline:
-            capped = pipeline.analyze(jpeg(), providers=["openai"])
+            capped = pipeline.analyze(shot(), providers=["openai"])
         assert len(servers["openai"].requests) == 1
     error = vote(refused, "openai").error
     assert error is not None
@@ -404,7 +404,7 @@ def test_a_model_without_a_price_is_not_asked_under_the_default_cap(tmp_path: Pa
 
 def test_a_folder_shares_one_budget(tmp_path: Path) -> None:
     """Each call may come to 4096 tokens and comes to 100: there is room for exactly three."""
-    pictures = [jpeg(number) for number in range(20)]
+    pictures = [shot(number) for number in range(20)]
     each = 1e-6
     price = {"input_per_million": 0.0, "output_per_million": each * 1e6}
     cap = 0.004296  # of which each reserves 0.004096
@@ -477,7 +477,7 @@ def test_a_deadline_ends_a_call_and_what_was_sent_is_counted(name: str, tmp_path
 def test_cancelling_a_run_hangs_up(name: str, tmp_path: Path) -> None:
     async def work(listener: Listener) -> None:
         with opened({name: listener.url}, tmp_path) as pipeline:
-            running = asyncio.ensure_future(pipeline.analyze_async(jpeg(), providers=[name]))
+            running = asyncio.ensure_future(pipeline.analyze_async(shot(), providers=[name]))
             assert await asyncio.to_thread(listener.asked.wait, 20)
             assert not listener.left.is_set()
             running.cancel()
@@ -493,12 +493,12 @@ def test_what_was_cancelled_holds_nothing_up(tmp_path: Path) -> None:
     """Places, reservations and flights are given back: the same question is asked afresh."""
 
     async def work(pipeline: CrimeDetectionPipeline, servers: Mapping[str, WireServer]) -> Report:
-        running = asyncio.ensure_future(pipeline.analyze_async(jpeg(), providers=["openai"]))
+        running = asyncio.ensure_future(pipeline.analyze_async(shot(), providers=["openai"]))
         assert await asyncio.to_thread(servers["openai"].asked.wait, 20)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        return await pipeline.analyze_async(jpeg(), providers=["openai"])
+        return await pipeline.analyze_async(shot(), providers=["openai"])
 
     with serving({"openai": (WireReply(fault="silent"), answer("openai"))}) as servers:
         held = config(urls_of(servers), tmp_path)
@@ -547,9 +547,9 @@ def test_keys_in_the_environment_alone_send_nothing(
         monkeypatch.setenv("MMCRIME_CACHE__DIRECTORY", str(tmp_path / "cache"))
         monkeypatch.chdir(tmp_path)
         with CrimeDetectionPipeline() as pipeline:
-            silent = pipeline.analyze(jpeg())
+            silent = pipeline.analyze(shot())
             assert [s.requests for s in servers.values()] == [[], [], []]
-            named = pipeline.analyze(jpeg(), providers=list(NAMES))
+            named = pipeline.analyze(shot(), providers=list(NAMES))
         assert [len(s.requests) for s in servers.values()] == [1, 1, 1]
     assert silent.egress == ()
     assert silent.verdict.votes_asked == 0
@@ -567,9 +567,9 @@ def test_injected_providers_vote_under_the_names_they_are_given(tmp_path: Path) 
 
     mine = {"mine": said("yes"), "yours": said("yes")}
     with opened({}, tmp_path, providers=mine) as pipeline:
-        report = pipeline.analyze(jpeg())
-        again = pipeline.analyze(jpeg())
-        only = pipeline.analyze(jpeg("another"), providers=["yours"])
+        report = pipeline.analyze(shot())
+        again = pipeline.analyze(shot())
+        only = pipeline.analyze(shot(1), providers=["yours"])
     assert [(a.provider, a.model) for a in report.assessments if a.kind == "llm"] == [
         ("mine", "f-1"),
         ("yours", "f-1"),
@@ -581,7 +581,7 @@ def test_injected_providers_vote_under_the_names_they_are_given(tmp_path: Path) 
     assert [p.calls for p in mine.values()] == [1, 2]
     # Another pipeline cannot know what this instance would have answered.
     with opened({}, tmp_path, providers={"mine": said("no")}) as pipeline:
-        assert pipeline.analyze(jpeg()).verdict.outcome == "not_detected"
+        assert pipeline.analyze(shot()).verdict.outcome == "not_detected"
 
 
 # -- secrets ---------------------------------------------------------------------------
@@ -621,7 +621,7 @@ def test_a_service_that_keeps_failing_is_left_alone_and_the_report_says_so(
         urls = urls_of(servers)
         first = asked(urls, tmp_path)
         sent = len(servers["openai"].requests)
-        second = asked(urls, tmp_path, jpeg("another"))
+        second = asked(urls, tmp_path, shot(1))
         assert len(servers["openai"].requests) == sent == 5
     assert sent_to(first) == ["openai"] * 5
     error = vote(second, "openai").error
