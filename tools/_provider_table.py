@@ -81,7 +81,8 @@ def _sound(cls: type[Provider]) -> str:
 def _video(able: Capabilities) -> str:
     if not able.video:
         return "no"
-    return f"{_length(able.video_seconds)}, looked at {able.video_fps:g} times a second"
+    pace = "once" if able.video_fps == 1 else f"{able.video_fps:g} times"
+    return f"{_length(able.video_seconds)}, looked at {pace} a second"
 
 
 def _count(most: int | None) -> str:
