@@ -307,9 +307,8 @@ def test_the_promises_name_tests_that_exist() -> None:
         named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", promise)
         assert named, promise.splitlines()[0]
         for path, test in named:
-            assert re.search(rf"^def {test}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), (
-                test
-            )
+            text = (ROOT / path).read_text("utf-8")
+            assert re.search(rf"^(?:async )?def {test}\(", text, re.MULTILINE), test
 
 
 def documented() -> set[str]:
