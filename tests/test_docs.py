@@ -131,6 +131,9 @@ def test_other_shell_lines_name_what_is_there() -> None:
         assert line.startswith(KNOWN), line
         if "pip install" in line:
             check_pip_line(line)
+        if line.startswith("export "):
+            variable = line.split()[1].partition("=")[0]
+            assert f"`{variable}`" in (ROOT / "docs/providers.md").read_text("utf-8"), line
         if line.startswith(("python examples/", "python benchmarks/")):
             assert (ROOT / line.split()[1]).is_file(), line
     assert "uvicorn --app-dir examples service:app" in SHELL
