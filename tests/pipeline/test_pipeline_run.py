@@ -296,8 +296,12 @@ def test_a_provider_call_is_announced_and_offline_refuses_it(
 
     asker = Scripted(lambda e, c: call(c))
     with with_analyzers(silent_settings, asker, providers={"echo": EchoProvider()}) as pipeline:
-        online = pipeline.analyze(quiet_wav)
         offline = pipeline.analyze(quiet_wav, offline=True)
+        online = pipeline.analyze(quiet_wav)
+        stored = pipeline.analyze(quiet_wav, offline=True)
+    assert stored.egress == ()  # a stored answer serves: nothing has to leave for it
+    assert stored.assessments[0].status == "answered"
+    assert stored.assessments[0].cached
     (record,) = online.egress
     assert (record.to, record.what, record.size_bytes) == ("echo", "image of a request", 8)
     assert offline.egress == ()
@@ -563,7 +567,8 @@ def test_a_callers_own_gate_is_honoured_and_told(
     silent_settings: Settings, quiet_wav: bytes
 ) -> None:
     async def call(context: RunContext) -> Assessment:
-        await context.providers["echo"].generate(Request(instructions="look", parts=()))
+        question = Request(instructions=f"look: {context.request_id}", parts=())
+        await context.providers["echo"].generate(question)
         return reply()
 
     asker, mine = Scripted(lambda e, c: call(c)), Gate(offline=False)

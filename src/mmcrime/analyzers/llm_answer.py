@@ -8,12 +8,11 @@ nothing stands before or after the object but a code fence.
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mmcrime import taxonomy
 from mmcrime.results import Outcome, Severity
 
 __all__ = ["Answer", "Stretch", "ViolationError", "answer_schema", "read_answer"]
@@ -22,8 +21,9 @@ NO_TYPE = "none"
 """What a model says where no kind of incident fits."""
 SCHEMA_VERSION = "1"
 """Version of the schema; part of the key under which an answer is stored."""
-_FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+_FENCE = "```"
 _LONGEST = 200_000  # characters; an answer is a few thousand
+_TOLERANCE = 1.0  # seconds by which a time may miss the end: models round
 _OUTCOMES: dict[str, Outcome] = {
     "yes": "detected",
     "no": "not_detected",
@@ -72,43 +72,49 @@ class Answer(_Strict):
         return _OUTCOMES[self.incident]
 
 
-def read_answer(text: str, *, duration: float | None) -> Answer:
+def read_answer(text: str, *, duration: float | None, kinds: Collection[str]) -> Answer:
     """Read a model's answer.
 
     Args:
         text: What the model wrote.
         duration: Length of the media in seconds; None where it has none.
+        kinds: The crime types that may be named.
 
     Raises:
         ViolationError: If it is anything but one complete, consistent answer.
     """
     if len(text) > _LONGEST:
         raise ViolationError(f"it is longer than {_LONGEST} characters")
-    fenced = _FENCE.match(text)
     try:
-        data = json.loads(
-            fenced.group(1) if fenced else text,
-            object_pairs_hook=_without_doubles,
-            parse_constant=_no_constant,
-        )
+        data = json.loads(_unfenced(text), object_pairs_hook=_without_doubles)
+        # Through JSON once more: there a list is a tuple, strict is strict, and NaN is no number.
+        plain = json.dumps(data)
     except (ValueError, RecursionError) as error:
         raise ViolationError(f"it is not one JSON object ({error})") from error
     if not isinstance(data, dict):
         raise ViolationError(f"it is a JSON {type(data).__name__} and not an object")
     try:
-        # Through JSON once more: there a list is a tuple, and strict is strict.
-        answer = Answer.model_validate_json(json.dumps(data))
+        answer = Answer.model_validate_json(plain)
     except ValidationError as error:
         raise ViolationError(_told(error)) from error
-    _check(answer, duration)
+    _check(answer, kinds)
+    _check_segments(answer, duration)
     return answer
 
 
-def _check(answer: Answer, duration: float | None) -> None:
-    """Refuse what contradicts itself or the media."""
-    known = {NO_TYPE, *taxonomy.crime_types()}
+def _unfenced(text: str) -> str:
+    """Return what stands in a code fence, if it is all that there is."""
+    text = text.strip()
+    if len(text) < 2 * len(_FENCE) or not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    opening, line, rest = text[: -len(_FENCE)].partition("\n")
+    return rest if line and opening.strip() in (_FENCE, f"{_FENCE}json") else text
+
+
+def _check(answer: Answer, kinds: Collection[str]) -> None:
+    """Refuse what contradicts itself."""
     for name in (answer.crime_type, *(s.crime_type for s in answer.segments)):
-        if name not in known:
+        if name != NO_TYPE and name not in kinds:
             raise ViolationError(f"crime_type {name[:80]!r} is none of the listed ids")
     if answer.incident == "yes" and answer.probability < 0.5:
         raise ViolationError(f"incident is 'yes' and probability {answer.probability}")
@@ -116,14 +122,22 @@ def _check(answer: Answer, duration: float | None) -> None:
         raise ViolationError(f"incident is 'no' and probability {answer.probability}")
     if answer.incident == "yes" and answer.crime_type == NO_TYPE:
         raise ViolationError("incident is 'yes' and crime_type 'none'")
+    if answer.incident == "no" and answer.crime_type != NO_TYPE:
+        raise ViolationError(f"incident is 'no' and crime_type {answer.crime_type!r}")
+
+
+def _check_segments(answer: Answer, duration: float | None) -> None:
+    """Refuse stretches that contradict the answer or the media."""
     for stretch in answer.segments:
         if duration is None:
             raise ViolationError("segments are given for media that has no time")
-        if not 0.0 <= stretch.start <= stretch.end <= duration + 1.0:
+        if not 0.0 <= stretch.start <= stretch.end <= duration + _TOLERANCE:
             raise ViolationError(
                 f"the segment {stretch.start} to {stretch.end} lies outside of the recording, "
                 f"which is {duration:.1f} s long"
             )
+        if answer.incident == "no" and stretch.chance > 0.5:
+            raise ViolationError(f"incident is 'no' and a segment has the chance {stretch.chance}")
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -133,14 +147,12 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
-
-
 def _told(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the answer"
-    return f"{where}: {first['msg']}"
+    """Say what is wrong in our own words: a name that the model made up is not repeated."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    known = {*Answer.model_fields, *Stretch.model_fields}
+    path = [str(part) if isinstance(part, int) or part in known else "?" for part in first["loc"]]
+    return f"{'.'.join(path) or 'the answer'}: {first['msg']}"
 
 
 def answer_schema(kinds: tuple[str, ...]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ and the message names the limit.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,23 +17,24 @@ from mmcrime.evidence import (
     Coverage,
     EncodedFrame,
     Evidence,
+    Gap,
     SoundEvent,
     TranscriptSegment,
     merge_intervals,
+    subtract_intervals,
 )
+from mmcrime.media.fit_pictures import LABEL, choose
+from mmcrime.media.fit_room import RECIPE, Room, most
+from mmcrime.media.fit_sound import hear, no_sound
 from mmcrime.plugins import Capabilities, Part
 
-__all__ = ["RECIPE", "Fitted", "fit"]
+__all__ = ["LABEL", "REACH", "RECIPE", "Fitted", "fit"]
 
-RECIPE = "fit-1"
-"""Version of what is made of media here; part of the key under which answers are stored."""
 REACH = 10.0
 """Seconds that one picture of a video may stand for; what is further from it was not seen."""
-_JPEG = "image/jpeg"
-_QUALITIES = (85, 70, 55)
-_TOKENS_FOR_MEDIA = 0.8  # share of the largest request that media may fill
-_COPIED = frozenset({"mp4", "mov", "matroska", "webm"})  # what MP4 can hold without decoding
-_SMALLEST_SIDE = 64  # pixels below which a smaller picture shows nothing
+_COPIED = frozenset({"mp4", "mov", "matroska"})  # whose packets have true times, as MP4 needs
+_LARGEST_COPY = 1_000_000_000  # bytes; a copy is held in memory
+_SLIVER = 1e-3  # seconds; rounding of times leaves such slivers, they are not gaps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +42,13 @@ class Fitted:
     """What of the media goes to a provider.
 
     Attributes:
-        parts: Pictures, sound or video, in the order of their times.
+        parts: Pictures in the order of their times, then sound; or the video.
         words: Speech, where sound is not sent itself.
         sounds: Sound events, where sound is not sent itself.
         coverage: What the provider gets to see or hear.
         summary: The same in words.
+        native: Whether the video itself is sent. Making the copy may fail, where pictures
+            of it still can be sent.
     """
 
     parts: tuple[Part, ...]
@@ -54,6 +56,7 @@ class Fitted:
     sounds: tuple[SoundEvent, ...] = ()
     coverage: Coverage
     summary: str
+    native: bool = False
 
 
 def fit(
@@ -62,6 +65,8 @@ def fit(
     *,
     provider: str,
     max_frames: int | None = None,
+    reserved: float = 0.0,
+    native: bool = True,
 ) -> Fitted:
     """Choose and plan what of the media a provider gets.
 
@@ -74,56 +79,63 @@ def fit(
         capabilities: What the provider takes.
         provider: Its name, for messages.
         max_frames: Most pictures; None for as many as were sampled and fit.
+        reserved: Tokens of the request that the question and the answer take.
+        native: Whether the video itself may be sent.
 
     Raises:
         UnfitMediaError: If nothing of it fits; the message names the limit.
     """
-    kind = evidence.media.kind
-    if kind == "audio":
-        return _sound(evidence, capabilities, provider)
-    if kind == "video" and _video_fits(evidence, capabilities):
+    room = Room.of(capabilities, reserved=reserved)
+    if room.tokens <= 0:
+        raise UnfitMediaError(
+            f"The question alone fills a request to {provider!r} "
+            f"(limit: {capabilities.context_tokens} tokens, of which {reserved:.0f} are taken).",
+            provider=provider,
+            next_step="Lower analyzers.llm.max_output_tokens, or ask another provider.",
+        )
+    if evidence.media.kind == "audio":
+        return _sound(evidence, capabilities, room, provider)
+    if native and evidence.media.kind == "video" and _video_fits(evidence, capabilities, room):
         return _video(evidence, capabilities, provider)
-    return _pictures(evidence, capabilities, provider, max_frames)
+    return _pictures(evidence, capabilities, room, provider, max_frames)
 
 
-def _video_fits(evidence: Evidence, able: Capabilities) -> bool:
+def _video_fits(evidence: Evidence, able: Capabilities, room: Room) -> bool:
     media = evidence.media
-    if not able.video or "video/mp4" not in able.video_formats or media.format not in _COPIED:
+    takes = able.video and "video/mp4" in able.video_formats and media.format in _COPIED
+    if not takes or media.duration is None or not evidence.video.examined:
         return False
-    seconds = media.duration or math.inf
-    tokens = seconds * able.tokens.video_per_second
     return (
-        seconds <= (able.video_seconds or math.inf)
-        and media.size_bytes <= (able.media_bytes or math.inf)
-        and tokens <= _TOKENS_FOR_MEDIA * (able.context_tokens or math.inf)
+        media.duration <= most(able.video_seconds)
+        and media.size_bytes <= _LARGEST_COPY
+        and room.holds(size=media.size_bytes, tokens=media.duration * able.tokens.video_per_second)
     )
 
 
 def _video(evidence: Evidence, able: Capabilities, provider: str) -> Fitted:
-    media = evidence.media
-    seconds = media.duration or 0.0
+    media, seen = evidence.media, evidence.video
+    most_bytes = int(min(most(able.media_bytes), _LARGEST_COPY))
     part = Part(
         media_type="video/mp4",
         time=0.0,
         width=media.width,
         height=media.height,
-        seconds=seconds,
-        id=f"{media.content_id}/{RECIPE}/copy",
-        load=partial(_copied, evidence, able.media_bytes, provider),
+        seconds=media.duration,
+        id=f"{RECIPE}/{media.content_id}/copy",
+        load=partial(_copied, evidence, most_bytes, provider),
     )
-    seen = evidence.video.examined
+    rate = min(able.video_fps, media.fps or able.video_fps)  # no more than there are
     return Fitted(
         parts=(part,),
         coverage=Coverage(
-            examined=seen,
-            frames=max(1, math.floor(seconds * able.video_fps)),
-            gaps=evidence.video.gaps,
+            examined=seen.examined, frames=max(1, math.floor(seen.seconds * rate)), gaps=seen.gaps
         ),
         summary=f"the video, of which the service looks at {able.video_fps:g} pictures a second",
+        native=True,
     )
 
 
-def _copied(evidence: Evidence, most_bytes: int | None, provider: str) -> bytes:
+def _copied(evidence: Evidence, most_bytes: int, provider: str) -> bytes:
     try:
         return evidence.reader.copy(most_bytes=most_bytes)
     except MediaError as error:
@@ -135,235 +147,74 @@ def _copied(evidence: Evidence, most_bytes: int | None, provider: str) -> bytes:
 
 
 def _pictures(
-    evidence: Evidence, able: Capabilities, provider: str, max_frames: int | None
+    evidence: Evidence, able: Capabilities, room: Room, provider: str, max_frames: int | None
 ) -> Fitted:
-    if able.images == 0:
-        raise UnfitMediaError(
-            f"{provider!r} takes no pictures (limit: 0 images in a request).",
-            provider=provider,
-            next_step="Ask a provider that does; `mmcrime providers` lists what each takes.",
-        )
     if not evidence.stills:
         raise UnfitMediaError(
-            "No picture of the media could be decoded, so that there is none to send.",
+            f"No picture of the media could be decoded, so that there is none for {provider!r}.",
             provider=provider,
             next_step="See the coverage of the report for why.",
         )
-    planned = [_planned(still, able) for still in evidence.stills]
-    most = _most_pictures(planned, able, provider, max_frames)
-    chosen = _spread(len(planned), most)
-    parts = tuple(
-        _picture(evidence.stills[i], planned[i], evidence.media.content_id, able, provider)
-        for i in chosen
+    timed = evidence.media.kind == "video"
+    heard = hear(evidence, able, room.half(), provider=provider) if timed else None
+    if heard is not None:
+        room = room.less(size=heard.size, tokens=heard.tokens)
+    pictures = choose(
+        evidence.stills, able, room, provider=provider, timed=timed, max_frames=max_frames
     )
-    if evidence.media.kind == "image":
-        return Fitted(
-            parts=tuple(_timeless(part) for part in parts),
-            coverage=Coverage(frames=len(parts), gaps=evidence.video.gaps),
-            summary=_counted(parts, len(planned)),
-        )
-    extra = _heard(evidence, able)
+    if heard is None:
+        coverage = _looked_at(len(pictures.parts), evidence)
+        return Fitted(parts=pictures.parts, coverage=coverage, summary=pictures.summary)
     return Fitted(
-        parts=(*parts, *extra.parts),
-        words=extra.words,
-        sounds=extra.sounds,
-        coverage=_seen(parts, evidence),
-        summary=f"{_counted(parts, len(planned))}; {extra.summary}",
+        parts=(*pictures.parts, *((heard.part,) if heard.part else ())),
+        words=heard.words,
+        sounds=heard.sounds,
+        coverage=_seen(pictures.stills, evidence),
+        summary="; ".join(filter(None, (pictures.summary, heard.summary))),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    width: int
-    height: int
-    as_it_is: bool
-    bytes_at_most: int
+def _looked_at(count: int, evidence: Evidence) -> Coverage:
+    """Return the coverage of an image file, which has no times."""
+    left, gaps = len(evidence.stills) - count, evidence.video.gaps
+    if left:
+        gaps = (*gaps, Gap(start=0.0, end=0.0, reason=f"over_limit: {left} pictures did not fit"))
+    return Coverage(frames=count, gaps=gaps)
 
 
-def _planned(still: EncodedFrame, able: Capabilities) -> _Plan:
-    """Say how a picture goes: as it is, or smaller."""
-    scale = 1.0
-    if able.image_side is not None:
-        scale = min(scale, able.image_side / max(still.width, still.height))
-    if able.image_pixels is not None:
-        scale = min(scale, math.sqrt(able.image_pixels / (still.width * still.height)))
-    most = able.image_bytes or math.inf
-    size = len(still.jpeg)
-    as_it_is = scale >= 1.0 and size <= most
-    width, height = (max(1, math.floor(n * scale)) for n in (still.width, still.height))
-    return _Plan(width, height, as_it_is, int(min(size, most)))
+def _seen(stills: Sequence[EncodedFrame], evidence: Evidence) -> Coverage:
+    """Return what pictures of a video stand for.
 
-
-def _most_pictures(
-    planned: Sequence[_Plan], able: Capabilities, provider: str, max_frames: int | None
-) -> int:
-    """Return how many pictures fit into one request.
-
-    Raises:
-        UnfitMediaError: If not even one does.
+    Each stands for what follows, until the next one, but not for long and not for what nobody
+    could decode.
     """
-    most = min(len(planned), max_frames or len(planned), able.images or len(planned))
-    largest = max(plan.bytes_at_most for plan in planned)
-    if able.media_bytes is not None:
-        most = min(most, able.media_bytes // max(1, largest))
-    if able.context_tokens is not None:
-        tokens = max(able.tokens.of_picture(plan.width, plan.height) for plan in planned)
-        most = min(most, int(_TOKENS_FOR_MEDIA * able.context_tokens / max(1.0, tokens)))
-    if most < 1:
-        raise UnfitMediaError(
-            f"A picture of {largest} bytes does not fit into a request to {provider!r} "
-            f"(limits: {able.media_bytes} bytes, {able.context_tokens} tokens).",
-            provider=provider,
-            next_step="Lower media.max_side.",
-        )
-    return most
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Return ``most`` of ``count`` positions, evenly spread, the first and last among them."""
-    if most >= count:
-        return list(range(count))
-    if most == 1:
-        return [count // 2]
-    return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
-
-
-def _picture(
-    still: EncodedFrame, plan: _Plan, content_id: str, able: Capabilities, provider: str
-) -> Part:
-    common = f"{content_id}/{RECIPE}/{still.time:.6f}/{still.width}x{still.height}"
-    if plan.as_it_is and _JPEG in able.image_formats:
-        return Part(
-            data=still.jpeg,
-            media_type=_JPEG,
-            time=still.time,
-            width=still.width,
-            height=still.height,
-            id=f"{common}/{len(still.jpeg)}",
-        )
-    form = _JPEG if _JPEG in able.image_formats else "image/png"
-    return Part(
-        media_type=form,
-        time=still.time,
-        width=plan.width,
-        height=plan.height,
-        id=f"{common}/{plan.width}x{plan.height}/{form}/{able.image_bytes}",
-        load=partial(_smaller, still, plan, form, able.image_bytes, provider),
-    )
-
-
-def _smaller(
-    still: EncodedFrame, plan: _Plan, form: str, most_bytes: int | None, provider: str
-) -> bytes:
-    """Return the picture in a smaller size, and in fewer bytes if it must be."""
-    from PIL import Image
-
-    most = math.inf if most_bytes is None else most_bytes
-    width, height = plan.width, plan.height
-    with Image.open(io.BytesIO(still.jpeg), formats=["JPEG"]) as opened:
-        image = opened.convert("RGB")
-    while max(width, height) >= _SMALLEST_SIDE:
-        resized = image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
-        for quality in _QUALITIES if form == _JPEG else (0,):
-            buffer = io.BytesIO()
-            if form == _JPEG:
-                resized.save(buffer, "JPEG", quality=quality)
-            else:
-                resized.save(buffer, "PNG")
-            if buffer.tell() <= most:
-                return buffer.getvalue()
-        width, height = max(1, width // 2), max(1, height // 2)
-    raise UnfitMediaError(
-        f"A picture cannot be made small enough for {provider!r} (limit: {most_bytes} bytes).",
-        provider=provider,
-        next_step="Ask another provider.",
-    )
-
-
-def _timeless(part: Part) -> Part:
-    return Part(
-        data=part.data,
-        media_type=part.media_type,
-        width=part.width,
-        height=part.height,
-        id=part.id,
-        load=part.load,
-    )
-
-
-def _counted(parts: Sequence[Part], sampled: int) -> str:
-    side = max(max(p.width or 0, p.height or 0) for p in parts)
-    of = "" if len(parts) == sampled else f" of the {sampled} that were sampled"
-    noun = "picture" if len(parts) == 1 else "pictures"
-    return f"{len(parts)} {noun}{of}, at most {side} pixels a side"
-
-
-def _seen(parts: Sequence[Part], evidence: Evidence) -> Coverage:
-    """Return what pictures of a video stand for: each until the next, but not for long."""
-    end = evidence.media.duration or 0.0
-    times = [part.time or 0.0 for part in parts]
+    whole = (0.0, evidence.media.duration or 0.0)
+    times = [still.time for still in stills]
     spans = [
-        (time, min(after, time + REACH))
-        for time, after in zip(times, [*times[1:], end], strict=True)
+        (max(time, 0.0), min(after, time + REACH))
+        for time, after in zip(times, [*times[1:], whole[1]], strict=True)
     ]
-    return Coverage.from_intervals(
-        merge_intervals(spans),
-        frames=len(parts),
-        whole=(0.0, end),
-        reason="not_requested: no picture of it was sent",
-    )
+    decoded = evidence.video.examined
+    holes = subtract_intervals(whole, decoded)
+    examined = merge_intervals(part for span in spans for part in subtract_intervals(span, holes))
+    unseen = [
+        Gap(start=start, end=end, reason="not_requested: no picture of it was sent")
+        for interval in decoded
+        for start, end in subtract_intervals(interval, examined)
+        if end - start > _SLIVER
+    ]
+    gaps = sorted((*evidence.video.gaps, *unseen), key=lambda gap: gap.start)
+    return Coverage(examined=examined, frames=len(stills), gaps=tuple(gaps))
 
 
-def _sound(evidence: Evidence, able: Capabilities, provider: str) -> Fitted:
-    heard = _heard(evidence, able)
-    if not heard.parts and not heard.words and not heard.sounds:
-        listened = evidence.transcript.coverage.examined or evidence.sounds
-        if not able.audio and not listened:
-            raise UnfitMediaError(
-                f"{provider!r} takes no sound, and no speech was recognised to send instead.",
-                provider=provider,
-                next_step="Enable analyzers.speech, or ask a provider that takes sound.",
-            )
-    return heard
-
-
-def _heard(evidence: Evidence, able: Capabilities) -> Fitted:
-    """Return the sound as it is, or what was recognised in it."""
-    media = evidence.media
-    form = next((f for f in ("audio/mpeg", "audio/wav") if f in able.audio_formats), None)
-    seconds = media.duration or 0.0
-    fits = (
-        able.audio
-        and form is not None
-        and bool(evidence.sound.examined)
-        and seconds <= (able.audio_seconds or math.inf)
-        and _sound_bytes(form, seconds) <= (able.media_bytes or math.inf)
-    )
-    if fits and form is not None:
-        part = Part(
-            media_type=form,
-            time=0.0,
-            seconds=seconds,
-            id=f"{media.content_id}/{RECIPE}/{form}",
-            load=partial(_encoded, evidence, form),
-        )
-        return Fitted(parts=(part,), coverage=evidence.sound, summary="the sound itself")
+def _sound(evidence: Evidence, able: Capabilities, room: Room, provider: str) -> Fitted:
+    heard = hear(evidence, able, room, provider=provider)
+    if heard.empty:
+        raise no_sound(evidence, able, provider)
     return Fitted(
-        parts=(),
-        words=evidence.transcript.segments,
-        sounds=evidence.sounds,
-        coverage=evidence.transcript.coverage,
-        summary="speech and sounds only as far as they were recognised on this machine",
+        parts=(heard.part,) if heard.part else (),
+        words=heard.words,
+        sounds=heard.sounds,
+        coverage=heard.coverage,
+        summary=heard.summary,
     )
-
-
-def _sound_bytes(form: str, seconds: float) -> float:
-    return seconds * (6_000 if form == "audio/mpeg" else 32_000) + 1_000
-
-
-def _encoded(evidence: Evidence, form: str) -> bytes:
-    from mmcrime.media.export import encode_sound
-
-    end = evidence.media.duration or 0.0
-    windows = evidence.audio(0.0, end)
-    return encode_sound(windows, form="mp3" if form == "audio/mpeg" else "wav")

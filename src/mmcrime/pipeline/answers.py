@@ -57,6 +57,8 @@ class Seat:
         runs: Whether media leaves this machine for it.
         family: Whose mistakes it shares.
         modalities: Which kinds of Media it judges.
+        gated: Whether all that it sends goes through the providers of the run, so that it may
+            be asked offline too: a stored answer needs nothing to leave.
     """
 
     analyzer: Analyzer
@@ -66,6 +68,7 @@ class Seat:
     runs: Any
     family: str
     modalities: frozenset[MediaKind]
+    gated: bool = False
 
 
 class InvalidAnswerError(MmcrimeError):
@@ -90,6 +93,8 @@ def unanswered(
 ) -> Assessment:
     """Return the assessment of an analyzer that did not answer; what it spent is in it."""
     spent = _spent(meter) if meter is not None else {}
+    if seat.gated and not spent:  # else a call would have been counted
+        spent = {"cost": Cost(usd=0.0, source="none")}
     return Assessment(
         id=seat.name,
         analyzer=seat.name,
@@ -132,7 +137,7 @@ async def _asked(
     started = time.perf_counter()
     try:
         answer = await _in_time(seat, evidence, context)
-        checked = _true_to_calls(_checked(answer, seat, evidence), meter)
+        checked = _true_to_calls(_checked(answer, seat, evidence), meter, gated=seat.gated)
     except BaseException as error:  # no analyzer ends a run, not even by SystemExit
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
@@ -147,7 +152,7 @@ async def _asked(
     return checked.model_copy(update={"latency": time.perf_counter() - started})
 
 
-def _true_to_calls(answer: Assessment, meter: Meter) -> Assessment:
+def _true_to_calls(answer: Assessment, meter: Meter, *, gated: bool) -> Assessment:
     """Correct what an analyzer says of its calls by what was counted where they are made.
 
     That is tokens, cost, whether all was stored, and, so that no vote is counted for a voter
@@ -163,6 +168,9 @@ def _true_to_calls(answer: Assessment, meter: Meter) -> Assessment:
             update |= {"provider": meter.last.provider, "model": meter.last.model}
             if answer.provider is not None:
                 update["flags"] = (*answer.flags, "voter_corrected")
+        if gated and meter.last is not None:
+            # Models of one vendor err together, whoever was to be asked at first.
+            update["family"] = update.get("provider", answer.provider) or answer.family
     return answer.model_copy(update=update)
 
 

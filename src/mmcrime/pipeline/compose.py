@@ -212,7 +212,8 @@ def total_cost(assessments: Sequence[Assessment]) -> Cost:
     # What cost nothing has a source as well; a sum is as good as its weakest part.
     sources = {c.source for c in costs if c.usd} or {c.source for c in costs}
     source = next(
-        (weak for weak in ("user", "price_table", "reported", "cache") if weak in sources), "local"
+        (weak for weak in ("user", "price_table", "reported", "cache", "none") if weak in sources),
+        "local",
     )
     details = dict.fromkeys(c.detail for c in costs if c.detail)
     return Cost(usd=sum(c.usd or 0.0 for c in costs), source=source, detail="; ".join(details))

@@ -52,7 +52,7 @@ async def _stage(
     async def one(seat: Seat) -> Assessment:
         if evidence.media.kind not in seat.modalities:
             answer = unanswered(seat, _not_capable(seat, evidence), skipped=True)
-        elif seat.runs == "cloud" and context.egress.offline:
+        elif seat.runs == "cloud" and context.egress.offline and not seat.gated:
             # It may announce nothing; that it is a cloud analyzer is enough to keep it shut.
             answer = unanswered(seat, _kept_in(seat))
         else:

@@ -187,7 +187,8 @@ class Team:
         if name not in self._analyzers:
             cls = registry.load_analyzer(LLM, allow=self._allow)
             options = {**self._settings.analyzers.options_of(LLM), "provider": provider}
-            self._analyzers[name] = seated(_build(cls, f"analyzers.{LLM}", options))
+            seat = seated(_build(cls, f"analyzers.{LLM}", options))
+            self._analyzers[name] = replace(seat, gated=True)
         return self._analyzers[name]
 
     def _service(self, name: str) -> Service:

@@ -45,6 +45,10 @@ class TokenEstimate:
     audio_per_second: float = 0.0
     video_per_second: float = 0.0
 
+    def of_text(self, text: str) -> float:
+        """Return the tokens of some words."""
+        return len(text.encode("utf-8", "replace")) / self.bytes_per_token
+
     def of_picture(self, width: int, height: int) -> float:
         """Return the tokens of a picture of so many pixels."""
         tokens = self.image_tokens

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmcrime.reports.missed import closeness, timed, unseen
 from mmcrime.reports.text_page import BOLD, GREEN, RED, YELLOW, Page, gaps, marks
-from mmcrime.reports.voices import doubts, family, marked
+from mmcrime.reports.voices import doubts, family, marked, usage
 from mmcrime.reports.words import (
     BANNER,
     agreement,
@@ -186,7 +186,8 @@ def _assessments(page: Page, report: Mapping[str, Any]) -> None:
         # Said once at the top for all that ran on this machine.
         paid = [] if assessment["status"] == "skipped" or cost == _FREE else [cost]
         if by or paid:
-            page.note("; ".join([*([f"by {', '.join(by)}"] if by else []), *paid]))
+            counted = [usage(assessment)] if paid and usage(assessment) else []
+            page.note("; ".join([*([f"by {', '.join(by)}"] if by else []), *counted, *paid]))
         _remarks(page, assessment, report["verdict"])
     for check in report["verdict"].get("cross_verification") or ():
         page.item(agreement(check))

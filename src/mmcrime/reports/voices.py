@@ -15,6 +15,13 @@ def family(assessment: Mapping[str, Any]) -> list[str]:
     return [f"family {clean(name, limit=80)}"] if name and name not in known else []
 
 
+def usage(assessment: Mapping[str, Any]) -> str:
+    """Return the calls and tokens of a voter; empty where none were counted."""
+    used = assessment.get("usage") or {}
+    known = (("calls", "calls"), ("input_tokens", "tokens in"), ("output_tokens", "tokens out"))
+    return ", ".join(f"{words} {used[key]}" for key, words in known if used.get(key))
+
+
 def doubts(assessment: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:
     """Return a voter's innocent explanations, but for those that the verdict tells."""
     told = verdict.get("alternative_interpretations") or ()

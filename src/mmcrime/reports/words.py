@@ -163,14 +163,24 @@ def size(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
+_NO_COST = {
+    "local": "ran on this machine",
+    "none": "nothing was sent",
+    "cache": "a stored answer",
+}
+_PRICES = {"user": "your price"}
+
+
 def money(cost: Mapping[str, Any]) -> str:
     """Return a cost with its source; an unknown one is "unknown", never 0."""
     usd = finite(cost.get("usd"))
     if usd is None:
-        return "cost unknown"
-    if cost.get("source") == "local":
-        return "no cost, ran on this machine"
-    return f"${usd:.4f} ({clean(cost.get('source')).replace('_', ' ')})"
+        why = clean(cost.get("detail"), limit=160)
+        return f"cost unknown ({why})" if why else "cost unknown"
+    source = clean(cost.get("source"))
+    if source in _NO_COST:
+        return f"no cost, {_NO_COST[source]}"
+    return f"${usd:.4f} ({_PRICES.get(source, source.replace('_', ' '))})"
 
 
 def hundredths(share: float | None) -> str:

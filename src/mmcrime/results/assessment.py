@@ -61,21 +61,23 @@ class Cost(Record):
 
     Attributes:
         usd: US dollars.
-        source: Where the figure comes from: ``local`` (nothing was bought),
-            ``cache`` (a stored answer was used), ``price_table``, ``reported``, ``user`` or
-            ``unknown``.
+        source: Where the figure comes from: ``local`` (nothing was bought), ``none`` (nothing
+            was sent), ``cache`` (a stored answer was used), ``price_table``, ``reported``,
+            ``user`` or ``unknown``.
         detail: Which prices, of which date, in words.
     """
 
     usd: Amount | None = None
-    source: Literal["local", "cache", "price_table", "reported", "user", "unknown"] = "unknown"
+    source: Literal["local", "none", "cache", "price_table", "reported", "user", "unknown"] = (
+        "unknown"
+    )
     detail: str = ""
 
     @model_validator(mode="after")
     def _an_amount_has_a_source(self) -> Self:
         if (self.usd is None) != (self.source == "unknown"):
             raise ValueError(f"usd={self.usd!r} cannot come from source {self.source!r}")
-        if self.source in ("local", "cache") and self.usd:
+        if self.source in ("local", "none", "cache") and self.usd:
             raise ValueError(f"usd={self.usd!r} for something that bought nothing")
         return self
 

@@ -81,8 +81,9 @@ class ProviderContract(ProviderHarness):
         assert b"The garage at night." in sent.body
         assert "model-of-request" in sent.path or b"model-of-request" in sent.body
         if capabilities.images != 0:
-            encoded = base64.b64encode(PICTURE)
-            assert sent.body.count(encoded) + sent.body.count(PICTURE) == 1
+            # Of the two alphabets of base64, Google's SDK writes the one for addresses.
+            forms = {base64.b64encode(PICTURE), base64.urlsafe_b64encode(PICTURE), PICTURE}
+            assert sum(sent.body.count(form) for form in forms) == 1
         if capabilities.json_schema:
             assert b"what_is_seen" in sent.body
 

@@ -10,7 +10,7 @@ from mmcrime.reports.html.answer import Step, steps, texts
 from mmcrime.reports.html.details import Shown, first
 from mmcrime.reports.html.figures import figure
 from mmcrime.reports.html.incidents import rank
-from mmcrime.reports.voices import family
+from mmcrime.reports.voices import family, usage
 from mmcrime.reports.words import (
     OUTCOMES,
     SOURCES,
@@ -101,8 +101,8 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         probability="none" if probability is None else figure(probability),
         source="" if probability is None else SOURCES.get(source, source),
         latency="not measured" if latency is None else f"{figure(latency)} s",
-        usage=_usage(assessment.get("usage") or {}),
-        cost=money(assessment.get("cost") or {}),
+        usage=usage(assessment),
+        cost=_cost(assessment.get("cost") or {}),
         fallbacks=", ".join(clean(name, limit=80) for name in assessment.get("fallbacks") or ()),
         flags=", ".join(_FLAGS.get(flag, flag) for flag in flags),
         alarm="suspected_instructions" in flags,
@@ -121,9 +121,11 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
     )
 
 
-def _usage(used: Mapping[str, Any]) -> str:
-    known = (("calls", "calls"), ("input_tokens", "tokens in"), ("output_tokens", "tokens out"))
-    return ", ".join(f"{words} {used[key]}" for key, words in known if used.get(key))
+def _cost(cost: Mapping[str, Any]) -> str:
+    """Return the money with the prices that it was counted by."""
+    detail = clean(cost.get("detail"), limit=160)
+    told = money(cost)
+    return told if not detail or cost.get("usd") is None else f"{told}: {detail}"
 
 
 def _noticed(segments: Sequence[Mapping[str, Any]]) -> Shown[str]:
