@@ -104,10 +104,8 @@ async def run(job: Job) -> Report:
     started = time.perf_counter()
     # Both raise ConfigError, which must come before anything is opened or fetched.
     named, asked = job.options.analyzers, job.team.providers(job.options.providers)
-    seats = (
-        *job.team.analyzers(named),
-        *job.team.language_models(named, job.options.providers),
-    )
+    voices = job.team.language_models(named, job.options.providers)
+    seats = (*job.team.analyzers(named), *voices)
     reserve = job.team.fallback()
     providers = {name: _wrapped(job, service) for name, service in {**reserve, **asked}.items()}
     progress = Progress(lambda share: show_progress(job, share))
@@ -135,7 +133,8 @@ async def run(job: Job) -> Report:
             tell=lambda answer: _tell(job, answer),
             progress=progress,
         )
-        for silent in not_asked({name: providers[name] for name in asked}):
+        # Where language models sit, each provider has one that speaks for it.
+        for silent in not_asked({} if voices else {name: providers[name] for name in asked}):
             _tell(job, silent)
             assessments = (*assessments, silent)
         fused = await _fused(job, gathered.evidence, assessments)
