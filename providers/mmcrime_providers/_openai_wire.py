@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from mmcrime.plugins import Part, Request, Response, TokenUsage
-from mmcrime_providers._json import as_mapping, as_text, count_of, no_answer
+from mmcrime_providers._json import as_mapping, as_text, count_of, mappings, no_answer
 from mmcrime_providers._schema import strict_schema
 
 __all__ = [
@@ -168,13 +168,9 @@ def _response(
 
 
 def _responses_parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    output = body.get("output")
-    for item in output if isinstance(output, list) else ():
-        content = (
-            as_mapping(item).get("content") if as_mapping(item).get("type") == "message" else None
-        )
-        for part in content if isinstance(content, list) else ():
-            yield as_mapping(part)
+    for item in mappings(body.get("output")):
+        content = item.get("content") if item.get("type") == "message" else None
+        yield from mappings(content)
 
 
 def _chat_texts(content: object) -> Iterator[str]:

@@ -113,11 +113,15 @@ class AnthropicProvider(Provider):
             # The timeout of the SDK is one of each step; an answer may drip for ever.
             async with asyncio.timeout(self._service.timeout):
                 body = await off_the_loop(request.parts, lambda: message_body(request, model=model))
-                raw = await self._opened().messages.with_raw_response.create(**body)
+                # Not `messages.create`, which warns of models that will be switched off, and in
+                # a program that takes warnings for errors would ask none of them.
+                answer = await self._opened().post(
+                    "/v1/messages", cast_to=httpx2.Response, body=body
+                )
         except anthropic.APIStatusError as error:
             scrub_error(error, self._service.secrets)
-            answer = error.response
-            failure = AnthropicFailure.of(error.status_code, answer.headers, answer.text)
+            refused = error.response
+            failure = AnthropicFailure.of(error.status_code, refused.headers, refused.text)
             if failure.is_refusal:
                 return Response(
                     status="refused", text="", model=model, reason="content filtering policy"
@@ -125,7 +129,7 @@ class AnthropicProvider(Provider):
             raise self._service.failed(failure, model) from error
         except (anthropic.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
             raise self._service.broke(error) from error
-        return self._read(raw.http_response, model)
+        return self._read(answer, model)
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -145,11 +149,10 @@ class AnthropicProvider(Provider):
                 api_key=self._key or "unused",  # the SDK wants one, gateways may not
                 base_url=self.endpoint,
                 max_retries=0,
-                # Said aloud, since the SDK refuses long answers where it is left at its own.
-                timeout=line.timeout,
+                timeout=line.timeout,  # said aloud: as one number it would be that of each step
                 http_client=line,
             )
             if not self._own:
                 # What a variable adds for Anthropic is no business of another address.
-                self._client._custom_headers = {}
+                self._client._custom_headers = {}  # noqa: SLF001  # there is no other way
         return self._client

@@ -46,8 +46,16 @@ _NAME = "gemini"
 _VENDOR_URL = "https://generativelanguage.googleapis.com"
 _VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the first wins, as in the SDK
 
-# What the SDK raises where a server does not keep to the protocol of files.
-_BROKEN_PROTOCOL = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+# What the SDK raises where a server does not keep to the protocol of files; it warns of words
+# that it does not know, which is an error in a program that takes warnings for such.
+_BROKEN_PROTOCOL = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    UserWarning,
+)
 
 
 def _tokens(fps: float) -> TokenEstimate:

@@ -229,7 +229,7 @@ class OpenAIProvider(Provider):
                 # What variables add for OpenAI is no business of another address.
                 self._client.organization = self._organization
                 self._client.project = None
-                self._client._custom_headers = {}
+                self._client._custom_headers = {}  # noqa: SLF001  # there is no other way
         return self._client
 
     def _takes(self, part: Part) -> bool:

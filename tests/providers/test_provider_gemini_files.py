@@ -167,6 +167,24 @@ def test_an_upload_goes_nowhere_but_to_the_address_that_was_announced() -> None:
     assert list(store.uploaded.values()) == [CLIP.data]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_state_of_which_the_sdk_warns_is_an_error_of_ours_where_warnings_are() -> None:
+    """It is a word of tomorrow, and the warning that says so must not come out as it is."""
+    with files_server(state="HIBERNATING") as store:
+        error = fail(make(store))
+        assert type(error) is InvalidResponseError
+        assert not store.files
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_state_of_which_the_sdk_warns_is_waited_out_elsewhere() -> None:
+    with files_server(state="HIBERNATING") as store:
+        with pytest.warns(UserWarning, match="HIBERNATING"):
+            error = fail(make(store, upload_timeout=1.0))
+        assert type(error) is UnavailableError
+        assert not store.files
+
+
 def test_media_that_is_never_ready_runs_into_the_timeout_of_uploads() -> None:
     with files_server(looks=10_000) as store:
         error = fail(make(store, upload_timeout=0.6))

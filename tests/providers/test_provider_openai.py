@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -441,6 +442,28 @@ def test_constructed_what_waiting_does_not_bring_back_is_not_retried(
     assert not error.retryable
 
 
+# After what users reported. "Used" tells that only more was asked for than is left.
+LIMITS = {
+    "Request too large for gpt-6.1-terra in organization org-x on tokens per min (TPM): Limit "
+    "30000, Requested 40000. The input or output tokens must be reduced.": False,
+    "Request too large on tokens per minute (TPM): Limit: 30,000, Requested: 40,000.": False,
+    "Rate limit reached on tokens per min (TPM): Limit 30000, Used 29000, Requested 4000.": True,
+    "Rate limit reached on tokens per min (TPM): Limit 30000, Requested 30000.": True,
+    "Requested 40000, Limit 30000": True,
+}
+
+
+@pytest.mark.parametrize(("message", "retryable"), LIMITS.items())
+def test_constructed_what_is_above_the_limit_by_itself_is_not_sent_again(
+    message: str, retryable: bool
+) -> None:
+    body = {"error": {"code": "rate_limit_exceeded", "type": "tokens", "message": message}}
+    error = error_of(WireReply(status=429, headers={"retry-after": "6"}, body=body))
+    assert type(error) is RateLimitedError
+    assert error.retryable is retryable
+    assert ("media.max_frames" in error.next_step) is not retryable
+
+
 @pytest.mark.parametrize(
     ("status", "billed"), [(408, True), (409, False), (500, True), (503, False), (504, True)]
 )
@@ -495,6 +518,7 @@ def test_a_server_without_responses_is_asked_in_chat_from_then_on(missing: WireR
     "body",
     [
         {"error": {"message": 'model "x" not found, try pulling it first', "type": "api_error"}},
+        [{"error": {"code": 404, "message": "models/x is not found: no such model."}}],
         {"object": "error", "message": "The model `x` does not exist.", "code": 404},
     ],
 )
@@ -578,6 +602,79 @@ def test_the_address_in_the_environment_is_announced(monkeypatch: pytest.MonkeyP
         assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_variables_of_the_sdk_add_nothing_for_a_configured_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were set for OpenAI, or for the address that is set beside them."""
+    headers = "X-Gateway: spy\nAuthorization: Bearer spy"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", headers)
+    for variable in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(variable, "spy")
+    with wire_server(response()) as server:
+        ask(make(server.url), REQUEST)
+        ask(make(server.url, organization="org-1"), REQUEST)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        ask(OpenAIProvider(model="m"), REQUEST)
+        configured, named, beside = (sent.headers for sent in server.requests)
+    assert "spy" not in str(configured)
+    assert configured["authorization"] == f"Bearer {KEY}"
+    assert named["openai-organization"] == "org-1"
+    assert beside["openai-project"] == beside["x-gateway"] == "spy"
+
+
+def test_a_password_in_the_address_is_sent_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    with wire_server(response()) as server:
+        ask(make(server.url.replace("http://", "http://somebody:passwort@")), REQUEST)
+        (sent,) = server.requests
+    encoded = base64.b64encode(b"somebody:passwort").decode()
+    assert sent.headers["authorization"] == f"Basic {encoded}"
+    assert server.url in caplog.text
+    assert "passwort" not in caplog.text
+
+
+def test_nobody_there_is_known_before_the_time_of_an_answer_has_passed() -> None:
+    """Given one number, the SDK would wait for a connection as long as for an answer."""
+    seen: list[Any] = []
+
+    async def look(request: Any) -> None:
+        seen.append(request.extensions["timeout"])
+
+    async def work(url: str) -> None:
+        async with make(url, timeout=45.0) as provider:
+            provider._opened()._client.event_hooks["request"].append(look)
+            await provider.generate(REQUEST)
+
+    with wire_server(response()) as server:
+        asyncio.run(work(server.url))
+    assert (seen[0]["connect"], seen[0]["read"]) == (10.0, 45.0)
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+def test_large_pictures_are_encoded_while_the_loop_goes_on(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small ones are not worth a thread."""
+    threads: list[threading.Thread] = []
+    encode = base64.b64encode
+
+    def spy(data: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return encode(data)
+
+    monkeypatch.setattr(base64, "b64encode", spy)
+    picture = Part(data=bytes(600_000), media_type="image/jpeg")
+    one, two = (Request(instructions="i", parts=(picture,) * count) for count in (1, 2))
+    reply = response() if api == "responses" else completion()
+    with wire_server(reply) as server:
+        ask(make(server.url, api=api), one, two)
+        assert all(len(sent.body) > 800_000 for sent in server.requests)
+    main = threading.main_thread()
+    assert [thread is main for thread in threads] == [True, False, False]
+
+
 def test_sound_is_sent_only_to_a_model_that_is_said_to_take_it() -> None:
     with wire_server(completion()) as server:
         with pytest.raises(ProviderError, match="audio/wav") as caught:
@@ -600,7 +697,7 @@ def test_video_is_never_sent() -> None:
 
 
 def test_an_address_that_is_none_is_said_at_once() -> None:
-    for url in ("http://[::1", "http://h:port/v1"):
+    for url in ("http://[::1", "http://h:port/v1", "api.openai.com", "ftp://h/v1", "https://"):
         with pytest.raises(ConfigError, match="base_url"):
             OpenAIProvider(api_key=SecretStr(KEY), base_url=url, model="m")
 
