@@ -42,7 +42,8 @@ class AnthropicOptions(PluginOptions):
             configuration.
         model: Model to ask; None for the table of suggestions.
         base_url: Address of a gateway, without ``/v1``; None for ``ANTHROPIC_BASE_URL``, else
-            Anthropic. A gateway on another host may need no key.
+            Anthropic. A gateway on another host may need no key, and one that is configured
+            here is sent nothing of ``ANTHROPIC_CUSTOM_HEADERS``.
         timeout: Seconds that one request may take as a whole.
     """
 

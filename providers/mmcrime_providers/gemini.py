@@ -169,8 +169,8 @@ class GeminiProvider(Provider):
     async def generate(self, request: Request) -> Response:
         """Answer one request; see `Provider.generate`.
 
-        Media above 15 MB goes through the service's store of files, which takes more
-        requests, and is deleted there whatever happens.
+        Media above 15 MB, or 20 MB together, goes through the service's store of files, which
+        takes more requests, and is deleted there whatever happens.
         """
         held = self.capabilities
         taken = {*held.image_formats, *held.audio_formats, *held.video_formats}

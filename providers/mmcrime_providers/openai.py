@@ -73,7 +73,9 @@ class OpenAIOptions(PluginOptions):
         api_key: The key. None for ``OPENAI_API_KEY``, which is only sent to OpenAI itself or
             to the address in ``OPENAI_BASE_URL``, never to one in the configuration.
         model: Model to ask; None for the table of suggestions, which is of OpenAI's own.
-        base_url: Address of the service; None for ``OPENAI_BASE_URL``, else OpenAI.
+        base_url: Address of the service; None for ``OPENAI_BASE_URL``, else OpenAI. One that is
+            not OpenAI's is sent nothing of ``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID`` and
+            ``OPENAI_CUSTOM_HEADERS``.
         timeout: Seconds that one request may take as a whole.
         api: ``responses`` or ``chat``; ``auto`` turns to chat completions where a server
             of another maker has no Responses API.

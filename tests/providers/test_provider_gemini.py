@@ -367,15 +367,17 @@ def error_of(reply: WireReply) -> ProviderError:
 )
 def test_constructed_every_reason_to_stop_on_purpose_is_a_refusal(reason: str) -> None:
     """Half an answer that was stopped by a filter is none; unknown words are refusals too."""
-    for reply in (
+    replies = (
         answer(reason),
         answer(reason, parts=[], candidate={"finishMessage": "no"}),
         blocked(reason),
         blocked(reason, blockReasonMessage="no"),
         # Blocked all the same, whatever a candidate says.
         WireReply(body={**answer().body, "promptFeedback": {"blockReason": reason}}),
-    ):
-        found = answer_to(reply)
+    )
+    with wire_server(*replies) as server:
+        answers = ask(make(server.url), *[REQUEST] * len(replies))
+    for found in answers:
         assert (found.status, found.reason) == ("refused", reason)
         assert found.text in ("", "no")
         assert found.usage.input is not None

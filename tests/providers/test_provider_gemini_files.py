@@ -86,11 +86,11 @@ def test_what_is_sent_inside_a_request_is_bounded_for_each_part_and_together() -
 
     million = 1_000_000
     assert too_large([Part(text="x" * 20 * million)]) == []
-    assert too_large(parts(15 * million, 15 * million)) == []
+    assert too_large(parts(15 * million, 5 * million)) == []
     assert too_large(parts(1, 15 * million + 1)) == [1]
-    assert too_large(parts(*[14 * million] * 5)) == []
-    assert too_large(parts(*[12 * million] * 5, 14 * million)) == [5]
-    assert too_large(parts(16 * million, *[14 * million] * 5, 17 * million)) == [6, 0]
+    assert too_large(parts(*[4 * million] * 5)) == []
+    assert too_large(parts(*[4 * million] * 4, 8 * million)) == [4]
+    assert too_large(parts(16 * million, *[4 * million] * 5, 17 * million)) == [6, 0]
 
 
 @pytest.mark.parametrize(
