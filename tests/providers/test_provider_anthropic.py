@@ -18,6 +18,7 @@ import pytest
 from anthropic_kit import KEY, REQUEST, SCHEMA, ask, failed, made, message
 from hypothesis import given
 from hypothesis import strategies as st
+from provider_kit import timeouts
 from pydantic import SecretStr
 
 from mmcrime.calls.estimate import input_tokens
@@ -348,20 +349,8 @@ def test_a_model_that_will_be_switched_off_is_remarked_on_and_asked() -> None:
 
 def test_nobody_there_is_known_before_the_time_of_an_answer_has_passed() -> None:
     """Given one number, the SDK would wait for a connection as long as for an answer."""
-    seen: list[Any] = []
-
-    async def look(request: Any) -> None:
-        seen.append(request.extensions["timeout"])
-
-    async def work(url: str) -> None:
-        provider = AnthropicProvider(api_key=SecretStr(KEY), base_url=url, timeout=45.0)
-        async with provider:
-            provider._opened()._client.event_hooks["request"].append(look)
-            await provider.generate(REQUEST)
-
-    with wire_server(message()) as server:
-        asyncio.run(work(server.url))
-    assert (seen[0]["connect"], seen[0]["read"]) == (10.0, 45.0)
+    given = timeouts(lambda url: made(url, timeout=45.0), lambda p: p._opened()._client, message())
+    assert (given["connect"], given["read"]) == (10.0, 45.0)
 
 
 @pytest.mark.parametrize(

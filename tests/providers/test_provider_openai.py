@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai_kit import completion, response
+from provider_kit import JPEG, REQUEST, WORDS, ask, replay, timeouts
 from pydantic import SecretStr
 
 from mmcrime.calls.estimate import input_tokens
@@ -29,24 +30,6 @@ from mmcrime_providers.openai import OpenAIOptions, OpenAIProvider
 from wire import contract_server, recorded
 
 KEY = "sk-proj-0123456789abcdefghijklmnop"
-JPEG = bytes.fromhex("ffd8ffe000104a464946") + b"picture"
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "outcome": {"enum": ["detected", "not_detected"], "type": "string"},
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "events": {
-            "type": "array",
-            "items": {"type": "object", "properties": {"start": {"type": "number"}}},
-        },
-    },
-    "required": ["outcome"],
-}
-PARTS = (
-    Part(text="Frame at 1.5 s:"),
-    Part(data=JPEG, media_type="image/jpeg", time=1.5, width=640, height=360),
-)
-REQUEST = Request(instructions="Say what you see.", parts=PARTS, schema=SCHEMA)
 SOUND = Request(
     instructions="Say what you hear.",
     parts=(Part(data=b"RIFF....WAVE", media_type="audio/wav", seconds=4.0),),
@@ -58,19 +41,11 @@ def make(url: str, **options: Any) -> OpenAIProvider:
     return OpenAIProvider(base_url=f"{url}/v1", **options)
 
 
-def ask(provider: OpenAIProvider, *requests: Request) -> list[Response]:
-    async def work() -> list[Response]:
-        async with provider:
-            return [await provider.generate(request) for request in requests]
-
-    return asyncio.run(work())
-
-
 # -- the official contract ------------------------------------------------------------------
 
 LIVE = [
     pytest.param("responses", REQUEST, {}, id="responses-image-schema"),
-    pytest.param("responses", Request(instructions="i", parts=PARTS[:1]), {}, id="responses-text"),
+    pytest.param("responses", Request(instructions="i", parts=(WORDS,)), {}, id="responses-text"),
     pytest.param("responses", REQUEST, {"detail": "low"}, id="responses-low"),
     pytest.param("chat", REQUEST, {}, id="chat-image-schema"),
     pytest.param("chat", SOUND, {"audio": True}, id="chat-sound"),
@@ -172,19 +147,6 @@ def test_the_contract_refuses_what_is_wrong(
 # -- recorded answers -----------------------------------------------------------------------
 
 
-def replay(shared: Path, name: str, *, api: str) -> Response | ProviderError:
-    """What comes of a recorded answer, through the real SDK."""
-    status, headers, body = recorded(shared, "openai", name).reply
-    with wire_server(WireReply(status=status, headers=headers, body=body)) as server:
-        try:
-            (found,) = ask(make(server.url, api=api), REQUEST)
-        except ProviderError as error:
-            return error
-        finally:
-            assert len(server.requests) == 1
-        return found
-
-
 ANSWERS = [
     # Reasoning comes first in the output, and is no part of the answer.
     (
@@ -241,7 +203,7 @@ ANSWERS = [
 def test_a_recorded_answer_is_read(
     shared: Path, name: str, api: str, status: str, text: str, model: str, usage: TokenUsage
 ) -> None:
-    found = replay(shared, name, api=api)
+    found = replay(shared, "openai", name, partial(make, api=api))
     assert isinstance(found, Response)
     assert (found.status, found.model, found.usage) == (status, model, usage)
     assert found.text.startswith(text)
@@ -250,7 +212,7 @@ def test_a_recorded_answer_is_read(
 
 @pytest.mark.shared
 def test_the_recorded_limits_are_told(shared: Path) -> None:
-    found = replay(shared, "responses_image_200_ratelimit_headers", api="responses")
+    found = replay(shared, "openai", "responses_image_200_ratelimit_headers", make)
     assert isinstance(found, Response)
     assert found.rate is not None
     assert (found.rate.requests_per_minute, found.rate.tokens_left) == (5000.0, 1_999_627.0)
@@ -329,7 +291,7 @@ def test_a_recorded_error_is_the_right_one_of_ours(
     word: str,
     step: str,
 ) -> None:
-    error = replay(shared, name, api=api)
+    error = replay(shared, "openai", name, partial(make, api=api))
     assert type(error) is kind
     assert (error.retryable, error.retry_after, error.may_be_billed) == (retryable, delay, False)
     assert error.provider == "openai"
@@ -637,19 +599,8 @@ def test_a_password_in_the_address_is_sent_and_not_logged(
 
 def test_nobody_there_is_known_before_the_time_of_an_answer_has_passed() -> None:
     """Given one number, the SDK would wait for a connection as long as for an answer."""
-    seen: list[Any] = []
-
-    async def look(request: Any) -> None:
-        seen.append(request.extensions["timeout"])
-
-    async def work(url: str) -> None:
-        async with make(url, timeout=45.0) as provider:
-            provider._opened()._client.event_hooks["request"].append(look)
-            await provider.generate(REQUEST)
-
-    with wire_server(response()) as server:
-        asyncio.run(work(server.url))
-    assert (seen[0]["connect"], seen[0]["read"]) == (10.0, 45.0)
+    given = timeouts(partial(make, timeout=45.0), lambda p: p._opened()._client, response())
+    assert (given["connect"], given["read"]) == (10.0, 45.0)
 
 
 @pytest.mark.parametrize("api", ["responses", "chat"])
