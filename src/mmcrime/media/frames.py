@@ -143,6 +143,9 @@ def _shown(
         return
     scaler = _scaler(recording, max_side=max_side)
     last = -math.inf
+    for hole in sorted({hole for time in wanted if (hole := span.lost_at(time))}):
+        looked.miss((hole[0], min(hole[1], limit)), "damaged")
+    wanted = [time for time in wanted if span.lost_at(time) is None]
     with recording.open() as container:
         finder = Finder(recording, container, span)
         if mode == "keyframes":

@@ -230,6 +230,8 @@ class _Reader:
             time = self._clock.time(picture)
             if time < self._start - _EPSILON or time >= self._limit:
                 continue  # what an open keyframe interval shows before its keyframe
+            if self._span.lost_at(time) is not None:
+                continue  # made up by the decoder
             if self._seen == 0 and self._heads and not picture.key_frame:
                 continue
             if self._seen and time < self._due - _EPSILON:
