@@ -184,7 +184,8 @@ def clip(
     Frames are chosen on a time grid anchored at ``start``: the first frame in each cell
     of ``1 / fps`` seconds, so that the choice does not drift whatever the frame rate.
     Pictures that are not among them and that no other picture needs are not decoded.
-    What a decoder makes up behind damage, up to the next keyframe, is left out. The range ends at the duration limit at the latest.
+    What a decoder makes up behind damage, up to the next keyframe, is left out.
+    The range ends at the duration limit at the latest.
 
     Args:
         recording: The video.
