@@ -123,6 +123,7 @@ class Container:
         damaged: Where packets could not be decoded so far, in seconds on the
             container's own clock. With ``frame_threads`` a decoder reports an error up
             to two pictures late.
+        failed_at: Time of the latest packet that could not be decoded; None for none.
         encrypted: Packets that were left out because they are encrypted.
     """
 
@@ -133,6 +134,7 @@ class Container:
     lost_audio: Lost | None
     skipped: tuple[str, ...]
     damaged: list[Interval] = field(default_factory=list)
+    failed_at: float | None = None
     encrypted: int = 0
 
     def packets(self, *streams: Stream) -> Iterator[Packet[Any]]:
@@ -222,6 +224,7 @@ class Container:
             return
         start = float(stamp * packet.time_base)
         end = start + float((packet.duration or 0) * packet.time_base)
+        self.failed_at = start
         if self.damaged and abs(start - self.damaged[-1][1]) <= _JOINED_DAMAGE:
             first, last = self.damaged[-1]
             self.damaged[-1] = (min(first, start), max(last, end))

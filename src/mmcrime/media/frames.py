@@ -143,6 +143,9 @@ def _shown(
         return
     scaler = _scaler(recording, max_side=max_side)
     last = -math.inf
+    for hole in sorted({hole for time in wanted if (hole := span.lost_at(time))}):
+        looked.miss((hole[0], min(hole[1], limit)), "damaged")
+    wanted = [time for time in wanted if span.lost_at(time) is None]
     with recording.open() as container:
         finder = Finder(recording, container, span)
         if mode == "keyframes":
@@ -181,6 +184,7 @@ def clip(
     Frames are chosen on a time grid anchored at ``start``: the first frame in each cell
     of ``1 / fps`` seconds, so that the choice does not drift whatever the frame rate.
     Pictures that are not among them and that no other picture needs are not decoded.
+    What a decoder makes up behind damage, up to the next keyframe, is left out.
     The range ends at the duration limit at the latest.
 
     Args:

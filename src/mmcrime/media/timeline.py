@@ -16,6 +16,7 @@ from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
 from mmcrime.media.boxes import check_boxes
 from mmcrime.media.container import Container, FrameClock, open_container
+from mmcrime.media.holes import OVERHEAD, Suspect, confirmed
 from mmcrime.media.stated import mp3_states_length, wav_seconds
 from mmcrime.media.streams import has_true_times
 from mmcrime.media.tags import check_tags
@@ -150,6 +151,10 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         _count(c, video, audio, source=source)
         picture, sound_start = video.finish(), _start_of(audio.finish())
         encrypted = c.encrypted
+    lost: list[tuple[Suspect, int]] = []
+    if video.suspects:  # only packets of the streams that are not used can clear them
+        with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
+            lost = confirmed(video.suspects, c.packets())
     if picture is None and sound_start is None:
         raise _nothing_decodes(source, video.packets + audio.packets, encrypted)
     if encrypted:
@@ -165,7 +170,7 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
     skipped += (lost for lost in (lost_video, lost_audio) if lost and lost not in skipped)
     return Timeline(
         origin=origin,
-        video=video.span(origin) if picture is not None else None,
+        video=video.span(origin, lost) if picture is not None else None,
         audio=audio.span(origin) if sound_start is not None else None,
         size=_upright_size(picture) if picture is not None else None,
         fps=float(rate) if picture is not None and rate else None,
@@ -182,9 +187,10 @@ def _count(container: Container, video: Tally, audio: Tally, *, source: str) -> 
     """Read all packets of the streams that matter; more than media needs are refused."""
     tallies = {tally.stream.index: tally for tally in (video, audio) if tally.stream is not None}
     streams = [tally.stream for tally in tallies.values() if tally.stream is not None]
-    allowed = 0.0
+    allowed, read = 0.0, 0
     for number, packet in enumerate(container.packets(*streams), start=1):
-        tallies[packet.stream_index].add(packet)
+        tallies[packet.stream_index].add(packet, read)
+        read += packet.size + OVERHEAD
         if number > allowed:  # it grows with the time that the packets fill
             seconds = max(video.seconds, audio.seconds)
             allowed = min(_MOST_PACKETS, _FREE_PACKETS + _PACKETS_A_SECOND * seconds)
