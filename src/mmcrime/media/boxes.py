@@ -21,6 +21,7 @@ __all__ = ["check_boxes"]
 _CONTAINERS = frozenset(
     (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mvex", b"edts", b"udta")
 ) | frozenset((b"dinf", b"tref", b"sinf", b"schi", b"wave", b"iprp", b"ilst"))
+_OF_FRAGMENTS = frozenset((b"mvex", b"moof"))
 _DISGUISES = frozenset((b"free", b"hoov"))  # FFmpeg takes these for moov if a mvhd comes first
 _TABLES = {  # where the number of entries stands behind version and flags, and bytes of an entry
     b"stts": (4, 8),
@@ -37,12 +38,15 @@ _DEEPEST = 10  # where FFmpeg stops too
 _HEAD = 16  # bytes of a table that are read: all its counts stand there
 
 
-def check_boxes(file: BinaryIO, *, source: str) -> None:
+def check_boxes(file: BinaryIO, *, source: str) -> bool:
     """Refuse a file whose index states more than it can hold.
 
     Args:
         file: Open for reading; its position is changed.
         source: The name of the input, for messages.
+
+    Returns:
+        Whether the index is all in one place, and not in fragments all over the file.
 
     Raises:
         UnsafeMediaError: For a table with more entries than bytes for them, too many
@@ -52,6 +56,7 @@ def check_boxes(file: BinaryIO, *, source: str) -> None:
     walk = _Walk(file, size, source)
     walk.children(0, size, depth=0)
     walk.settle()
+    return not walk.fragmented
 
 
 @dataclass(slots=True)
@@ -66,13 +71,18 @@ class _Track:
 
 
 class _Walk:
-    """One pass over the boxes of a file."""
+    """One pass over the boxes of a file.
+
+    Attributes:
+        fragmented: Whether a box was seen that only files in fragments have.
+    """
 
     def __init__(self, file: BinaryIO, size: int, source: str) -> None:
         self._file = file
         self._size = size
         self._source = source
         self._boxes = 0
+        self.fragmented = False
         self._entries: Counter[bytes] = Counter()
         self._track = _Track()
 
@@ -102,6 +112,7 @@ class _Walk:
             raise self._unsafe("its index is compressed.")
         if kind == b"trak":
             self.settle()
+        self.fragmented |= kind in _OF_FRAGMENTS
         inside = self._inside(kind, head, body, stop)
         if inside is not None and depth < _DEEPEST:
             self.children(inside, stop, depth=depth + 1)

@@ -8,12 +8,17 @@ only the first picture and the first sound: 60 minutes of 25 frames a second tak
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from mmcrime.config import Limits
-from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
+from mmcrime.errors import (
+    CorruptMediaError,
+    MediaError,
+    UnsafeMediaError,
+    UnsupportedMediaError,
+)
 from mmcrime.media.boxes import check_boxes
 from mmcrime.media.container import Container, FrameClock, open_container
 from mmcrime.media.stated import mp3_states_length, wav_seconds
@@ -61,6 +66,7 @@ class Timeline:
         skipped: What of the file is not used, and why, in words.
         claimed: Seconds that the headers state; they may lie. None where they say
             nothing or FFmpeg only estimates.
+        by_header: Whether what the header says of the pictures is enough to decode them.
     """
 
     origin: float
@@ -74,6 +80,7 @@ class Timeline:
     duration: float
     skipped: tuple[str, ...]
     claimed: float | None
+    by_header: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -105,6 +112,7 @@ class Recording:
                 limits=self.limits,
                 source=self.source,
                 frame_threads=frame_threads,
+                by_header=self.timeline.by_header,
             ) as container,
         ):
             yield container
@@ -139,9 +147,22 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
     """
     with spool.open() as file:
         check_tags(file, source=source)
-        if sniffed.demuxer == "mov":
-            check_boxes(file, source=source)
-    with spool.open() as file, open_container(file, sniffed, limits=limits, source=source) as c:
+        whole = sniffed.demuxer == "mov" and check_boxes(file, source=source)
+    if whole:
+        with suppress(MediaError):
+            timeline = _measured(spool, sniffed, limits=limits, source=source, by_header=True)
+            if timeline.lost_video is None:
+                return timeline
+    return _measured(spool, sniffed, limits=limits, source=source, by_header=False)
+
+
+def _measured(
+    spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str, by_header: bool
+) -> Timeline:
+    with (
+        spool.open() as file,
+        open_container(file, sniffed, limits=limits, source=source, by_header=by_header) as c,
+    ):
         # What the headers say is asked before FFmpeg adds what it finds on the way.
         rate = c.video.average_rate if c.video is not None else None
         skipped, tags, claimed = list(c.skipped), dict(c.raw.metadata), _claimed(c)
@@ -175,6 +196,7 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         duration=max(tally.span(origin).end for tally in (video, audio) if tally.packets),
         skipped=tuple(skipped),
         claimed=_stated(spool, sniffed.demuxer, claimed),
+        by_header=by_header,
     )
 
 
