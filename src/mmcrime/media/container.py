@@ -294,15 +294,17 @@ def _open_raw(
         raise UnsupportedMediaError(f"{sniffed.format} is not a container.", source=source)
     # They reach the decoders that FFmpeg opens while it probes, not those of the streams.
     probing = {"max_pixels": str(decoder_pixels(limits)), "threads": "1"}
+    reading = _CONTAINER_OPTIONS | _DEMUXER_OPTIONS.get(sniffed.demuxer, {})
     if by_header:
         probing["skip_frame"] = "all"
+        reading["probesize"] = "32"  # bytes, FFmpeg's least: one packet
     try:
         return av.open(
             _Nameless(file),
             mode="r",
             format=sniffed.demuxer,
             options=probing,
-            container_options=_CONTAINER_OPTIONS | _DEMUXER_OPTIONS.get(sniffed.demuxer, {}),
+            container_options=reading,
             metadata_errors="replace",  # tags in odd encodings must not fail the file
             io_open=_refuse,
         )

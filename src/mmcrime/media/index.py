@@ -164,7 +164,7 @@ class _Table:
             decoded, places, sizes, flags = np.frombuffer(flat, np.int64).reshape(-1, 4).T
             if (sizes <= 0).any() or (places < 0).any() or (places > size - sizes).any():
                 return False
-            if (np.abs(decoded) > _LATEST).any():
+            if (decoded > _LATEST).any() or (decoded < -_LATEST).any():
                 return False
             keys = flags & _KEYFRAME > 0
             if keys.any():

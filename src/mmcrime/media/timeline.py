@@ -152,11 +152,9 @@ def measure(spool: Spool, sniffed: Sniffed, *, limits: Limits, source: str) -> T
         if sniffed.demuxer == "mov":
             index = check_boxes(file, source=source)
     if index is not None and index.plain:
-        # What fails this way may be fine, or is named better, when FFmpeg looks for itself.
+        # FFmpeg's own look is for all that does not fit, which may be fine.
         with suppress(MediaError):
-            timeline = _measured(spool, sniffed, limits=limits, source=source, index=index)
-            if timeline.lost_video is None:
-                return timeline
+            return _measured(spool, sniffed, limits=limits, source=source, index=index)
     return _measured(spool, sniffed, limits=limits, source=source, index=None)
 
 
@@ -166,7 +164,7 @@ def _measured(
     """Measure a file by what an index says of it, where there is one.
 
     Raises:
-        MediaError: As `measure`; CorruptMediaError also if the index is wrong.
+        MediaError: As `measure`; CorruptMediaError also if the index says too little.
     """
     by_header = index is not None
     with (
@@ -178,8 +176,11 @@ def _measured(
         skipped, tags, claimed = list(c.skipped), dict(c.raw.metadata), _claimed(c)
         video = Tally(c.video, c.lost_video, demuxer=sniffed.demuxer)
         audio = Tally(c.audio, c.lost_audio, demuxer=sniffed.demuxer)
-        with spool.open() as tables:
-            _count(c, (video, audio), source=source, indexed=_indexed(tables, index, video, audio))
+        if index is None:
+            _count(c, (video, audio), source=source)
+        else:
+            with spool.open() as tables:
+                _count_indexed(c, (video, audio), source=source, index=index, tables=tables)
         picture, sound_start = video.finish(), _start_of(audio.finish())
         encrypted = c.encrypted
     if picture is None and sound_start is None:
@@ -211,23 +212,7 @@ def _measured(
     )
 
 
-def _indexed(
-    file: BinaryIO, index: Index | None, video: Tally, audio: Tally
-) -> IndexedStreams | None:
-    """Return what the index says of the streams, where that may be believed."""
-    used = [tally for tally in (video, audio) if tally.stream is not None]
-    if index is None or any(tally.is_lost for tally in used):
-        return None
-    return IndexedStreams.of(file, index, used)
-
-
-def _count(
-    container: Container,
-    tallies: Sequence[Tally],
-    *,
-    source: str,
-    indexed: IndexedStreams | None,
-) -> None:
+def _count(container: Container, tallies: Sequence[Tally], *, source: str) -> None:
     """Count all packets of the streams that matter; more than media needs are refused."""
     by_stream = {tally.stream.index: tally for tally in tallies if tally.stream is not None}
     streams = [tally.stream for tally in by_stream.values() if tally.stream is not None]
@@ -236,13 +221,32 @@ def _count(
         by_stream[packet.stream_index].add(packet)
         if number > allowed:  # it grows with the time that the packets fill
             allowed = _allowed(tallies, source=source)
-        if indexed is not None and not indexed.agrees(packet):
-            indexed = None
-        if indexed is not None and all(tally.has_frame for tally in by_stream.values()):
-            if not indexed.complete(container):
-                raise CorruptMediaError("its index does not fit its packets.", source=source)
-            _allowed(tallies, source=source)
-            return
+
+
+def _count_indexed(
+    container: Container, tallies: Sequence[Tally], *, source: str, index: Index, tables: BinaryIO
+) -> None:
+    """Count all packets by an index; only the first and the last are read.
+
+    Raises:
+        CorruptMediaError: If the index is not to be believed.
+        UnsafeMediaError: As `_count`.
+    """
+    by_stream = {tally.stream.index: tally for tally in tallies if tally.stream is not None}
+    used = list(by_stream.values())
+    indexed = None if any(t.is_lost for t in used) else IndexedStreams.of(tables, index, used)
+    if indexed is not None:
+        streams = [tally.stream for tally in used if tally.stream is not None]
+        for packet in container.packets(*streams):
+            by_stream[packet.stream_index].add(packet)
+            if not indexed.agrees(packet):
+                break
+            if all(tally.has_frame for tally in used):
+                if indexed.complete(container):
+                    _allowed(tallies, source=source)
+                    return
+                break
+    raise CorruptMediaError("its index does not fit its packets.", source=source)
 
 
 def _allowed(tallies: Sequence[Tally], *, source: str) -> float:
