@@ -188,7 +188,7 @@ class _Table:
 
     def agrees(self, packet: Packet[Any]) -> bool:
         """Whether a packet is as the next entry says."""
-        if packet.dts is None or packet.pts is None:
+        if packet.dts is None or packet.pts is None or not packet.duration:
             return False
         at = self._at
         if at is None:
