@@ -188,10 +188,13 @@ class _Run:
         start: Media time of its first sample.
         rate: Samples a second that are wanted.
         early: How many samples at its start are left out.
+
+    Attributes:
+        end: Media time just after the last sample that was put in.
     """
 
     def __init__(self, frame: AudioFrame, start: float, rate: int, early: int) -> None:
-        self._start = start
+        self._start = self.end = start
         self._source_rate = frame.sample_rate
         self._rate = rate
         self._shape = _shape(frame)
@@ -204,11 +207,6 @@ class _Run:
         self._mixer = Mixer()
         self._resampler = AudioResampler(format="s16", layout="mono", rate=rate)
 
-    @property
-    def end(self) -> float:
-        """Media time just after the last sample that was put in."""
-        return self._start + self._heard / self._source_rate
-
     def continues(self, frame: AudioFrame, time: float) -> bool:
         """Whether a frame follows without a hole and in the same format."""
         return abs(time - self.end) <= _HOLE and _shape(frame) == self._shape
@@ -219,6 +217,7 @@ class _Run:
         samples = frame.samples
         self._heard += samples
         self._queued += samples
+        self.end = self._start + self._heard / self._source_rate
         self._fifo.write(frame)
         return self._queued >= self._chunk
 
