@@ -15,7 +15,7 @@ from mmcrime.media.holes import LEAST_BYTES, LEAST_SECONDS, Suspect, lost_pictur
 from mmcrime.media.streams import READ_ERRORS, Lost, has_true_times, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from av.packet import Packet
     from av.stream import Stream
@@ -145,6 +145,50 @@ class Tally:
             self._times.append(time)
             if packet.is_keyframe:
                 self._keys.append(time)
+
+    def end_of(self, packet: Packet[Any]) -> float:
+        """Return when a packet with a presentation time ends."""
+        return (packet.pts or 0) * self._base + (packet.duration or 0) * self._base
+
+    def fill(
+        self,
+        *,
+        packets: int,
+        first: int,
+        last: int,
+        end: float,
+        shown: Iterable[NDArray[np.int64]],
+        keys: Iterable[NDArray[np.int64]],
+    ) -> None:
+        """Take over what an index says of all packets, those already added included.
+
+        An index that is believed names every packet, so that none can have vanished.
+
+        Args:
+            packets: How many there are, without those that an edit list cuts away.
+            first: The earliest presentation time, in ticks of the stream.
+            last: The latest one.
+            end: When the last packet ends, in seconds.
+            shown: The presentation times of pictures, in parts.
+            keys: Those of keyframes.
+        """
+        self.packets = packets
+        self.start, self._last, self._end = first * self._base, last * self._base, end
+        self._times, self._keys = array("d"), array("d")
+        self.suspects = []
+        for times, parts in ((self._times, shown), (self._keys, keys)):
+            for part in parts:
+                times.frombytes((part * self._base).tobytes())
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether a frame of the stream has decoded."""
+        return self._first is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the stream cannot be decoded."""
+        return self._decoder is None
 
     def finish(self) -> Any:
         """Return the first frame that decodes, once all packets were added; or None."""
