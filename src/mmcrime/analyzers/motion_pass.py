@@ -22,6 +22,7 @@ from mmcrime.analyzers.motion_features import (
 )
 from mmcrime.analyzers.motion_model import Basis, Score
 from mmcrime.analyzers.motion_sight import shows_nothing
+from mmcrime.analyzers.motion_thread import one_thread
 from mmcrime.errors import CorruptMediaError, UnsafeMediaError
 from mmcrime.evidence import Evidence, Interval
 
@@ -96,16 +97,17 @@ def examine(
     """
     found = Examined()
     length = evidence.media.duration
-    for window in windows(_pairs(evidence, found, until, cancelled)):
-        score = judge(window)
-        if score is None:
-            found.spoiled.append(window.span)
-        else:
-            found.windows.append(
-                Scored(start=window.start, end=window.end, logit=score.logit, basis=score.basis)
-            )
-        if progress and length:
-            progress(min(1.0, window.end / length))
+    with one_thread():
+        for window in windows(_pairs(evidence, found, until, cancelled)):
+            score = judge(window)
+            if score is None:
+                found.spoiled.append(window.span)
+            else:
+                found.windows.append(
+                    Scored(start=window.start, end=window.end, logit=score.logit, basis=score.basis)
+                )
+            if progress and length:
+                progress(min(1.0, window.end / length))
     return found
 
 
