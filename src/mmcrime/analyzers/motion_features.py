@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -149,9 +149,7 @@ class FlowMeter:
         cells, fastest = self._compared(before, picture, frame.time - since)
         return Pair(start=since, end=frame.time, cells=cells, fastest=fastest)
 
-    def _compared(
-        self, before: _Picture, picture: _Picture, seconds: float
-    ) -> tuple[Map, float]:
+    def _compared(self, before: _Picture, picture: _Picture, seconds: float) -> tuple[Map, float]:
         """Return the cells of two pictures, and what a hundredth of them reached."""
         flow = np.zeros((*picture.pixels.shape, 2), np.float32)
         if _changed(before, picture):
@@ -197,7 +195,7 @@ def _changed(before: _Picture, picture: _Picture) -> bool:
     # takes an eighth of the time of finding the median.
     noisy = highest * _GRAIN / _NOISE_LEFT * _MEDIAN_OF_NOISE
     difference = cv2.absdiff(before.pixels, picture.pixels)
-    return np.count_nonzero(difference < math.ceil(noisy)) > difference.size // 2
+    return bool(np.count_nonzero(difference < math.ceil(noisy)) > difference.size // 2)
 
 
 def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Map, float, Map]:
@@ -216,7 +214,7 @@ def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Ma
     height, width = flow.shape[0] // 2, flow.shape[1] // 2
     long = max(height, width)
     half = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
-    half *= np.float32(1.0 / (seconds * 2 * long))
+    half *= 1.0 / (seconds * 2 * long)
     maps = np.empty((_MEANS, height, width), np.float32)
     velocity = maps[:2]
     for part, into in zip(cv2.split(half), velocity, strict=True):
@@ -228,8 +226,9 @@ def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Ma
     np.greater(speed, _FAST, out=maps[5])
     _gradients(velocity, long, out=maps[6:9])
     if before is not None and before.shape == velocity.shape:
-        cv2.magnitude(x - before[0], y - before[1], maps[9])
-        cv2.absdiff(speed, cv2.magnitude(before[0], before[1]), maps[10])
+        # Not `cv2.magnitude`: how it rounds depends on where the arrays lie in memory.
+        np.sqrt(_squares(velocity - before), out=maps[9])
+        np.abs(speed - np.sqrt(_squares(before)), out=maps[10])
         np.multiply(x, before[0], out=maps[11])
         maps[11] += y * before[1]
     else:
@@ -238,10 +237,15 @@ def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Ma
     return np.concatenate([_cells(maps), _octants(speed, angle)]), fastest, velocity
 
 
-def _ranked(values: Map, rank: int) -> np.float32:
+def _ranked(values: NDArray[Any], rank: int) -> np.float32:
     """Return the value that as many as ``rank`` are not above."""
     found: np.float32 = np.partition(values, rank, axis=None)[rank]
     return found
+
+
+def _squares(vectors: Map) -> Map:
+    squares = vectors * vectors
+    return np.asarray(squares[0] + squares[1])
 
 
 def _gradients(velocity: Map, long: int, *, out: Map) -> None:
