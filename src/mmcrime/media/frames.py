@@ -43,6 +43,9 @@ class Scaler:
     def __init__(self, *, max_side: int | None, grey: bool, max_pixels: int, source: str) -> None:
         self._max_side = max_side
         self._format = "gray" if grey else "rgb24"
+        # Waking threads costs more CPU time than making a small grey picture; the result is
+        # the same. 0 leaves their number to swscale.
+        self._threads = 1 if grey else 0
         self._max_pixels = max_pixels
         self._source = source
         self._reformatter = VideoReformatter()
@@ -88,7 +91,12 @@ class Scaler:
 
     def _reformat(self, picture: VideoFrame, size: tuple[int, int]) -> VideoFrame:
         return self._reformatter.reformat(
-            picture, width=size[0], height=size[1], format=self._format, interpolation="AREA"
+            picture,
+            width=size[0],
+            height=size[1],
+            format=self._format,
+            interpolation="AREA",
+            threads=self._threads,
         )
 
 
