@@ -1,9 +1,9 @@
 """Finds bangs: sudden, broadband sounds that stand alone and linger.
 
 A step, a knock or a drum beat jumps as steeply as a shot. Two things set a shot apart: its
-energy is still there after 50 ms, since blast and echoes outlast any blow on wood or soil;
-and it does not come as the fifth of its kind or in the middle of held chords. The first
-shots of a burst are told, those after the fourth within three seconds mostly not.
+energy is still there after 50 ms, since blast and echoes outlast most blows on wood or soil;
+and it does not come as the fourth of its kind or in the middle of held chords. So of a burst
+the first shots are told, and none that follows three like it within three seconds.
 """
 
 from __future__ import annotations
@@ -133,14 +133,14 @@ def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -
     parts = (
         ramp(level - float(levels[k - 6 : k - 3].max()), 8.0, 20.0),  # attack within 20 ms
         ramp(level - mean_level(levels[k - 50 : k - 5]), 10.0, 24.0),  # out of the last 200 ms
-        ramp(level - float(levels[k - 250 : k - 8].max()), -4.0, 4.0),  # of the last second
+        ramp(level - float(levels[k - 250 : k - 8].max()), -2.0, 6.0),  # of the last second
         ramp(top - heard, -15.0, -3.0),  # and of the last five seconds
         ramp(top - float(loud[k + 5 : k + 245].max()), -9.0, -1.0),  # speech goes on louder
-        ramp(level - float(levels[k + 60 : k + 240].max()), -4.0, 6.0),  # beats come again
+        ramp(level - float(levels[k + 60 : k + 240].max()), -8.0, 2.0),  # beats come again
         ramp(level - float(tail.min()), 3.0, 9.0),  # dies away within 300 ms
         ramp(mean_level(loud[k + 6 : k + 25]) - top, -22.0, -14.0),  # but not as a step does
         ramp(float(levels[k + 1 : k + 6].max()) - level, -30.0, -20.0),  # not a digital click
-        ramp(float(_blows(levels[: k - 30], level)), 5.0, 1.0),  # not one of many
+        ramp(float(_blows(levels[: k - 30], level)), 3.0, 1.0),  # not one of many
         ramp(shape.flatness, 0.04, 0.18),  # neither vowel nor thunder
         ramp(shape.spread, 0.35, 0.7),  # not only hiss ("s", "t") nor only rumble
         ramp(shape.grown, 0.7, 0.95),  # all frequencies at once
