@@ -24,7 +24,7 @@ from mmcrime.perceive.sound_features import (
 )
 from mmcrime.perceive.sound_tones import geometric_mean, ramp
 
-IMPULSIVE_THRESHOLD = 0.86
+IMPULSIVE_THRESHOLD = 0.84
 """Least score of a bang, chosen on mixes at 10 dB: below it alarms rise and few shots are won."""
 BLOCK = 16_384
 """Samples decided at once: about a second, whole in envelope steps and in tone frames."""
@@ -136,7 +136,7 @@ def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -
         ramp(level - float(levels[k - 250 : k - 8].max()), -2.0, 6.0),  # of the last second
         ramp(top - heard, -15.0, -3.0),  # and of the last five seconds
         ramp(top - float(loud[k + 5 : k + 245].max()), -9.0, -1.0),  # speech goes on louder
-        ramp(level - float(levels[k + 60 : k + 240].max()), -8.0, 2.0),  # beats come again
+        ramp(level - float(levels[k + 60 : k + 240].max()), -6.0, 4.0),  # beats come again
         ramp(level - float(tail.min()), 3.0, 9.0),  # dies away within 300 ms
         ramp(mean_level(loud[k + 6 : k + 25]) - top, -22.0, -14.0),  # but not as a step does
         ramp(float(levels[k + 1 : k + 6].max()) - level, -30.0, -20.0),  # not a digital click
@@ -154,8 +154,8 @@ def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -
 
 
 def _blows(levels: Array, level: float) -> int:
-    """Count the jumps to within 10 dB of a level or above, those closer than 50 ms as one."""
+    """Count the jumps to within 6 dB of a level or above, those closer than 50 ms as one."""
     before = np.lib.stride_tricks.sliding_window_view(levels, 3)[2:-4].max(axis=1)
     late = levels[8:]
-    sudden = np.flatnonzero((late - before >= 8.0) & (late >= level - 10.0))
+    sudden = np.flatnonzero((late - before >= 8.0) & (late >= level - 6.0))
     return int(len(sudden) > 0) + int(np.sum(np.diff(sudden) > 12))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mmcrime.evidence import SAMPLE_RATE
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 ENVELOPE = 64
 """Samples of one envelope step: 4 ms, short against the attack of a bang (under 10 ms)."""
@@ -103,8 +104,10 @@ def steadiness(samples: Array) -> float:
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
     power = np.abs(np.fft.rfft(frames * _WINDOW)) ** 2 + _LINE_FLOOR
     around = np.lib.stride_tricks.sliding_window_view(power, 2 * _LINE_SIDE + 1, axis=1)
-    lines = power[:, _LINE_SIDE:-_LINE_SIDE] > _LINE_RISE * np.median(around, axis=2)
-    runs = np.lib.stride_tricks.sliding_window_view(lines, _LINE_FRAMES, axis=0).all(axis=2)
+    lines: Mask = power[:, _LINE_SIDE:-_LINE_SIDE] > _LINE_RISE * np.median(around, axis=2)
+    runs: Mask = np.all(
+        np.lib.stride_tricks.sliding_window_view(lines, _LINE_FRAMES, axis=0), axis=2
+    )
     held = np.zeros_like(lines)
     for shift in range(_LINE_FRAMES):
         held[shift : shift + len(runs)] |= runs
