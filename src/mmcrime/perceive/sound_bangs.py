@@ -40,6 +40,7 @@ _STEPS = BLOCK // ENVELOPE
 _REFRACTORY = 40  # 160 ms: echoes of one bang
 _PAST_BLOCKS = 5  # about 5 s: how long what was loud before is remembered
 _SILENT = -120.0
+_PROPERTIES = 15  # of a bang
 
 
 class BangFinder:
@@ -71,18 +72,22 @@ class BangFinder:
                 row[real:] = row[real - 5 : real].mean()
         events: list[SoundEvent] = []
         first = self._block * _STEPS
-        past = max(self._loudest)
+        past, refused = max(self._loudest), -1
         for k in _jumps(levels, min(_BEFORE + _STEPS, real)):
             step = first + k - _BEFORE
             if step < self._free_from:
                 continue
             rise = levels[k : k + 5]
             peak = k + int(np.argmax(rise >= rise.max() - 3.0))  # the end of the attack
+            if peak == refused:  # the same attack, one step later
+                continue
             heard = max(past, float(loud[_BEFORE : max(k - 15, _BEFORE + 1)].max()))
             score = _bang_score(levels, loud, peak, heard, view)
             if score >= IMPULSIVE_THRESHOLD:
                 self._free_from = step + _REFRACTORY
                 events.append(self._event(levels, k, peak, score))
+            else:
+                refused = peak
         self._loudest.append(float(loud[_BEFORE : _BEFORE + _STEPS].max()))
         self._block += 1
         return events
@@ -129,8 +134,7 @@ def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -
     at = 1 + HISTORY + (k - _BEFORE) * ENVELOPE
     level, top = float(levels[k]), float(loud[k : k + 5].max())
     tail = np.convolve(levels[k + 10 : k + 75], np.full(5, 0.2), mode="valid")
-    shape = burst(view, at)
-    parts = (
+    parts = [
         ramp(level - float(levels[k - 6 : k - 3].max()), 8.0, 20.0),  # attack within 20 ms
         ramp(level - mean_level(levels[k - 50 : k - 5]), 10.0, 24.0),  # out of the last 200 ms
         ramp(level - float(levels[k - 250 : k - 8].max()), -2.0, 6.0),  # of the last second
@@ -141,16 +145,27 @@ def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -
         ramp(mean_level(loud[k + 6 : k + 25]) - top, -22.0, -14.0),  # but not as a step does
         ramp(float(levels[k + 1 : k + 6].max()) - level, -30.0, -20.0),  # not a digital click
         ramp(float(_blows(levels[: k - 30], level)), 3.0, 1.0),  # not one of many
+    ]
+    if _bound(parts) < IMPULSIVE_THRESHOLD:
+        return 0.0
+    shape = burst(view, at)
+    parts += [
         ramp(shape.flatness, 0.04, 0.18),  # neither vowel nor thunder
         ramp(shape.spread, 0.35, 0.7),  # not only hiss ("s", "t") nor only rumble
         ramp(shape.grown, 0.7, 0.95),  # all frequencies at once
         ramp(shape.voiced, 0.5, 0.35),  # not a voiced sound
-    )
-    if geometric_mean((*parts, 1.0)) < IMPULSIVE_THRESHOLD:
-        return 0.0  # spares most jumps the costly question
-    around = (view[at - 24_000 : at - 600], view[at + 3_200 : at + 16_000])
-    held = min(steadiness(part) for part in around)  # notes before it and after it: music
-    return geometric_mean((*parts, ramp(held, 0.5, 0.3)))
+    ]
+    if _bound(parts) < IMPULSIVE_THRESHOLD:
+        return 0.0
+    held = ramp(steadiness(view[at + 3_200 : at + 16_000]), 0.5, 0.3)
+    if held < 1.0:  # notes before it and after it: music
+        held = max(held, ramp(steadiness(view[at - 24_000 : at - 600]), 0.5, 0.3))
+    return _bound([*parts, held])
+
+
+def _bound(parts: list[float]) -> float:
+    """Return the score if all further properties are perfect; spares most jumps the costly ones."""
+    return geometric_mean((*parts, *[1.0] * (_PROPERTIES - len(parts))))
 
 
 def _blows(levels: Array, level: float) -> int:

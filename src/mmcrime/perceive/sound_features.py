@@ -102,18 +102,20 @@ def steadiness(samples: Array) -> float:
         samples: At least ``FRAME + 5 * HOP`` samples.
     """
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
-    power = np.abs(np.fft.rfft(frames * _WINDOW)) ** 2 + _LINE_FLOOR
+    power = np.abs(np.fft.rfft(frames * _WINDOW))[:, : _LINE_STOP + 2 * _LINE_SIDE] ** 2
+    power += _LINE_FLOOR
     around = np.lib.stride_tricks.sliding_window_view(power, 2 * _LINE_SIDE + 1, axis=1)
-    lines: Mask = power[:, _LINE_SIDE:-_LINE_SIDE] > _LINE_RISE * np.median(around, axis=2)
+    middle = np.partition(around, _LINE_SIDE, axis=2)[:, :, _LINE_SIDE]
+    inner = power[:, _LINE_SIDE:-_LINE_SIDE]
+    lines: Mask = inner > _LINE_RISE * middle
     runs: Mask = np.all(
         np.lib.stride_tricks.sliding_window_view(lines, _LINE_FRAMES, axis=0), axis=2
     )
     held = np.zeros_like(lines)
     for shift in range(_LINE_FRAMES):
         held[shift : shift + len(runs)] |= runs
-    weighed = power * np.arange(power.shape[1])
-    weighed = weighed[:, _LINE_SIDE:-_LINE_SIDE][:, :_LINE_STOP]
-    shares = (weighed * held[:, :_LINE_STOP]).sum(axis=1) / weighed.sum(axis=1)
+    weighed = inner * np.arange(_LINE_SIDE, _LINE_SIDE + _LINE_STOP)
+    shares = (weighed * held).sum(axis=1) / weighed.sum(axis=1)
     return float(shares.mean())
 
 
