@@ -30,7 +30,6 @@ import os
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import venv
@@ -315,9 +314,7 @@ def main() -> None:
     parser.add_argument("--without", choices=["litellm"], help="leave this one out")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, service(0.0) as url:
-        found = asyncio.run(
-            measure(url, Path(folder), calls=given.calls, rounds=given.rounds)
-        )
+        found = asyncio.run(measure(url, Path(folder), calls=given.calls, rounds=given.rounds))
         if given.without:
             found["litellm"] = {"said": "left out"}
         else:

@@ -260,7 +260,7 @@ def _goal(run: Run, form: str) -> tuple[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--seconds", type=float, default=30, help="length of the clips (30)")
+    parser.add_argument("--seconds", type=float, default=60, help="length of the clips (60)")
     parser.add_argument("--minutes", type=float, default=60, help="of the long film; 0: none (60)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each method (3)")
     parser.add_argument("--only", default="", help="comparisons whose id begins like this")

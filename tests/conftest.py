@@ -32,6 +32,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test use the keys, or the addresses, of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what is stored and booked out of the home of whoever runs the tests."""
     home = tmp_path_factory.getbasetemp() / "cache" / uuid.uuid4().hex  # made when it is used

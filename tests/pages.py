@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -9,9 +10,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from mmcrime.testing import WireReply, wire_server
 
 ROOT = Path(__file__).resolve().parent.parent
 _FENCE = re.compile(r"^```[ ]*(?P<info>[^`\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -22,6 +26,7 @@ KNOWN = (
     "pip install ",
     "python3 -m venv ",
     ". .venv/",
+    "export ",
     "uvicorn ",
     "curl ",
     "python examples/",
@@ -74,17 +79,20 @@ def make_footage(folder: Path) -> None:
         shutil.copy(folder / "clip.mp4", folder / name / "door.mp4")
 
 
-def run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command where the footage is, as a reader would."""
     # A browser that opens nothing: `mmcrime demo --open` must not look for one here.
-    env = {**os.environ, "BROWSER": "true"}
+    env = {**os.environ, "BROWSER": "true", **(env or {})}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def run_line(line: str, folder: Path) -> None:
     """Run one ``mmcrime`` line and expect the exit codes that a reader expects."""
     arguments = shlex.split(line, comments=True)[1:]
-    done = run([sys.executable, "-m", "mmcrime", *arguments], folder)
+    with _reachable(line) as env:
+        done = run([sys.executable, "-m", "mmcrime", *arguments], folder, env)
     # 10 and 11 are what --fail-on is there to say.
     allowed = {0, 10, 11} if "--fail-on" in arguments else {0}
     assert done.returncode in allowed, done.stdout + done.stderr
@@ -92,9 +100,54 @@ def run_line(line: str, folder: Path) -> None:
 
 def run_python(body: str, folder: Path) -> None:
     """Run a Python block as a program; it works and shows something."""
-    done = run([sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", body], folder)
+    with _reachable(body) as env:
+        done = run(
+            [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", body], folder, env
+        )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@contextmanager
+def _reachable(text: str) -> Iterator[dict[str, str]]:
+    """Serve OpenAI's protocol on loopback for what names ``openai``, and give its environment.
+
+    The address, the key, a model and its price are what a reader's account would bring.
+    """
+    if "openai" not in text:
+        yield {}
+        return
+    with wire_server(_answer({"colour": "blue"} if "check" in text else _CALM)) as server:
+        yield {
+            "OPENAI_BASE_URL": f"{server.url}/v1",
+            "OPENAI_API_KEY": "key-of-a-reader",
+            "MMCRIME_PROVIDERS__OPENAI__MODEL": "model-of-a-reader",
+            "MMCRIME_PROVIDERS__OPENAI__PRICE__INPUT_PER_MILLION": "1",
+            "MMCRIME_PROVIDERS__OPENAI__PRICE__OUTPUT_PER_MILLION": "4",
+        }
+        assert server.requests, "nobody was asked"
+
+
+_CALM = {
+    "observations": ["Grey noise drifts to the right."],
+    "incident": "no",
+    "crime_type": "none",
+    "probability": 0.1,
+    "severity": "none",
+    "description": "Nothing but noise.",
+    "alternative_interpretations": [],
+    "segments": [],
+    "text_seen": "",
+    "instructions_seen": False,
+}
+
+
+def _answer(said: Mapping[str, object]) -> WireReply:
+    part = {"type": "output_text", "text": json.dumps(said)}
+    message = {"type": "message", "role": "assistant", "content": [part]}
+    usage = {"input_tokens": 900, "output_tokens": 90}
+    body = {"status": "completed", "model": "model-of-a-reader", "output": [message]}
+    return WireReply(body={**body, "error": None, "usage": usage})
 
 
 def check_pip_line(line: str) -> None:

@@ -59,7 +59,8 @@ def test_every_entry_point_names_a_class_that_can_be_imported_or_says_what_it_ne
             found = getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             pytest.fail(f"{group} {name}: {error}")
-        assert found.name == name
+        if group != "mmcrime.providers":  # a provider has the name that it is asked under
+            assert found.name == name
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import typer
 from _marked import ROOT, options, settle
+from _provider_table import provider_table
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -29,10 +30,13 @@ from mmcrime.cli.app import app
 from mmcrime.config import (
     AnalyzerSettings,
     AnalyzersSettings,
+    BudgetSettings,
+    CacheSettings,
     LanguageSettings,
     Limits,
     MediaSettings,
     PluginSettings,
+    Price,
     ProviderSettings,
     Settings,
     SpeechSettings,
@@ -41,6 +45,8 @@ from mmcrime.plugins import PluginOptions
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("", Settings),
+    ("budget", BudgetSettings),
+    ("cache", CacheSettings),
     ("analyzers", AnalyzersSettings),
     ("analyzers.speech", SpeechSettings),
     ("media", MediaSettings),
@@ -49,6 +55,10 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("plugins", PluginSettings),
 )
 GROUPS = ("analyzers", "transcribers", "providers")
+LEFT_OUT: Mapping[str, frozenset[str]] = {
+    "analyzers": frozenset({"provider"}),  # of `llm`: the pipeline sets it
+    "providers": frozenset(ProviderSettings.model_fields),  # they have a table of their own
+}
 
 
 def main() -> int:
@@ -61,6 +71,7 @@ def main() -> int:
                 "provider-keys": provider_keys(),
                 "plug-ins": plug_ins(),
             },
+            "docs/providers.md": {"providers": provider_table(_meanings)},
         },
         check=check,
         command="python tools/docs.py",
@@ -182,6 +193,8 @@ def _analyzer_row(name: str) -> str:
     section = own.get_default() if own else AnalyzerSettings()
     enabled = f"`{str(section.enabled).lower()}`"
     meaning = "Whether this analyzer runs."
+    if name == "llm":
+        meaning = "Whether this analyzer runs, once for each provider that is used."
     if own is None:
         enabled += " in a section, however empty; without a section it does not run"
         meaning = (
@@ -198,10 +211,10 @@ def _row(key: str, kind: str, default: str, meaning: str) -> str:
 
 def provider_keys() -> str:
     """Return the keys that every provider section has."""
-    meanings = _meanings(ProviderSettings)
     rows = [
-        _setting("providers.NAME", name, field, meanings)
-        for name, field in ProviderSettings.model_fields.items()
+        _setting(path, name, field, _meanings(model))
+        for path, model in (("providers.NAME", ProviderSettings), ("providers.NAME.price", Price))
+        for name, field in model.model_fields.items()
     ]
     return f"{_HEAD}\n" + "\n".join(rows)
 
@@ -212,22 +225,23 @@ def plug_ins() -> str:
     rows = []
     for group in GROUPS:
         points: Mapping[str, str] = project["entry-points"].get(f"mmcrime.{group}", {})
-        if not points:
-            rows.append(f"| {group[:-1]} | none yet | | |")
         for name, value in points.items():
             module, _, attribute = value.partition(":")
             plugin = getattr(import_module(module), attribute)
             extra = f"`[{name}]`" if name in project["optional-dependencies"] else "base"
-            rows.append(f"| {group[:-1]} | `{name}` | {extra} | {_own_options(plugin.Options)} |")
+            own = _own_options(plugin.Options, leave=LEFT_OUT.get(group, frozenset()))
+            rows.append(f"| {group[:-1]} | `{name}` | {extra} | {own} |")
     return "| door | name | comes with | own options |\n| --- | --- | --- | --- |\n" + "\n".join(
         rows
     )
 
 
-def _own_options(model: type[PluginOptions]) -> str:
+def _own_options(model: type[PluginOptions], *, leave: frozenset[str]) -> str:
     meanings = _meanings(model)
     said = []
     for name, field in model.model_fields.items():
+        if name in leave:
+            continue
         default = "required" if field.is_required() else f"default {_default(field)}"
         meaning = f": {_cell(meanings[name])}" if name in meanings else ""
         said.append(f"`{name}` ({_type(field)}, {default}){meaning}")
@@ -282,6 +296,8 @@ def _words(kind: Any) -> str:
         return " or ".join(f"`{part}`" for part in inner)
     if origin is tuple:
         return f"list of {_words(inner[0])}"
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return "section"
     return _WORDS[origin or kind]
 
 
@@ -293,6 +309,8 @@ def _default(field: FieldInfo) -> str:
         return f"`{str(value).lower()}`" if value is not None else "`null`"
     if isinstance(value, str):
         return f'`"{value}"`'
+    if isinstance(value, tuple):
+        value = list(value)
     return f"`{value:.15g}`" if isinstance(value, float) else f"`{value}`"
 
 

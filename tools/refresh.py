@@ -4,7 +4,7 @@ Run it with ``make refresh``. It
 - fetches the newest genai-prices with pip and pins it in constraints.txt;
 - checks that each suggested model is still known to those prices and to the vendor's SDK;
 - reads when models will be switched off from the price file in litellm's wheel, which is
-  downloaded but never installed;
+  downloaded but never installed, and from Anthropic's SDK;
 - writes the day into models.json, unless a suggested model has to be replaced: which one is
   better is for a person to say.
 """
@@ -73,7 +73,9 @@ def fetch_ends(today: date) -> dict[str, dict[str, str]] | None:
             print("litellm cannot be downloaded: the end dates of models stay as they are.")
             return None
         with zipfile.ZipFile(wheel) as packed:
-            return shutdown_dates(json.loads(packed.read(PRICES)), today)
+            ends = shutdown_dates(json.loads(packed.read(PRICES)), today)
+    ends["anthropic"] |= sdk_ends(today)
+    return ends
 
 
 def download(package: str, folder: Path) -> Path | None:
@@ -94,6 +96,17 @@ def shutdown_dates(prices: Mapping[str, Any], today: date) -> dict[str, dict[str
             continue
         ends[provider][name.removeprefix(f"{provider}/")] = end
     return ends
+
+
+def sdk_ends(today: date) -> dict[str, str]:
+    """Return what Anthropic's SDK says of its vendor's models, which would warn of them."""
+    told = importlib.import_module("anthropic.resources.messages").DEPRECATED_MODELS
+    days = {
+        # Such as "January 22nd, 2027".
+        model: datetime.strptime(re.sub(r"(?<=\d)[a-z]+", "", end), "%B %d, %Y").date()  # noqa: DTZ007
+        for model, end in told.items()
+    }
+    return {model: day.isoformat() for model, day in days.items() if day >= today}
 
 
 def names_known(provider: str) -> tuple[set[str], set[str]]:

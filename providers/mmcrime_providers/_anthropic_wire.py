@@ -9,9 +9,9 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmcrime.errors import InvalidResponseError
 from mmcrime.plugins import Part, Request, Response, TokenUsage
 from mmcrime_providers._http import scrubbed
+from mmcrime_providers._json import as_mapping, as_text, count_of, no_answer
 from mmcrime_providers._schema import strict_schema
 
 __all__ = ["IMAGE_FORMATS", "message_body", "read_message"]
@@ -53,23 +53,22 @@ def read_message(body: Mapping[str, Any], *, provider: str, asked: str) -> Respo
     Raises:
         InvalidResponseError: If there is no answer in it.
     """
-    named = body.get("model")
-    model = named if isinstance(named, str) and named else asked
+    model = as_text(body.get("model")) or asked
     usage = _usage(body)
     stopped = body.get("stop_reason")
     text = "".join(_texts(body))
     if stopped == "refusal":
         # What was said until then is no answer, and is not passed on.
-        details = _dict(body.get("stop_details"))
-        category, words = (scrubbed(_text(details.get(k))) for k in ("category", "explanation"))
+        details = as_mapping(body.get("stop_details"))
+        category, words = (scrubbed(as_text(details.get(k))) for k in ("category", "explanation"))
         reason = f"refusal: {category}" if category else "refusal"
         return Response(status="refused", text=words, model=model, reason=reason, usage=usage)
     if isinstance(stopped, str) and stopped in _CUT_OFF:
         return Response(status="truncated", text=text, model=model, reason=stopped, usage=usage)
     if not isinstance(stopped, str) or stopped not in _COMPLETE:
-        raise _no_answer(provider, f"it stopped with {scrubbed(_text(stopped))!r}")
+        raise no_answer(provider, f"it stopped with {scrubbed(as_text(stopped))!r}")
     if not text.strip():
-        raise _no_answer(provider, "it holds no text")
+        raise no_answer(provider, "it holds no text")
     return Response(status="answered", text=text, model=model, usage=usage)
 
 
@@ -86,40 +85,19 @@ def _content(parts: tuple[Part, ...]) -> Iterator[dict[str, Any]]:
 def _texts(body: Mapping[str, Any]) -> Iterator[str]:
     content = body.get("content")
     for block in content if isinstance(content, list) else ():
-        if _dict(block).get("type") == "text":
-            yield _text(block.get("text"))
+        if as_mapping(block).get("type") == "text":
+            yield as_text(block.get("text"))
 
 
 def _usage(body: Mapping[str, Any]) -> TokenUsage:
     """Return the tokens; the service counts those of its cache apart from the others."""
-    counts = _dict(body.get("usage"))
-    fresh = _count(counts, "input_tokens")
-    written = _count(counts, "cache_creation_input_tokens")
-    read = _count(counts, "cache_read_input_tokens")
+    counts = as_mapping(body.get("usage"))
+    fresh = count_of(counts, "input_tokens")
+    written = count_of(counts, "cache_creation_input_tokens")
+    read = count_of(counts, "cache_read_input_tokens")
     return TokenUsage(
         input=None if fresh is None else fresh + (written or 0) + (read or 0),
         cached_input=read,
         cache_write=written,
-        output=_count(counts, "output_tokens"),
+        output=count_of(counts, "output_tokens"),
     )
-
-
-def _no_answer(provider: str, why: str) -> InvalidResponseError:
-    return InvalidResponseError(
-        f"{provider} sent something that is no answer: {why}.",
-        provider=provider,
-        next_step="Try again, or set another model.",
-    )
-
-
-def _dict(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(counts: Mapping[str, Any], name: str) -> int | None:
-    value = counts.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

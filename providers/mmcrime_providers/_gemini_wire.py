@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from google.genai import types
 
-from mmcrime.errors import InvalidResponseError
 from mmcrime.plugins import Part, Request, Response, TokenUsage
+from mmcrime_providers._json import as_mapping, as_text, count_of, no_answer
 from mmcrime_providers._schema import strict_schema
 
 __all__ = [
@@ -122,7 +122,7 @@ def settings_of(
 
 def model_in(body: Mapping[str, Any]) -> str:
     """Return the model that an answer names; empty if it names none."""
-    return _word(body.get("modelVersion"))
+    return as_text(body.get("modelVersion"))
 
 
 def read_answer(body: Mapping[str, Any], *, provider: str, asked: str) -> Response:
@@ -137,28 +137,28 @@ def read_answer(body: Mapping[str, Any], *, provider: str, asked: str) -> Respon
         InvalidResponseError: If there is no answer in it.
     """
     model = model_in(body) or asked
-    usage = _usage(_dict(body.get("usageMetadata")))
-    feedback = _dict(body.get("promptFeedback"))
-    blocked = _word(feedback.get("blockReason"))
+    usage = _usage(as_mapping(body.get("usageMetadata")))
+    feedback = as_mapping(body.get("promptFeedback"))
+    blocked = as_text(feedback.get("blockReason"))
     if blocked:
-        said = _word(feedback.get("blockReasonMessage"))
+        said = as_text(feedback.get("blockReasonMessage"))
         return Response(status="refused", text=said, model=model, reason=blocked, usage=usage)
     candidates = body.get("candidates")
-    candidate = _dict(candidates[0]) if isinstance(candidates, list) and candidates else {}
-    finish = _word(candidate.get("finishReason"))
+    candidate = as_mapping(candidates[0]) if isinstance(candidates, list) and candidates else {}
+    finish = as_text(candidate.get("finishReason"))
     if not finish:
-        raise _no_answer(provider, "it does not say that the model has finished")
+        raise no_answer(provider, "it does not say that the model has finished")
     if finish in _BROKEN:
-        raise _no_answer(provider, f"the model stopped with {finish!r}")
+        raise no_answer(provider, f"the model stopped with {finish!r}")
     text = "".join(_texts(candidate))
     if finish in _CUT:
         return Response(status="truncated", text=text, model=model, reason=finish, usage=usage)
     if finish != "STOP":
         # Whatever else it says, and it says new words every year, it stopped on purpose.
-        said = _word(candidate.get("finishMessage"))
+        said = as_text(candidate.get("finishMessage"))
         return Response(status="refused", text=said, model=model, reason=finish, usage=usage)
     if not text.strip():
-        raise _no_answer(provider, "it holds no text")
+        raise no_answer(provider, "it holds no text")
     return Response(status="answered", text=text, model=model, usage=usage)
 
 
@@ -170,17 +170,17 @@ def _media(part: Part, uri: str | None) -> types.Part:
 
 def _texts(candidate: Mapping[str, Any]) -> Iterator[str]:
     """Yield the texts of an answer, without the model's thoughts."""
-    parts = _dict(candidate.get("content")).get("parts")
+    parts = as_mapping(candidate.get("content")).get("parts")
     for part in parts if isinstance(parts, list) else ():
-        held = _dict(part)
+        held = as_mapping(part)
         if held.get("thought") is not True:
-            yield _word(held.get("text"))
+            yield as_text(held.get("text"))
 
 
 def _usage(counts: Mapping[str, Any]) -> TokenUsage:
     return TokenUsage(
         input=_sum(counts, "promptTokenCount", "toolUsePromptTokenCount"),
-        cached_input=_count(counts, "cachedContentTokenCount"),
+        cached_input=count_of(counts, "cachedContentTokenCount"),
         audio_input=_sound(counts.get("promptTokensDetails")),
         output=_output(counts),
     )
@@ -192,7 +192,7 @@ def _output(counts: Mapping[str, Any]) -> int | None:
     An answer that was stopped before its first word counts none of them, but a total.
     """
     said = _sum(counts, "candidatesTokenCount", "thoughtsTokenCount")
-    total = _count(counts, "totalTokenCount")
+    total = count_of(counts, "totalTokenCount")
     taken = _sum(counts, "promptTokenCount", "toolUsePromptTokenCount")
     if said is None and total is not None and taken is not None:
         return max(total - taken, 0)
@@ -201,35 +201,14 @@ def _output(counts: Mapping[str, Any]) -> int | None:
 
 def _sound(details: object) -> int | None:
     counts = [
-        _count(_dict(one), "tokenCount")
+        count_of(as_mapping(one), "tokenCount")
         for one in (details if isinstance(details, list) else ())
-        if _dict(one).get("modality") == "AUDIO"
+        if as_mapping(one).get("modality") == "AUDIO"
     ]
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
 
 
 def _sum(counts: Mapping[str, Any], *names: str) -> int | None:
-    known = [count for count in (_count(counts, name) for name in names) if count is not None]
+    known = [count for count in (count_of(counts, name) for name in names) if count is not None]
     return sum(known) if known else None
-
-
-def _count(counts: Mapping[str, Any], name: str) -> int | None:
-    value = counts.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _no_answer(provider: str, why: str) -> InvalidResponseError:
-    return InvalidResponseError(
-        f"{provider} sent something that is no answer: {why}.",
-        provider=provider,
-        next_step="Try again, or set another model.",
-    )
-
-
-def _dict(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -10,8 +10,8 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from mmcrime.errors import InvalidResponseError
 from mmcrime.plugins import Part, Request, Response, TokenUsage
+from mmcrime_providers._json import as_mapping, as_text, count_of, mappings, no_answer
 from mmcrime_providers._schema import strict_schema
 
 __all__ = [
@@ -87,20 +87,19 @@ def chat_body(request: Request, *, model: str, detail: Detail, vendor: bool) -> 
 
 def model_in(body: Mapping[str, Any]) -> str:
     """Return the model that an answer names; empty if it names none."""
-    named = body.get("model")
-    return named if isinstance(named, str) else ""
+    return as_text(body.get("model"))
 
 
 def usage_in(body: Mapping[str, Any]) -> TokenUsage:
     """Return the tokens that an answer of either dialect counts."""
-    usage = _dict(body.get("usage"))
-    details = _dict(usage.get("input_tokens_details") or usage.get("prompt_tokens_details"))
+    usage = as_mapping(body.get("usage"))
+    details = as_mapping(usage.get("input_tokens_details") or usage.get("prompt_tokens_details"))
     return TokenUsage(
-        input=_count(usage, "input_tokens", "prompt_tokens"),
-        cached_input=_count(details, "cached_tokens"),
-        cache_write=_count(details, "cache_write_tokens"),
-        audio_input=_count(details, "audio_tokens"),
-        output=_count(usage, "output_tokens", "completion_tokens"),
+        input=count_of(usage, "input_tokens", "prompt_tokens"),
+        cached_input=count_of(details, "cached_tokens"),
+        cache_write=count_of(details, "cache_write_tokens"),
+        audio_input=count_of(details, "audio_tokens"),
+        output=count_of(usage, "output_tokens", "completion_tokens"),
     )
 
 
@@ -123,21 +122,21 @@ def read_responses(body: Mapping[str, Any], *, provider: str, asked: str) -> Res
             refused.append(str(part.get("refusal") or ""))
     stopped = ""
     if body.get("status") == "incomplete":
-        stopped = str(_dict(body.get("incomplete_details")).get("reason") or "incomplete")
+        stopped = str(as_mapping(body.get("incomplete_details")).get("reason") or "incomplete")
     if body.get("status") not in ("completed", "incomplete"):
-        raise _no_answer(provider, f"its status is {body.get('status')!r}")
+        raise no_answer(provider, f"its status is {body.get('status')!r}")
     return _response(body, said, refused, stopped, provider=provider, asked=asked)
 
 
 def read_chat(body: Mapping[str, Any], *, provider: str, asked: str) -> Response:
     """Read a chat completion that holds no error; see `read_responses`."""
     choices = body.get("choices")
-    choice = _dict(choices[0]) if isinstance(choices, list) and choices else {}
-    message = _dict(choice.get("message"))
+    choice = as_mapping(choices[0]) if isinstance(choices, list) and choices else {}
+    message = as_mapping(choice.get("message"))
     refusal = message.get("refusal")
     finish = choice.get("finish_reason")
     if finish not in ("stop", "length", "content_filter", None):
-        raise _no_answer(provider, f"it stopped with {finish!r}")
+        raise no_answer(provider, f"it stopped with {finish!r}")
     stopped = finish if finish in ("length", "content_filter") else ""
     refused = [refusal] if isinstance(refusal, str) and refusal else []
     said = list(_chat_texts(message.get("content")))
@@ -164,24 +163,14 @@ def _response(
     if stopped:
         return Response(status="truncated", text=text, model=model, reason=stopped, usage=usage)
     if not text.strip():
-        raise _no_answer(provider, "it holds no text")
+        raise no_answer(provider, "it holds no text")
     return Response(status="answered", text=text, model=model, usage=usage)
 
 
-def _no_answer(provider: str, why: str) -> InvalidResponseError:
-    return InvalidResponseError(
-        f"{provider} sent something that is no answer: {why}.",
-        provider=provider,
-        next_step="Try again, or set another model.",
-    )
-
-
 def _responses_parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    output = body.get("output")
-    for item in output if isinstance(output, list) else ():
-        content = _dict(item).get("content") if _dict(item).get("type") == "message" else None
-        for part in content if isinstance(content, list) else ():
-            yield _dict(part)
+    for item in mappings(body.get("output")):
+        content = item.get("content") if item.get("type") == "message" else None
+        yield from mappings(content)
 
 
 def _chat_texts(content: object) -> Iterator[str]:
@@ -189,8 +178,8 @@ def _chat_texts(content: object) -> Iterator[str]:
     if isinstance(content, str):
         yield content
     for part in content if isinstance(content, list) else ():
-        text = _dict(part).get("text")
-        if isinstance(text, str) and _dict(part).get("type") in ("text", None):
+        text = as_mapping(part).get("text")
+        if isinstance(text, str) and as_mapping(part).get("type") in ("text", None):
             yield text
 
 
@@ -205,12 +194,3 @@ def _data_url(part: Part) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-def _dict(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(counts: Mapping[str, Any], *names: str) -> int | None:
-    value = next((counts[name] for name in names if name in counts), None)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

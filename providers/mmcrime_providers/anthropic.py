@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from dataclasses import replace
 from typing import ClassVar
@@ -12,7 +11,6 @@ import anthropic
 import httpx2
 from pydantic import Field, SecretStr
 
-from mmcrime.errors import InvalidResponseError, ProviderError
 from mmcrime.plugins import (
     Capabilities,
     PluginOptions,
@@ -21,17 +19,12 @@ from mmcrime.plugins import (
     Response,
     TokenEstimate,
 )
-from mmcrime_providers._anthropic_errors import Failure, translated
+from mmcrime_providers._anthropic_errors import AnthropicFailure
 from mmcrime_providers._anthropic_wire import IMAGE_FORMATS, message_body, read_message
-from mmcrime_providers._http import (
-    connection_error,
-    http_client,
-    public_url,
-    rate_status,
-    scrub_error,
-)
+from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
+from mmcrime_providers._service import Service, off_the_loop
 
 __all__ = ["AnthropicOptions", "AnthropicProvider"]
 
@@ -49,7 +42,8 @@ class AnthropicOptions(PluginOptions):
             configuration.
         model: Model to ask; None for the table of suggestions.
         base_url: Address of a gateway, without ``/v1``; None for ``ANTHROPIC_BASE_URL``, else
-            Anthropic. A gateway on another host may need no key.
+            Anthropic. A gateway on another host may need no key, and one that is configured
+            here is sent nothing of ``ANTHROPIC_CUSTOM_HEADERS``.
         timeout: Seconds that one request may take as a whole.
     """
 
@@ -94,49 +88,49 @@ class AnthropicProvider(Provider):
         self._url = base_url or os.environ.get("ANTHROPIC_BASE_URL") or _VENDOR_URL
         host = host_of(self._url, provider=_NAME)
         vendor = host == "api.anthropic.com" or host.endswith(".anthropic.com")
+        self._own = base_url is None or vendor
         self._key = service_key(
-            api_key,
-            provider=_NAME,
-            variable=_VARIABLE,
-            own=base_url is None or vendor,
-            needed=vendor,
+            api_key, provider=_NAME, variable=_VARIABLE, own=self._own, needed=vendor
         )
-        self._secrets = (self._key,) if self._key else ()
         self.endpoint = public_url(self._url)
+        self._service = Service(
+            provider=_NAME,
+            endpoint=self.endpoint,
+            secrets=(self._key,) if self._key else (),
+            timeout=timeout,
+        )
         self.model, self.remarks = chosen_model(_NAME, model)
-        self._timeout = timeout
         self._client: anthropic.AsyncAnthropic | None = None
 
     async def generate(self, request: Request) -> Response:
         """Answer one request; see `Provider.generate`."""
-        self._check(request)
+        self._service.check(
+            request.parts,
+            lambda part: part.media_type in IMAGE_FORMATS,
+            next_step=f"Send one of {', '.join(sorted(IMAGE_FORMATS))}, or words.",
+        )
         model = request.model or self.model or ""
-        body = message_body(request, model=model)
         try:
             # The timeout of the SDK is one of each step; an answer may drip for ever.
-            async with asyncio.timeout(self._timeout):
-                raw = await self._opened().messages.with_raw_response.create(**body)
+            async with asyncio.timeout(self._service.timeout):
+                body = await off_the_loop(request.parts, lambda: message_body(request, model=model))
+                # Not `messages.create`, which warns of models that will be switched off, and in
+                # a program that takes warnings for errors would ask none of them.
+                answer = await self._opened().post(
+                    "/v1/messages", cast_to=httpx2.Response, body=body
+                )
         except anthropic.APIStatusError as error:
-            scrub_error(error, self._secrets)
-            answer = error.response
-            failure = Failure.of(error.status_code, answer.headers, answer.text)
+            scrub_error(error, self._service.secrets)
+            refused = error.response
+            failure = AnthropicFailure.of(error.status_code, refused.headers, refused.text)
             if failure.is_refusal:
                 return Response(
                     status="refused", text="", model=model, reason="content filtering policy"
                 )
-            raise translated(
-                failure,
-                provider=_NAME,
-                model=model,
-                endpoint=self.endpoint,
-                secrets=self._secrets,
-            ) from error
+            raise self._service.failed(failure, model) from error
         except (anthropic.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
-            scrub_error(error, self._secrets)
-            raise connection_error(
-                error, provider=_NAME, endpoint=self.endpoint, timeout=self._timeout
-            ) from error
-        return self._read(raw.http_response, model)
+            raise self._service.broke(error) from error
+        return self._read(answer, model)
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -145,40 +139,21 @@ class AnthropicProvider(Provider):
             await client.close()
 
     def _read(self, answer: httpx2.Response, model: str) -> Response:
-        try:
-            body = json.loads(answer.content)
-        except (ValueError, RecursionError) as error:
-            raise self._unreadable("no JSON") from error
-        if not isinstance(body, dict):
-            raise self._unreadable("JSON of another shape")
+        body = self._service.json_object(answer.content)
         response = read_message(body, provider=_NAME, asked=model)
         return replace(response, rate=rate_status(answer.headers))
 
     def _opened(self) -> anthropic.AsyncAnthropic:
         if self._client is None:
-            line = http_client(timeout=self._timeout, url=self._url)
+            line = http_client(timeout=self._service.timeout, url=self._url)
             self._client = anthropic.AsyncAnthropic(
                 api_key=self._key or "unused",  # the SDK wants one, gateways may not
                 base_url=self.endpoint,
                 max_retries=0,
-                # Said aloud, since the SDK refuses long answers where it is left at its own.
-                timeout=line.timeout,
+                timeout=line.timeout,  # said aloud: as one number it would be that of each step
                 http_client=line,
             )
+            if not self._own:
+                # What a variable adds for Anthropic is no business of another address.
+                self._client._custom_headers = {}  # noqa: SLF001  # there is no other way
         return self._client
-
-    def _check(self, request: Request) -> None:
-        for part in request.parts:
-            if part.kind != "text" and part.media_type not in IMAGE_FORMATS:
-                raise ProviderError(
-                    f"{_NAME} takes no {part.media_type!r}.",
-                    provider=_NAME,
-                    next_step=f"Send one of {', '.join(sorted(IMAGE_FORMATS))}, or words.",
-                )
-
-    def _unreadable(self, what: str) -> InvalidResponseError:
-        return InvalidResponseError(
-            f"{_NAME} answered with {what}.",
-            provider=_NAME,
-            next_step=f"Check that {self.endpoint!r} is the address of the service.",
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ import httpx2
 from google.genai import errors
 from pydantic import Field, SecretStr
 
-from mmcrime.errors import InvalidResponseError, ProviderError, UnavailableError
+from mmcrime.errors import ProviderError, UnavailableError
 from mmcrime.plugins import (
     Capabilities,
     PluginOptions,
@@ -23,7 +22,7 @@ from mmcrime.plugins import (
     TokenEstimate,
 )
 from mmcrime_providers._gemini_client import GeminiClient
-from mmcrime_providers._gemini_errors import Failure, translated
+from mmcrime_providers._gemini_errors import GeminiFailure
 from mmcrime_providers._gemini_files import Files, too_large
 from mmcrime_providers._gemini_wire import (
     AUDIO_FORMATS,
@@ -36,9 +35,10 @@ from mmcrime_providers._gemini_wire import (
     read_answer,
     settings_of,
 )
-from mmcrime_providers._http import connection_error, public_url, scrub_error
+from mmcrime_providers._http import public_url, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
+from mmcrime_providers._service import Service
 
 __all__ = ["GeminiOptions", "GeminiProvider"]
 
@@ -46,8 +46,16 @@ _NAME = "gemini"
 _VENDOR_URL = "https://generativelanguage.googleapis.com"
 _VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the first wins, as in the SDK
 
-# What the SDK raises where a server does not keep to the protocol of files.
-_BROKEN_PROTOCOL = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+# What the SDK raises where a server does not keep to the protocol of files; it warns of words
+# that it does not know, which is an error in a program that takes warnings for such.
+_BROKEN_PROTOCOL = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    UserWarning,
+)
 
 
 def _tokens(fps: float) -> TokenEstimate:
@@ -139,13 +147,17 @@ class GeminiProvider(Provider):
             own=base_url is None or vendor,
             needed=vendor,
         )
-        self._secrets = (self._key,) if self._key else ()
         self.endpoint = public_url(self._url)
+        self._service = Service(
+            provider=_NAME,
+            endpoint=self.endpoint,
+            secrets=(self._key,) if self._key else (),
+            timeout=timeout,
+        )
         self.model, self.remarks = chosen_model(_NAME, model)
         if video_fps is not None:
             held = replace(self.capabilities, video_fps=video_fps, tokens=_tokens(video_fps))
             self.capabilities = held  # type: ignore[misc]  # of this instance
-        self._timeout = timeout
         self._upload_timeout = upload_timeout
         self._api_version = api_version
         self._safety: Safety = safety
@@ -157,14 +169,20 @@ class GeminiProvider(Provider):
     async def generate(self, request: Request) -> Response:
         """Answer one request; see `Provider.generate`.
 
-        Media above 15 MB goes through the service's store of files, which takes more
-        requests, and is deleted there whatever happens.
+        Media above 15 MB, or 20 MB together, goes through the service's store of files, which
+        takes more requests, and is deleted there whatever happens.
         """
-        self._check(request)
+        held = self.capabilities
+        taken = {*held.image_formats, *held.audio_formats, *held.video_formats}
+        self._service.check(
+            request.parts,
+            lambda part: part.media_type in taken,
+            next_step="Convert the media, or ask another provider.",
+        )
         places = too_large(request.parts)
         if not places:
             return await self._ask(request, {})
-        files = Files(self._opened(), provider=_NAME, keys=self._secrets)
+        files = Files(self._opened(), provider=_NAME, keys=self._service.secrets)
         try:
             return await self._ask(request, await self._uploaded(files, request, places))
         finally:
@@ -185,7 +203,7 @@ class GeminiProvider(Provider):
         model = request.model or self.model or ""
         try:
             # The timeout of the SDK is one of each step; an answer may drip for ever.
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._service.timeout):
                 answer = await self._opened().models.generate_content(
                     model=model,
                     contents=[content_of(request, files, fps=self._fps)],
@@ -194,7 +212,7 @@ class GeminiProvider(Provider):
         except errors.APIError as error:
             raise self._translated(error, model) from error
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise self._line(error, self._timeout) from error
+            raise self._service.broke(error) from error
         except ValueError as error:
             # Nothing was sent: the SDK reads no answer here, and knows no such name.
             raise ProviderError(
@@ -223,22 +241,17 @@ class GeminiProvider(Provider):
                 next_step=f"Try again, or raise providers.{_NAME}.upload_timeout.",
             ) from error
         except httpx2.HTTPError as error:
-            raise _unbilled(self._line(error, self._timeout)) from error
+            raise _unbilled(self._service.broke(error)) from error
         except _BROKEN_PROTOCOL as error:
-            scrub_error(error, self._secrets)
-            raise _unbilled(self._unreadable("no file to an upload")) from error
+            scrub_error(error, self._service.secrets)
+            raise _unbilled(self._service.unreadable("no file to an upload")) from error
 
     def _read(self, text: str, headers: Mapping[str, str], model: str) -> Response:
         """Read an answer of status 200, which may hold an error or nothing at all."""
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise self._unreadable("no JSON") from error
-        if not isinstance(body, dict):
-            raise self._unreadable("JSON of another shape")
-        failure = Failure.inside(body, headers, text)
+        body = self._service.json_object(text)
+        failure = GeminiFailure.inside(body, headers, text)
         if failure is not None:
-            raise self._ours(failure, model_in(body) or model)
+            raise self._service.failed(failure, model_in(body) or model)
         return read_answer(body, provider=_NAME, asked=model)
 
     def _opened(self) -> GeminiClient:
@@ -246,46 +259,17 @@ class GeminiProvider(Provider):
             self._client = GeminiClient(
                 url=self._url,
                 key=self._key,
-                timeout=self._timeout,
+                timeout=self._service.timeout,
                 api_version=self._api_version,
             )
         return self._client
 
-    def _check(self, request: Request) -> None:
-        held = self.capabilities
-        taken = {*held.image_formats, *held.audio_formats, *held.video_formats, ""}
-        for part in request.parts:
-            if part.media_type not in taken:
-                raise ProviderError(
-                    f"{_NAME} does not take {part.media_type!r}.",
-                    provider=_NAME,
-                    next_step="Convert the media, or ask another provider.",
-                )
-
     def _translated(self, error: errors.APIError, model: str) -> ProviderError:
-        scrub_error(error, self._secrets)
+        scrub_error(error, self._service.secrets)
         answer = error.response
         assert isinstance(answer, httpx2.Response)  # noqa: S101  # `GeminiClient` raised it
-        return self._ours(Failure.of(error.code, answer.headers, answer.text), model)
-
-    def _ours(self, failure: Failure, model: str) -> ProviderError:
-        return translated(
-            failure,
-            provider=_NAME,
-            model=model,
-            endpoint=self.endpoint,
-            secrets=self._secrets,
-        )
-
-    def _line(self, error: Exception, timeout: float) -> ProviderError:
-        scrub_error(error, self._secrets)
-        return connection_error(error, provider=_NAME, endpoint=self.endpoint, timeout=timeout)
-
-    def _unreadable(self, what: str) -> InvalidResponseError:
-        return InvalidResponseError(
-            f"{_NAME} answered with {what}.",
-            provider=_NAME,
-            next_step=f"Check that {self.endpoint!r} is the address of the service.",
+        return self._service.failed(
+            GeminiFailure.of(error.code, answer.headers, answer.text), model
         )
 
 

@@ -7,33 +7,28 @@ Of Azure, the address of version 1 (``https://NAME.openai.azure.com/openai/v1/``
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import httpx2
 import openai
 from pydantic import Field, SecretStr
 
-from mmcrime.errors import ConfigError, InvalidResponseError, ProviderError
+from mmcrime.errors import ConfigError
 from mmcrime.plugins import (
     Capabilities,
+    Part,
     PluginOptions,
     Provider,
     Request,
     Response,
     TokenEstimate,
 )
-from mmcrime_providers._http import (
-    connection_error,
-    http_client,
-    public_url,
-    rate_status,
-    scrub_error,
-)
+from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error
+from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
-from mmcrime_providers._openai_errors import Failure, translated
+from mmcrime_providers._openai_errors import OpenAIFailure
 from mmcrime_providers._openai_wire import (
     AUDIO_FORMATS,
     Detail,
@@ -44,6 +39,7 @@ from mmcrime_providers._openai_wire import (
     responses_body,
     usage_in,
 )
+from mmcrime_providers._service import Service, off_the_loop
 
 __all__ = ["OpenAIOptions", "OpenAIProvider"]
 
@@ -77,7 +73,9 @@ class OpenAIOptions(PluginOptions):
         api_key: The key. None for ``OPENAI_API_KEY``, which is only sent to OpenAI itself or
             to the address in ``OPENAI_BASE_URL``, never to one in the configuration.
         model: Model to ask; None for the table of suggestions, which is of OpenAI's own.
-        base_url: Address of the service; None for ``OPENAI_BASE_URL``, else OpenAI.
+        base_url: Address of the service; None for ``OPENAI_BASE_URL``, else OpenAI. One that is
+            not OpenAI's is sent nothing of ``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID`` and
+            ``OPENAI_CUSTOM_HEADERS``.
         timeout: Seconds that one request may take as a whole.
         api: ``responses`` or ``chat``; ``auto`` turns to chat completions where a server
             of another maker has no Responses API.
@@ -116,11 +114,21 @@ class OpenAIProvider(Provider):
         organization: str | None = None,
     ) -> None:
         self._url = base_url or os.environ.get("OPENAI_BASE_URL") or _VENDOR_URL
-        self._vendor = _is_vendor(self._url)
-        self._hosted = self._vendor or _host(self._url).endswith(".azure.com")
-        self._key = _key(api_key, own=base_url is None or self._vendor, needed=self._vendor)
+        host = host_of(self._url, provider=_NAME)
+        vendor = host == "api.openai.com" or host.endswith(".api.openai.com")
+        self._hosted = vendor or host.endswith(".azure.com")
+        self._own = base_url is None or vendor
+        self._key = service_key(
+            api_key, provider=_NAME, variable=_VARIABLE, own=self._own, needed=vendor
+        )
         self.endpoint = public_url(self._url)
-        if self._vendor:
+        self._service = Service(
+            provider=_NAME,
+            endpoint=self.endpoint,
+            secrets=(self._key,) if self._key else (),
+            timeout=timeout,
+        )
+        if vendor:
             self.model, self.remarks = chosen_model(_NAME, model)
         elif model is None:
             raise ConfigError(
@@ -129,22 +137,25 @@ class OpenAIProvider(Provider):
             )
         else:
             self.model = model
-        held = _VENDOR if self._vendor else _COMPATIBLE
+        held = _VENDOR if vendor else _COMPATIBLE
         self.capabilities = replace(held, audio=audio)  # type: ignore[misc]  # of this instance
-        self._timeout = timeout
         self._chat_only = api == "chat"
-        self._may_turn = api == "auto" and not self._vendor
+        self._may_turn = api == "auto" and not vendor
         self._detail: Detail = detail
         self._organization = organization
         self._client: openai.AsyncOpenAI | None = None
 
     async def generate(self, request: Request) -> Response:
         """Answer one request; see `Provider.generate`."""
-        self._check(request)
+        self._service.check(
+            request.parts,
+            self._takes,
+            next_step=f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
+        )
         chat = self._chat_only or any(part.kind == "audio" for part in request.parts)
         try:
             # The timeout of the SDK is one of each step; an answer may drip for ever.
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._service.timeout):
                 if chat or not self._may_turn:
                     return await self._ask(request, chat=chat)
                 try:
@@ -153,10 +164,7 @@ class OpenAIProvider(Provider):
                     self._chat_only = True
                     return await self._ask(request, chat=True)
         except (openai.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
-            scrub_error(error, self._secrets)
-            raise connection_error(
-                error, provider=_NAME, endpoint=self.endpoint, timeout=self._timeout
-            ) from error
+            raise self._service.broke(error) from error
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -166,36 +174,35 @@ class OpenAIProvider(Provider):
 
     async def _ask(self, request: Request, *, chat: bool) -> Response:
         model = request.model or self.model or ""
+        body = await off_the_loop(request.parts, lambda: self._body(request, model, chat=chat))
         client = self._opened()
         try:
             if chat:
-                body = chat_body(request, model=model, detail=self._detail, vendor=self._hosted)
                 raw = await client.chat.completions.with_raw_response.create(**body)
             else:
-                body = responses_body(request, model=model, detail=self._detail)
                 raw = await client.responses.with_raw_response.create(**body)
         except openai.APIStatusError as error:
-            scrub_error(error, self._secrets)
+            scrub_error(error, self._service.secrets)
             answer = error.response
-            failure = Failure.of(error.status_code, answer.headers, answer.text)
+            failure = OpenAIFailure.of(error.status_code, answer.headers, answer.text)
             if failure.is_missing_route and self._may_turn and not chat:
                 raise _NoRouteError from error
             if failure.is_refusal:
                 return Response(status="refused", text="", model=model, reason=failure.code)
-            raise self._translated(failure, model) from error
+            raise self._service.failed(failure, model) from error
         return self._read(raw.http_response, model, chat=chat)
+
+    def _body(self, request: Request, model: str, *, chat: bool) -> dict[str, Any]:
+        if chat:
+            return chat_body(request, model=model, detail=self._detail, vendor=self._hosted)
+        return responses_body(request, model=model, detail=self._detail)
 
     def _read(self, answer: httpx2.Response, model: str, *, chat: bool) -> Response:
         """Read an answer of status 200, which may hold an error or nothing at all."""
-        try:
-            body = json.loads(answer.content)
-        except (ValueError, RecursionError) as error:
-            raise self._unreadable("no JSON") from error
-        if not isinstance(body, dict):
-            raise self._unreadable("JSON of another shape")
-        failure = Failure.inside(body, answer.headers, answer.text)
+        body = self._service.json_object(answer.content)
+        failure = OpenAIFailure.inside(body, answer.headers, answer.text)
         if failure is not None and not failure.is_refusal:
-            raise self._translated(failure, model_in(body) or model)
+            raise self._service.failed(failure, model_in(body) or model)
         if failure is not None:
             response = Response(
                 status="refused",
@@ -211,85 +218,26 @@ class OpenAIProvider(Provider):
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
+            line = http_client(timeout=self._service.timeout, url=self._url)
             self._client = openai.AsyncOpenAI(
                 api_key=self._key or "unused",  # the SDK wants one, servers of one's own do not
-                base_url=self._url,
+                base_url=self.endpoint,
                 organization=self._organization,
                 max_retries=0,
-                timeout=self._timeout,
-                http_client=http_client(timeout=self._timeout),
+                timeout=line.timeout,  # said aloud: as one number it would be that of each step
+                http_client=line,
             )
+            if not self._own:
+                # What variables add for OpenAI is no business of another address.
+                self._client.organization = self._organization
+                self._client.project = None
+                self._client._custom_headers = {}  # noqa: SLF001  # there is no other way
         return self._client
 
-    def _check(self, request: Request) -> None:
-        for part in request.parts:
-            sound = part.kind == "audio" and self.capabilities.audio
-            if part.kind in ("text", "image") or (sound and part.media_type in AUDIO_FORMATS):
-                continue
-            raise ProviderError(
-                f"The model is not sent {part.media_type!r}.",
-                provider=_NAME,
-                next_step=f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
-            )
-
-    @property
-    def _secrets(self) -> tuple[str, ...]:
-        return (self._key,) if self._key else ()
-
-    def _translated(self, failure: Failure, model: str) -> ProviderError:
-        return translated(
-            failure,
-            provider=_NAME,
-            model=model,
-            endpoint=self.endpoint,
-            secrets=self._secrets,
-        )
-
-    def _unreadable(self, what: str) -> InvalidResponseError:
-        return InvalidResponseError(
-            f"{_NAME} answered with {what}.",
-            provider=_NAME,
-            next_step=f"Check that {self.endpoint!r} is the address of the service.",
-        )
+    def _takes(self, part: Part) -> bool:
+        sound = self.capabilities.audio and part.media_type in AUDIO_FORMATS
+        return part.kind == "image" or sound
 
 
 class _NoRouteError(Exception):
     """The server has no Responses API."""
-
-
-def _host(url: str) -> str:
-    try:
-        return httpx2.URL(url).host
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise ConfigError(
-            f"providers.{_NAME}.base_url is no address: {public_url(url)!r}.",
-            next_step="Write it as https://HOST/v1.",
-        ) from error
-
-
-def _is_vendor(url: str) -> bool:
-    host = _host(url)
-    return host == "api.openai.com" or host.endswith(".api.openai.com")
-
-
-def _key(given: SecretStr | None, *, own: bool, needed: bool) -> str:
-    """Return the key, empty where none is needed.
-
-    Args:
-        given: Of the configuration.
-        own: Whether the SDK's variable may be used.
-        needed: Whether the service takes nobody without a key.
-    """
-    held = given.get_secret_value() if given else os.environ.get(_VARIABLE, "") if own else ""
-    key = held.strip()
-    if needed and not key:
-        raise ConfigError(
-            f"There is no key for {_NAME!r}.",
-            next_step=f"Set {_VARIABLE}, or providers.{_NAME}.api_key.",
-        )
-    if not all("!" <= character <= "~" for character in key):
-        raise ConfigError(
-            f"The key for {_NAME!r} holds characters that no key has.",
-            next_step="Copy it again, without spaces and quotation marks.",
-        )
-    return key

@@ -165,7 +165,7 @@ def test_doctor_shows_a_broken_configuration_and_exits_with_2(run: Run) -> None:
     "config",
     [
         {"default_provider": "acme"},
-        {"providers": {"nobody": {"api_key": "k"}}, "default_provider": "nobody"},
+        {"default_provider": "gemini"},
         {"analyzers": {"motoin": {}}},
         {"analyzers": {"speech": {"engine": "foo"}}},
         {"analyzers": {"motion": {"treshold": 1}}},
@@ -245,12 +245,19 @@ def test_providers_says_which_one_is_the_default(run: Run) -> None:
 
 def test_providers_lists_what_is_configured_and_whether_a_key_is_there(run: Run) -> None:
     Path("config.json").write_text(
-        json.dumps({"openai": SECRET, "providers": {"acme": {"api_key": "env:NOT_SET_ANYWHERE"}}})
+        json.dumps(
+            {
+                "openai": SECRET,
+                "replicate": SECRET,
+                "providers": {"acme": {"api_key": "env:NOT_SET_ANYWHERE"}},
+            }
+        )
     )
     for verb in (["providers"], ["providers", "list"]):
         code, out, _ = run(*verb)
         words = " ".join(out.split())
         assert code == 0
-        assert "missing acme no plug-in of that name is installed" in words
-        assert "not enabled, key present" in words
+        assert "missing replicate no plug-in of that name is installed" in words
+        assert "ok openai not enabled, key present; model gpt-" in words
+        assert "unset anthropic There is no key" in words
         assert "no key: 'NOT_SET_ANYWHERE' is not set" in words

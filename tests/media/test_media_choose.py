@@ -83,6 +83,11 @@ def test_a_span_that_begins_a_hair_before_a_second_has_no_moment_twice() -> None
     assert all(a.time < b.time for a, b in pairwise(chosen))
 
 
+def test_a_span_of_a_few_steps_of_a_number_has_one_moment_its_start() -> None:
+    span = (2.00001, 2.0000100000000005)
+    assert [choice.time for choice in choose_times(span, 9)] == [span[0]]
+
+
 @given(spans, st.integers(1, 30), st.integers(1, 30), motions(), heard, views())
 def test_a_larger_budget_keeps_every_moment_of_a_smaller_one(
     span: Interval,

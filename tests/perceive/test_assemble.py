@@ -237,6 +237,15 @@ def test_sampled_frames_that_do_not_decode_are_in_the_record() -> None:
     )
 
 
+def test_damage_between_two_looks_for_motion_that_a_sampled_frame_met_is_a_gap() -> None:
+    with open_media(damaged_clip(8, 2.28, 2.9)) as handle:
+        assert handle.motion().coverage.gaps == (), "only heads of keyframe intervals are looked at"
+        got = perceive(handle, frame_interval=0.5)
+    (gap,) = got.evidence.video.gaps
+    assert (gap.start, gap.end, gap.reason) == (pytest.approx(2.48), pytest.approx(2.52), "damaged")
+    assert all(end <= gap.start or start >= gap.end for start, end in got.evidence.video.examined)
+
+
 def test_frames_that_do_not_decode_one_after_the_other_are_all_counted() -> None:
     with open_media(damaged_clip(5, 2.0, 3.0)) as handle:
         got = perceive(handle, frame_interval=0.08)

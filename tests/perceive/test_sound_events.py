@@ -129,6 +129,29 @@ def test_a_scream_is_found_with_its_borders(pitch: float) -> None:
     assert (event.start, event.end) == pytest.approx((2.0, 3.2), abs=0.1)
 
 
+@pytest.mark.parametrize("rough", [0.2, 0.5, 0.8])
+def test_a_scream_that_is_rough_at_first_starts_where_it_becomes_loud(rough: float) -> None:
+    """Only what follows the roughness has a pitch."""
+    hoarse = np.where((T >= 2.0) & (rough + 2.0 > T), noise() * scream(end=5.0).std(), 0.0)
+    (event,) = detect(scream(start=2.0 + rough, end=3.5 + rough) + hoarse)
+    assert event.label == "scream"
+    assert (event.start, event.end) == pytest.approx((2.0, 3.5 + rough), abs=0.1)
+
+
+def test_a_scream_without_a_rise_before_it_starts_with_its_pitch() -> None:
+    (event,) = detect(scream(start=4.0, end=5.5) + np.where(T < 4.0, noise(), 0.0))
+    assert event.start == pytest.approx(4.0, abs=0.1)
+
+
+def test_a_scream_broken_by_roughness_is_one_scream_and_too_short_parts_are_none() -> None:
+    """Neither half is long enough alone; what holds them together is that the level holds."""
+    parts = scream(start=2.0, end=2.2) + scream(start=2.45, end=2.65)
+    hoarse = np.where((T >= 2.2) & (T < 2.45), noise() * scream(end=5.0).std(), 0.0)
+    assert detect(parts) == []
+    (event,) = detect(parts + hoarse)
+    assert (event.start, event.end) == pytest.approx((2.0, 2.65), abs=0.1)
+
+
 @pytest.mark.parametrize("kind", QUIETENED)
 def test_what_only_resembles_an_incident_is_no_event(kind: str) -> None:
     assert detect(QUIETENED[kind]()) == []

@@ -7,6 +7,7 @@ import base64
 import copy
 import json
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from anthropic_kit import KEY, REQUEST, SCHEMA, ask, failed, made, message
 from hypothesis import given
 from hypothesis import strategies as st
+from provider_kit import timeouts
 from pydantic import SecretStr
 
 from mmcrime.calls.estimate import input_tokens
@@ -298,6 +300,57 @@ def test_a_password_in_the_address_is_sent_and_not_logged(
     )
     assert server.url in caplog.text
     assert "passwort" not in caplog.text
+
+
+def test_a_variable_of_the_sdk_adds_nothing_for_a_configured_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was set for Anthropic, or for the address that is set beside it."""
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Gateway: spy\nAuthorization: Bearer spy")
+    with wire_server(message()) as server:
+        ask(server.url)
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        _run(AnthropicProvider(api_key=SecretStr(KEY)))
+        configured, beside = (sent.headers for sent in server.requests)
+    assert "spy" not in str(configured)
+    assert configured["authorization"] == f"Bearer {KEY}"
+    assert beside["x-gateway"] == "spy"
+
+
+def test_large_pictures_are_encoded_while_the_loop_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[threading.Thread] = []
+    encode = base64.b64encode
+
+    def spy(data: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return encode(data)
+
+    monkeypatch.setattr(base64, "b64encode", spy)
+    with wire_server(message()) as server:
+        for size in (1000, 2_000_000):
+            ask(server.url, replace(REQUEST, parts=(replace(REQUEST.parts[1], data=bytes(size)),)))
+    small, large = threads
+    assert small is threading.main_thread()
+    assert large is not threading.main_thread()
+
+
+def test_a_model_that_will_be_switched_off_is_remarked_on_and_asked() -> None:
+    """The SDK would warn of it, which is an error where tests run: a remark is enough."""
+    with wire_server(message()) as server:
+        provider = AnthropicProvider(
+            api_key=SecretStr(KEY), model="claude-opus-4-5", base_url=server.url
+        )
+        _run(provider)
+        assert len(server.requests) == 1
+    assert any("2027-01-22" in remark for remark in provider.remarks)
+
+
+def test_nobody_there_is_known_before_the_time_of_an_answer_has_passed() -> None:
+    """Given one number, the SDK would wait for a connection as long as for an answer."""
+    given = timeouts(lambda url: made(url, timeout=45.0), lambda p: p._opened()._client, message())
+    assert (given["connect"], given["read"]) == (10.0, 45.0)
 
 
 @pytest.mark.parametrize(

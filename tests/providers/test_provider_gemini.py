@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gemini_kit import KEY, answer, blocked, detail, failed, quota
 from google.genai import errors as sdk_errors
+from provider_kit import IMAGE, JPEG, REQUEST, SCHEMA, WORDS, ask, replay, timeouts
 from pydantic import SecretStr
 
 from mmcrime.calls.estimate import input_tokens
@@ -27,38 +28,14 @@ from mmcrime.testing import WireReply, wire_server
 from mmcrime_providers.gemini import GeminiOptions, GeminiProvider
 from wire import contract_server, recorded
 
-JPEG = bytes.fromhex("ffd8ffe000104a464946") + b"picture"
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "outcome": {"enum": ["detected", "not_detected"], "type": "string"},
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "events": {
-            "type": "array",
-            "items": {"type": "object", "properties": {"start": {"type": "number"}}},
-        },
-    },
-    "required": ["outcome"],
-}
-WORDS = Part(text="Frame at 1.5 s:")
-IMAGE = Part(data=JPEG, media_type="image/jpeg", time=1.5, width=640, height=360)
 SOUND = Part(data=b"RIFF....WAVE", media_type="audio/wav", seconds=4.0)
 VIDEO = Part(data=b"....ftypisom", media_type="video/mp4", seconds=9.0)
-REQUEST = Request(instructions="Say what you see.", parts=(WORDS, IMAGE), schema=SCHEMA)
 EVERYTHING = Request(instructions="Say all.", parts=(WORDS, IMAGE, SOUND, VIDEO), schema=SCHEMA)
 
 
 def make(url: str, **options: Any) -> GeminiProvider:
     options = {"api_key": SecretStr(KEY), "model": "gemini-3.8-flash", **options}
     return GeminiProvider(base_url=url, **options)
-
-
-def ask(provider: GeminiProvider, *requests: Request) -> list[Response]:
-    async def work() -> list[Response]:
-        async with provider:
-            return [await provider.generate(request) for request in requests]
-
-    return asyncio.run(work())
 
 
 # -- the official contract ------------------------------------------------------------------
@@ -134,21 +111,8 @@ def test_options_are_on_the_wire() -> None:
 
 def test_nobody_there_is_known_before_the_time_of_an_answer_has_passed() -> None:
     """The SDK alone would wait for a connection as long as for an answer."""
-    seen: list[Any] = []
-
-    async def look(request: Any) -> None:
-        seen.append(request.extensions["timeout"])
-
-    async def work(url: str) -> None:
-        provider = make(url, timeout=45.0)
-        hooks = provider._opened()._http.event_hooks
-        hooks["request"].append(look)
-        await provider.generate(REQUEST)
-        await provider.aclose()
-
-    with wire_server(answer()) as server:
-        asyncio.run(work(server.url))
-    assert (seen[0]["connect"], seen[0]["read"]) == (10.0, 45.0)
+    given = timeouts(partial(make, timeout=45.0), lambda p: p._opened()._http, answer())
+    assert (given["connect"], given["read"]) == (10.0, 45.0)
 
 
 def _another_vendors_image(body: Any) -> None:
@@ -207,19 +171,6 @@ def test_the_contract_refuses_what_is_wrong(
 
 
 # -- recorded answers -----------------------------------------------------------------------
-
-
-def replay(shared: Path, name: str) -> Response | ProviderError:
-    """What comes of a recorded answer, through the real SDK."""
-    status, headers, body = recorded(shared, "gemini", name).reply
-    with wire_server(WireReply(status=status, headers=headers, body=body)) as server:
-        try:
-            (found,) = ask(make(server.url), REQUEST)
-        except ProviderError as error:
-            return error
-        finally:
-            assert len(server.requests) == 1
-        return found
 
 
 ANSWERS = [
@@ -291,7 +242,7 @@ ANSWERS = [
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "expected"), ANSWERS, ids=[a[0] for a in ANSWERS])
 def test_a_recorded_answer_is_read(shared: Path, name: str, expected: Response) -> None:
-    assert replay(shared, name) == expected
+    assert replay(shared, "gemini", name, make) == expected
 
 
 ERRORS = [
@@ -307,7 +258,7 @@ ERRORS = [
 def test_a_recorded_error_is_the_right_one_of_ours(
     shared: Path, name: str, kind: type[ProviderError], word: str, step: str
 ) -> None:
-    error = replay(shared, name)
+    error = replay(shared, "gemini", name, make)
     assert type(error) is kind
     assert (error.retryable, error.retry_after, error.may_be_billed) == (False, None, False)
     assert error.provider == "gemini"
@@ -367,15 +318,17 @@ def error_of(reply: WireReply) -> ProviderError:
 )
 def test_constructed_every_reason_to_stop_on_purpose_is_a_refusal(reason: str) -> None:
     """Half an answer that was stopped by a filter is none; unknown words are refusals too."""
-    for reply in (
+    replies = (
         answer(reason),
         answer(reason, parts=[], candidate={"finishMessage": "no"}),
         blocked(reason),
         blocked(reason, blockReasonMessage="no"),
         # Blocked all the same, whatever a candidate says.
         WireReply(body={**answer().body, "promptFeedback": {"blockReason": reason}}),
-    ):
-        found = answer_to(reply)
+    )
+    with wire_server(*replies) as server:
+        answers = ask(make(server.url), *[REQUEST] * len(replies))
+    for found in answers:
         assert (found.status, found.reason) == ("refused", reason)
         assert found.text in ("", "no")
         assert found.usage.input is not None

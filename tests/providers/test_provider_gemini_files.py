@@ -86,11 +86,11 @@ def test_what_is_sent_inside_a_request_is_bounded_for_each_part_and_together() -
 
     million = 1_000_000
     assert too_large([Part(text="x" * 20 * million)]) == []
-    assert too_large(parts(15 * million, 15 * million)) == []
+    assert too_large(parts(15 * million, 5 * million)) == []
     assert too_large(parts(1, 15 * million + 1)) == [1]
-    assert too_large(parts(*[14 * million] * 5)) == []
-    assert too_large(parts(*[12 * million] * 5, 14 * million)) == [5]
-    assert too_large(parts(16 * million, *[14 * million] * 5, 17 * million)) == [6, 0]
+    assert too_large(parts(*[4 * million] * 5)) == []
+    assert too_large(parts(*[4 * million] * 4, 8 * million)) == [4]
+    assert too_large(parts(16 * million, *[4 * million] * 5, 17 * million)) == [6, 0]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,24 @@ def test_an_upload_goes_nowhere_but_to_the_address_that_was_announced() -> None:
         ask(make(store))
         assert not elsewhere.requests
     assert list(store.uploaded.values()) == [CLIP.data]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_state_of_which_the_sdk_warns_is_an_error_of_ours_where_warnings_are() -> None:
+    """It is a word of tomorrow, and the warning that says so must not come out as it is."""
+    with files_server(state="HIBERNATING") as store:
+        error = fail(make(store))
+        assert type(error) is InvalidResponseError
+        assert not store.files
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_state_of_which_the_sdk_warns_is_waited_out_elsewhere() -> None:
+    with files_server(state="HIBERNATING") as store:
+        with pytest.warns(UserWarning, match="HIBERNATING"):
+            error = fail(make(store, upload_timeout=1.0))
+        assert type(error) is UnavailableError
+        assert not store.files
 
 
 def test_media_that_is_never_ready_runs_into_the_timeout_of_uploads() -> None:

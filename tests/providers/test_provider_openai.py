@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai_kit import completion, response
+from provider_kit import JPEG, REQUEST, WORDS, ask, replay, timeouts
 from pydantic import SecretStr
 
 from mmcrime.calls.estimate import input_tokens
@@ -28,24 +30,6 @@ from mmcrime_providers.openai import OpenAIOptions, OpenAIProvider
 from wire import contract_server, recorded
 
 KEY = "sk-proj-0123456789abcdefghijklmnop"
-JPEG = bytes.fromhex("ffd8ffe000104a464946") + b"picture"
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "outcome": {"enum": ["detected", "not_detected"], "type": "string"},
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "events": {
-            "type": "array",
-            "items": {"type": "object", "properties": {"start": {"type": "number"}}},
-        },
-    },
-    "required": ["outcome"],
-}
-PARTS = (
-    Part(text="Frame at 1.5 s:"),
-    Part(data=JPEG, media_type="image/jpeg", time=1.5, width=640, height=360),
-)
-REQUEST = Request(instructions="Say what you see.", parts=PARTS, schema=SCHEMA)
 SOUND = Request(
     instructions="Say what you hear.",
     parts=(Part(data=b"RIFF....WAVE", media_type="audio/wav", seconds=4.0),),
@@ -57,19 +41,11 @@ def make(url: str, **options: Any) -> OpenAIProvider:
     return OpenAIProvider(base_url=f"{url}/v1", **options)
 
 
-def ask(provider: OpenAIProvider, *requests: Request) -> list[Response]:
-    async def work() -> list[Response]:
-        async with provider:
-            return [await provider.generate(request) for request in requests]
-
-    return asyncio.run(work())
-
-
 # -- the official contract ------------------------------------------------------------------
 
 LIVE = [
     pytest.param("responses", REQUEST, {}, id="responses-image-schema"),
-    pytest.param("responses", Request(instructions="i", parts=PARTS[:1]), {}, id="responses-text"),
+    pytest.param("responses", Request(instructions="i", parts=(WORDS,)), {}, id="responses-text"),
     pytest.param("responses", REQUEST, {"detail": "low"}, id="responses-low"),
     pytest.param("chat", REQUEST, {}, id="chat-image-schema"),
     pytest.param("chat", SOUND, {"audio": True}, id="chat-sound"),
@@ -171,19 +147,6 @@ def test_the_contract_refuses_what_is_wrong(
 # -- recorded answers -----------------------------------------------------------------------
 
 
-def replay(shared: Path, name: str, *, api: str) -> Response | ProviderError:
-    """What comes of a recorded answer, through the real SDK."""
-    status, headers, body = recorded(shared, "openai", name).reply
-    with wire_server(WireReply(status=status, headers=headers, body=body)) as server:
-        try:
-            (found,) = ask(make(server.url, api=api), REQUEST)
-        except ProviderError as error:
-            return error
-        finally:
-            assert len(server.requests) == 1
-        return found
-
-
 ANSWERS = [
     # Reasoning comes first in the output, and is no part of the answer.
     (
@@ -240,7 +203,7 @@ ANSWERS = [
 def test_a_recorded_answer_is_read(
     shared: Path, name: str, api: str, status: str, text: str, model: str, usage: TokenUsage
 ) -> None:
-    found = replay(shared, name, api=api)
+    found = replay(shared, "openai", name, partial(make, api=api))
     assert isinstance(found, Response)
     assert (found.status, found.model, found.usage) == (status, model, usage)
     assert found.text.startswith(text)
@@ -249,7 +212,7 @@ def test_a_recorded_answer_is_read(
 
 @pytest.mark.shared
 def test_the_recorded_limits_are_told(shared: Path) -> None:
-    found = replay(shared, "responses_image_200_ratelimit_headers", api="responses")
+    found = replay(shared, "openai", "responses_image_200_ratelimit_headers", make)
     assert isinstance(found, Response)
     assert found.rate is not None
     assert (found.rate.requests_per_minute, found.rate.tokens_left) == (5000.0, 1_999_627.0)
@@ -328,7 +291,7 @@ def test_a_recorded_error_is_the_right_one_of_ours(
     word: str,
     step: str,
 ) -> None:
-    error = replay(shared, name, api=api)
+    error = replay(shared, "openai", name, partial(make, api=api))
     assert type(error) is kind
     assert (error.retryable, error.retry_after, error.may_be_billed) == (retryable, delay, False)
     assert error.provider == "openai"
@@ -441,6 +404,28 @@ def test_constructed_what_waiting_does_not_bring_back_is_not_retried(
     assert not error.retryable
 
 
+# After what users reported. "Used" tells that only more was asked for than is left.
+LIMITS = {
+    "Request too large for gpt-6.1-terra in organization org-x on tokens per min (TPM): Limit "
+    "30000, Requested 40000. The input or output tokens must be reduced.": False,
+    "Request too large on tokens per minute (TPM): Limit: 30,000, Requested: 40,000.": False,
+    "Rate limit reached on tokens per min (TPM): Limit 30000, Used 29000, Requested 4000.": True,
+    "Rate limit reached on tokens per min (TPM): Limit 30000, Requested 30000.": True,
+    "Requested 40000, Limit 30000": True,
+}
+
+
+@pytest.mark.parametrize(("message", "retryable"), LIMITS.items())
+def test_constructed_what_is_above_the_limit_by_itself_is_not_sent_again(
+    message: str, retryable: bool
+) -> None:
+    body = {"error": {"code": "rate_limit_exceeded", "type": "tokens", "message": message}}
+    error = error_of(WireReply(status=429, headers={"retry-after": "6"}, body=body))
+    assert type(error) is RateLimitedError
+    assert error.retryable is retryable
+    assert ("media.max_frames" in error.next_step) is not retryable
+
+
 @pytest.mark.parametrize(
     ("status", "billed"), [(408, True), (409, False), (500, True), (503, False), (504, True)]
 )
@@ -495,6 +480,7 @@ def test_a_server_without_responses_is_asked_in_chat_from_then_on(missing: WireR
     "body",
     [
         {"error": {"message": 'model "x" not found, try pulling it first', "type": "api_error"}},
+        [{"error": {"code": 404, "message": "models/x is not found: no such model."}}],
         {"object": "error", "message": "The model `x` does not exist.", "code": 404},
     ],
 )
@@ -578,6 +564,68 @@ def test_the_address_in_the_environment_is_announced(monkeypatch: pytest.MonkeyP
         assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_variables_of_the_sdk_add_nothing_for_a_configured_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were set for OpenAI, or for the address that is set beside them."""
+    headers = "X-Gateway: spy\nAuthorization: Bearer spy"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", headers)
+    for variable in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(variable, "spy")
+    with wire_server(response()) as server:
+        ask(make(server.url), REQUEST)
+        ask(make(server.url, organization="org-1"), REQUEST)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        ask(OpenAIProvider(model="m"), REQUEST)
+        configured, named, beside = (sent.headers for sent in server.requests)
+    assert "spy" not in str(configured)
+    assert configured["authorization"] == f"Bearer {KEY}"
+    assert named["openai-organization"] == "org-1"
+    assert beside["openai-project"] == beside["x-gateway"] == "spy"
+
+
+def test_a_password_in_the_address_is_sent_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    with wire_server(response()) as server:
+        ask(make(server.url.replace("http://", "http://somebody:passwort@")), REQUEST)
+        (sent,) = server.requests
+    encoded = base64.b64encode(b"somebody:passwort").decode()
+    assert sent.headers["authorization"] == f"Basic {encoded}"
+    assert server.url in caplog.text
+    assert "passwort" not in caplog.text
+
+
+def test_nobody_there_is_known_before_the_time_of_an_answer_has_passed() -> None:
+    """Given one number, the SDK would wait for a connection as long as for an answer."""
+    given = timeouts(partial(make, timeout=45.0), lambda p: p._opened()._client, response())
+    assert (given["connect"], given["read"]) == (10.0, 45.0)
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+def test_large_pictures_are_encoded_while_the_loop_goes_on(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small ones are not worth a thread."""
+    threads: list[threading.Thread] = []
+    encode = base64.b64encode
+
+    def spy(data: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return encode(data)
+
+    monkeypatch.setattr(base64, "b64encode", spy)
+    picture = Part(data=bytes(600_000), media_type="image/jpeg")
+    one, two = (Request(instructions="i", parts=(picture,) * count) for count in (1, 2))
+    reply = response() if api == "responses" else completion()
+    with wire_server(reply) as server:
+        ask(make(server.url, api=api), one, two)
+        assert all(len(sent.body) > 800_000 for sent in server.requests)
+    main = threading.main_thread()
+    assert [thread is main for thread in threads] == [True, False, False]
+
+
 def test_sound_is_sent_only_to_a_model_that_is_said_to_take_it() -> None:
     with wire_server(completion()) as server:
         with pytest.raises(ProviderError, match="audio/wav") as caught:
@@ -600,7 +648,7 @@ def test_video_is_never_sent() -> None:
 
 
 def test_an_address_that_is_none_is_said_at_once() -> None:
-    for url in ("http://[::1", "http://h:port/v1"):
+    for url in ("http://[::1", "http://h:port/v1", "api.openai.com", "ftp://h/v1", "https://"):
         with pytest.raises(ConfigError, match="base_url"):
             OpenAIProvider(api_key=SecretStr(KEY), base_url=url, model="m")
 

@@ -57,6 +57,14 @@ def test_the_shipped_table_has_no_problem_by_what_is_installed() -> None:
     assert TOOL["problems"](table, date.fromisoformat(table["updated"]), known) == []
 
 
+def test_every_model_of_which_the_sdk_of_anthropic_warns_gets_a_remark() -> None:
+    """Its warning does not reach anybody, so that the table has to know what it knows."""
+    table = json.loads((ROOT / "providers/mmcrime_providers/models.json").read_text("utf-8"))
+    ends = TOOL["sdk_ends"](date.fromisoformat(table["updated"]))
+    assert ends
+    assert table["shutdown"]["anthropic"] == table["shutdown"]["anthropic"] | ends
+
+
 def test_a_pin_is_replaced_and_no_other() -> None:
     text = "# head\ngenai-prices==0.1\ngenai-prices-x==3\n"
     assert TOOL["pinned"](text, "genai-prices", "0.2.3") == (

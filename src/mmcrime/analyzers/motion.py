@@ -207,14 +207,14 @@ class MotionAnalyzer(Analyzer):
             )
         if logit >= bar.logit:
             return (
-                f"At this threshold ordinary footage gives about {bar.alarms_per_hour:.1g} false "
-                "alarms an hour (simulated). "
+                "At this threshold ordinary footage gives about "
+                f"{_rough(bar.alarms_per_hour)} false alarms an hour (simulated). "
             )
         if logit >= first.logit:
             return (
                 "In a clip of a few seconds this would count as detected; at that threshold "
-                f"ordinary footage gives about {first.alarms_per_hour:.1g} false alarms an hour "
-                "(simulated), so that in a video of this length it may be chance. "
+                f"ordinary footage gives about {_rough(first.alarms_per_hour)} false alarms "
+                "an hour (simulated), so that in a video of this length it may be chance. "
             )
         return ""
 
@@ -261,3 +261,8 @@ class MotionAnalyzer(Analyzer):
                 next_step=next_step,
             ),
         )
+
+
+def _rough(number: float) -> str:
+    """Return a figure to one digit that counts: 0.3, 2, 20."""
+    return f"{float(f'{number:.1g}'):g}"

@@ -10,10 +10,12 @@ container is.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -126,7 +128,7 @@ class FlowMeter:
     def forget(self) -> None:
         """Start afresh: the next frame has none before it."""
         self._time: float | None = None
-        self._picture: NDArray[np.uint8] | None = None
+        self._picture: _Picture | None = None
         self._flow: Map | None = None
 
     def push(self, frame: Frame) -> Pair | None:
@@ -135,10 +137,10 @@ class FlowMeter:
         None for the first frame, and for one that is not later than the one before, more
         than `LONGEST_PAIR` later or of another shape: then measuring starts afresh.
         """
-        picture = _fitted(frame.pixels)
+        picture = _Picture(frame.pixels)
         before, since = self._picture, self._time
         self._picture, self._time = picture, frame.time
-        if before is None or since is None or before.shape != picture.shape:
+        if before is None or since is None or before.pixels.shape != picture.pixels.shape:
             self._flow = None
             return None
         if not 0 < frame.time - since <= LONGEST_PAIR:
@@ -147,45 +149,53 @@ class FlowMeter:
         cells, fastest = self._compared(before, picture, frame.time - since)
         return Pair(start=since, end=frame.time, cells=cells, fastest=fastest)
 
-    def _compared(
-        self, before: NDArray[np.uint8], picture: NDArray[np.uint8], seconds: float
-    ) -> tuple[Map, float]:
+    def _compared(self, before: _Picture, picture: _Picture, seconds: float) -> tuple[Map, float]:
         """Return the cells of two pictures, and what a hundredth of them reached."""
-        flow = np.zeros((*picture.shape, 2), np.float32)
+        flow = np.zeros((*picture.pixels.shape, 2), np.float32)
         if _changed(before, picture):
-            self._method.calc(before, picture, flow)
+            self._method.calc(before.pixels, picture.pixels, flow)
         elif self._flow is None or not self._flow.any():  # still, as before: most of a day
-            rows, columns = (side // 2 for side in picture.shape)
+            rows, columns = (side // 2 for side in picture.pixels.shape)
             self._flow = np.zeros((2, rows, columns), np.float32)
             return np.zeros((len(CHANNELS), rows // _CELL, columns // _CELL), np.float32), 0.0
         cells, fastest, self._flow = flow_cells(flow, seconds, self._flow)
         return cells, fastest
 
 
-def _fitted(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture at the size at which flow is computed, its shape all but kept."""
-    scale = MAX_SIDE / max(pixels.shape)
-    height, width = (
-        min(MAX_SIDE, max(_SHORTEST_SIDE, round(side * scale / _GRAIN) * _GRAIN))
-        for side in pixels.shape
-    )
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+class _Picture:
+    """A picture at the size at which flow is computed, its shape all but kept.
+
+    Attributes:
+        pixels: Grey levels.
+        blocks: Their means over blocks of `_GRAIN` pixels a side.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        scale = MAX_SIDE / max(pixels.shape)
+        height, width = (
+            min(MAX_SIDE, max(_SHORTEST_SIDE, round(side * scale / _GRAIN) * _GRAIN))
+            for side in pixels.shape
+        )
+        self.pixels = _shrunk(pixels, (width, height))
+        self.blocks = _shrunk(self.pixels, (width // _GRAIN, height // _GRAIN)).astype(np.int16)
 
 
-def _changed(before: NDArray[np.uint8], picture: NDArray[np.uint8]) -> bool:
+def _shrunk(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _changed(before: _Picture, picture: _Picture) -> bool:
     """Whether more than sensor noise lies between two pictures; noise has a flow, too."""
-    difference = cv2.absdiff(before, picture)
-    middle = difference.size // 2
-    noise = float(np.partition(difference, middle, axis=None)[middle]) / _MEDIAN_OF_NOISE
-    size = (picture.shape[1] // _GRAIN, picture.shape[0] // _GRAIN)
-    coarse = [
-        cv2.resize(one, size, interpolation=cv2.INTER_AREA).astype(np.int16)
-        for one in (before, picture)
-    ]
-    change = np.abs(coarse[1] - coarse[0])
+    change = np.abs(picture.blocks - before.blocks)
     rank = int(0.99 * (change.size - 1))
     highest = float(np.partition(change, rank, axis=None)[rank])
-    return highest > max(_LEAST_CHANGE, _NOISE_LEFT * noise / _GRAIN)
+    if highest <= _LEAST_CHANGE:
+        return False
+    # It is noise if the median of what the pixels differ by reaches this: counting them
+    # takes an eighth of the time of finding the median.
+    noisy = highest * _GRAIN / _NOISE_LEFT * _MEDIAN_OF_NOISE
+    difference = cv2.absdiff(before.pixels, picture.pixels)
+    return bool(np.count_nonzero(difference < math.ceil(noisy)) > difference.size // 2)
 
 
 def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Map, float, Map]:
@@ -203,39 +213,55 @@ def flow_cells(flow: Map, seconds: float, before: Map | None = None) -> tuple[Ma
     """
     height, width = flow.shape[0] // 2, flow.shape[1] // 2
     long = max(height, width)
-    half = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-    half *= np.float32(1.0 / (seconds * 2 * long))
-    velocity = np.stack([_without_median(part) for part in np.moveaxis(half, -1, 0)])
-    x, y = velocity
-    speed, angle = (np.asarray(part, np.float32) for part in cv2.cartToPolar(x, y))
+    half = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
+    half *= 1.0 / (seconds * 2 * long)
     maps = np.empty((_MEANS, height, width), np.float32)
-    maps[0], maps[1], maps[2] = x, y, speed
+    velocity = maps[:2]
+    for part, into in zip(cv2.split(half), velocity, strict=True):
+        np.subtract(part, _ranked(part, part.size // 2), out=into)
+    x, y, speed = maps[:3]
+    _, angle = cv2.cartToPolar(x, y, speed)
     np.multiply(speed, speed, out=maps[3])
     np.multiply(maps[3], maps[3], out=maps[4])
-    maps[5] = speed > _FAST
-    maps[6:9, 0] = maps[6:9, :, 0] = 0.0
-    across = (velocity[:, 1:, 1:] - velocity[:, 1:, :-1]) * long
-    down = (velocity[:, 1:, 1:] - velocity[:, :-1, 1:]) * long
-    maps[6, 1:, 1:] = np.abs(across[0] + down[1])
-    maps[7, 1:, 1:] = np.abs(across[1] - down[0])
-    maps[8, 1:, 1:] = np.sqrt(_squares(across) + _squares(down))
-    maps[9:] = 0.0
+    np.greater(speed, _FAST, out=maps[5])
+    _gradients(velocity, long, out=maps[6:9])
     if before is not None and before.shape == velocity.shape:
-        maps[9] = np.sqrt(_squares(velocity - before))
-        maps[10] = np.abs(speed - np.sqrt(_squares(before)))
-        maps[11] = x * before[0] + y * before[1]
-    rank = int(0.99 * (speed.size - 1))
-    fastest = float(np.partition(speed, rank, axis=None)[rank])
+        # Not `cv2.magnitude`: how it rounds depends on where the arrays lie in memory.
+        np.sqrt(_squares(velocity - before), out=maps[9])
+        np.abs(speed - np.sqrt(_squares(before)), out=maps[10])
+        np.multiply(x, before[0], out=maps[11])
+        maps[11] += y * before[1]
+    else:
+        maps[9:] = 0.0
+    fastest = float(_ranked(speed, int(0.99 * (speed.size - 1))))
     return np.concatenate([_cells(maps), _octants(speed, angle)]), fastest, velocity
 
 
-def _without_median(part: Map) -> Map:
-    middle = part.size // 2
-    return np.asarray(part - np.partition(part, middle, axis=None)[middle])
+def _ranked(values: NDArray[Any], rank: int) -> np.float32:
+    """Return the value that as many as ``rank`` are not above."""
+    found: np.float32 = np.partition(values, rank, axis=None)[rank]
+    return found
 
 
 def _squares(vectors: Map) -> Map:
-    return np.asarray(vectors[0] * vectors[0] + vectors[1] * vectors[1])
+    squares = vectors * vectors
+    return np.asarray(squares[0] + squares[1])
+
+
+def _gradients(velocity: Map, long: int, *, out: Map) -> None:
+    """Write divergence, curl and boundary; of the first row and column nothing is known."""
+    width = velocity.shape[2]
+    flat = velocity.reshape(2, -1)  # rows run on: what this puts in the first column is wiped
+    across = flat[:, width:] - flat[:, width - 1 : -1]
+    down = flat[:, width:] - flat[:, :-width]
+    rest = out.reshape(3, -1)[:, width:]
+    np.abs(across[0] + down[1], out=rest[0])
+    np.abs(across[1] - down[0], out=rest[1])
+    squares = across * across
+    squares += down * down
+    np.sqrt(squares[0] + squares[1], out=rest[2])
+    rest *= np.float32(long)
+    out[:, 0] = out[:, :, 0] = 0.0
 
 
 def _cells(maps: Map) -> Map:
@@ -248,12 +274,22 @@ def _cells(maps: Map) -> Map:
 
 def _octants(speed: Map, angle: Map) -> Map:
     """Return the mean speed in each of 8 directions over the cells."""
-    rows, columns = speed.shape[0] // _CELL, speed.shape[1] // _CELL
-    octant = (angle * np.float32(8 / (2 * np.pi))).astype(np.intp) % 8
-    down, across = np.ogrid[: speed.shape[0], : speed.shape[1]]
-    place = (octant * rows + down // _CELL) * columns + across // _CELL
-    sums = np.bincount(place.ravel(), weights=speed.ravel(), minlength=8 * rows * columns)
-    return (sums / _CELL**2).astype(np.float32).reshape(8, rows, columns)
+    cells, columns = _places(*speed.shape)
+    count = int(cells[-1, -1]) + 1
+    octant = (angle * np.float32(8 / (2 * np.pi))).astype(np.uint8)
+    octant &= 7  # a full turn is none
+    place = octant * np.intp(count)
+    place += cells
+    sums = np.bincount(place.ravel(), weights=speed.ravel(), minlength=8 * count)
+    return (sums / _CELL**2).astype(np.float32).reshape(8, -1, columns)
+
+
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> tuple[NDArray[np.intp], int]:
+    """Return in which cell each sample lies, row by row, and how many cells a row has."""
+    columns = width // _CELL
+    down, across = np.ogrid[:height, :width]
+    return np.asarray(down // _CELL * columns + across // _CELL, np.intp), columns
 
 
 def windows(pairs: Iterable[Pair]) -> Iterator[Window]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mmcrime.analyzers.motion_window import FEATURES, fastest
 from mmcrime.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = [
@@ -153,6 +154,11 @@ class MotionModel(BaseModel):
                 raise ValueError("the bars do not rise with the length")
         return self
 
+    @cached_property
+    def _numbers(self) -> NDArray[np.float64]:
+        """The means, the scales and the coefficients, one row of each."""
+        return np.array([self.mean, self.scale, self.coefficients])
+
     @property
     def label(self) -> str:
         """Name and version, as a report shows them."""
@@ -171,15 +177,14 @@ class MotionModel(BaseModel):
         Returns:
             The score, or None when a feature is not finite.
         """
-        total, strange = self.intercept, 0.0
-        for value, mean, scale, weight in zip(
-            features.tolist(), self.mean, self.scale, self.coefficients, strict=True
-        ):
-            if not math.isfinite(value):
-                return None
-            deviation = max(-_FURTHEST, min(_FURTHEST, (value - mean) / scale))
-            strange += deviation * deviation
-            total += weight * max(-FAR, min(FAR, deviation))
+        if not np.isfinite(features).all():
+            return None
+        with np.errstate(over="ignore"):
+            deviations = (features - self._numbers[0]) / self._numbers[1]
+        np.clip(deviations, -_FURTHEST, _FURTHEST, out=deviations)
+        strange = float(deviations @ deviations)
+        known = np.clip(deviations, -FAR, FAR)
+        total = self.intercept + float(known @ self._numbers[2])
         logit = self.slope * total + self.offset
         if strange <= self.familiar * len(FEATURES):
             return Score(logit, "model")

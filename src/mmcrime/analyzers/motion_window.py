@@ -117,10 +117,16 @@ def window_features(cells: Map, times: Array, fast: Array) -> Array:
         fast: For each pair, the speed that a hundredth of the picture reached.
     """
     mean = cells[:, 2].mean(axis=0)
-    gap = float(np.median(np.diff(times)))
+    gap = float(_median(np.diff(times)))
     flat = cells.reshape(*cells.shape[:2], -1)
     series = (flat @ _weights(mean).T).astype(np.float64)
     return np.concatenate([_regions(series, gap), _layout(mean, cells[:, 2], fast)])
+
+
+def _median(values: Array) -> Array:
+    """Return the median along the first axis; the first `np.median` imports for 30 ms."""
+    ranked = np.sort(values, axis=0)
+    return np.asarray((ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2)
 
 
 def _weights(mean: Map) -> Map:
@@ -172,7 +178,7 @@ def _regions(series: Array, gap: float) -> Array:
         series[1:, 11].mean(axis=0) / (square.mean(axis=0) + _SLOW**2),
         np.hypot(x.mean(axis=0), y.mean(axis=0)) / (path.mean(axis=0) + _NOISE),
         _entropy(octants.sum(axis=0)[None])[0],
-        np.log(speed.max(axis=0) / (np.median(speed, axis=0) + _SLOW) + _FLOOR),
+        np.log(speed.max(axis=0) / (_median(speed) + _SLOW) + _FLOOR),
         speed.std(axis=0) / usual,
     )
     found = np.concatenate([np.stack(aggregates, axis=1).reshape(-1, len(_REGIONS)), over_time])

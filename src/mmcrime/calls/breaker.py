@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from mmcrime.calls.folder import private_folder
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import AuthenticationError, ProviderError, UnavailableError
 from mmcrime.plugins import Provider, Request, Response
@@ -248,7 +249,7 @@ def _write(
 ) -> None:
     """Replace what this process knows, and leave what others do unless nobody needs it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         with FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS):
             others = (
                 status

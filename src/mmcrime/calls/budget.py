@@ -25,7 +25,6 @@ from mmcrime.calls.wrapper import Wrapper
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import (
     BudgetExceededError,
-    ConfigError,
     MmcrimeError,
     ProviderError,
 )

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcrime.calls.caps import NOTHING, Amount, Refusal, Spending, first_crossed
+from mmcrime.calls.folder import private_folder
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import ConfigError
 
@@ -250,7 +251,7 @@ class DayBudget:
     def _locked(self) -> Any:
         from filelock import FileLock
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.path.parent)
         return FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS)
 
     def _read_locked(self) -> _Days:

@@ -62,7 +62,7 @@ def show(config: ConfigFile = None) -> None:
 def check(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Only this one. Default: those in use."),
+        typer.Argument(metavar="NAME", help="Only this one. Default: those in use."),
     ] = None,
     config: ConfigFile = None,
 ) -> None:

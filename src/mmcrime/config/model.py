@@ -113,8 +113,8 @@ class Price(Section):
     """What a model costs, in US dollars, where the user knows it and the table does not.
 
     Attributes:
-        input_per_million: A million tokens that go in.
-        output_per_million: A million tokens that come out.
+        input_per_million: US dollars for a million tokens that go in.
+        output_per_million: US dollars for a million tokens that come out.
     """
 
     input_per_million: Annotated[float, Field(ge=0)]
@@ -221,7 +221,7 @@ class LanguageSettings(Section):
 
     Attributes:
         speech: Language of the speech that is transcribed.
-        output: Language for analyzers that write text; none of this release reads it.
+        output: Language that language models are asked to write in.
     """
 
     speech: str = "en"
@@ -286,8 +286,8 @@ class Settings(Section):
         cache: Where answers are stored.
         analyzers: Which analyzers run, and transcription.
         media: How media is turned into evidence.
-        context: What is normal at this site, in words; for analyzers that read it, and none
-            of this release does.
+        context: What is normal at this site, in words that language models are told; what is
+            beyond 4,000 characters is left out.
         language: Languages of speech and output.
         plugins: Which distributions may provide plug-ins.
         notification: Section of the original system; kept, not used by this release.

@@ -158,9 +158,8 @@ def _resampled(
             elif time > span.start + _WARM_UP:  # sought
                 early = _off_grid(frame.sample_rate, rate, time - span.start)
             run = _Run(frame, at, rate, early)
-        run.add(frame)
-        while run.is_full:  # one packet may hold minutes
-            yield from run.next()
+        if run.add(frame):
+            yield from run.chunks()
     if run is not None:
         yield from run.finish()
 
@@ -189,10 +188,13 @@ class _Run:
         start: Media time of its first sample.
         rate: Samples a second that are wanted.
         early: How many samples at its start are left out.
+
+    Attributes:
+        end: Media time just after the last sample that was put in.
     """
 
     def __init__(self, frame: AudioFrame, start: float, rate: int, early: int) -> None:
-        self._start = start
+        self._start = self.end = start
         self._source_rate = frame.sample_rate
         self._rate = rate
         self._shape = _shape(frame)
@@ -200,38 +202,39 @@ class _Run:
         self._heard = 0  # samples put in, at the rate of the source
         self._given = 0  # samples put out, at the wanted rate
         self._chunk = int(_CHUNK * frame.sample_rate)
+        self._queued = -early  # samples that can be read of the queue; asking it costs more
         self._fifo = AudioFifo()
         self._mixer = Mixer()
         self._resampler = AudioResampler(format="s16", layout="mono", rate=rate)
-
-    @property
-    def end(self) -> float:
-        """Media time just after the last sample that was put in."""
-        return self._start + self._heard / self._source_rate
 
     def continues(self, frame: AudioFrame, time: float) -> bool:
         """Whether a frame follows without a hole and in the same format."""
         return abs(time - self.end) <= _HOLE and _shape(frame) == self._shape
 
-    @property
-    def is_full(self) -> bool:
-        """Whether a chunk has come together."""
-        return self._fifo.samples >= self._chunk + self._early
-
-    def add(self, frame: AudioFrame) -> None:
-        """Put in one decoded frame."""
+    def add(self, frame: AudioFrame) -> bool:
+        """Put in one decoded frame; return whether a chunk has come together."""
         frame.pts = None  # times are kept here; the queue would insist on gapless stamps
-        self._heard += frame.samples
+        samples = frame.samples
+        self._heard += samples
+        self._queued += samples
+        self.end = self._start + self._heard / self._source_rate
         self._fifo.write(frame)
+        return self._queued >= self._chunk
+
+    def chunks(self) -> Iterator[_Piece]:
+        """Yield what comes of the chunks that have come together; one packet may hold minutes."""
+        while self._fifo.samples >= self._chunk + self._early:
+            yield from self._next()
+        self._queued = self._fifo.samples - self._early
 
     def finish(self) -> Iterator[_Piece]:
         """Yield what is left in the queue and in the resampler."""
         if self._fifo.samples > self._early:
-            yield from self.next(all_of_it=True)
+            yield from self._next(all_of_it=True)
         if self._heard:
             yield from self._resample(None)
 
-    def next(self, *, all_of_it: bool = False) -> Iterator[_Piece]:
+    def _next(self, *, all_of_it: bool = False) -> Iterator[_Piece]:
         """Yield the next chunk of the queue, or all of it."""
         if self._early:
             self._fifo.read(self._early)

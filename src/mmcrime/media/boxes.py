@@ -11,16 +11,18 @@ from __future__ import annotations
 import io
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from mmcrime.errors import UnsafeMediaError
 
-__all__ = ["check_boxes"]
+__all__ = ["Index", "Track", "check_boxes"]
 
 _CONTAINERS = frozenset(
     (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mvex", b"edts", b"udta")
 ) | frozenset((b"dinf", b"tref", b"sinf", b"schi", b"wave", b"iprp", b"ilst"))
+_NOT_PLAIN = frozenset((b"mvex", b"moof", b"senc", b"saiz", b"saio", b"pssh"))
+"""Boxes of files in fragments and of encrypted ones."""
 _DISGUISES = frozenset((b"free", b"hoov"))  # FFmpeg takes these for moov if a mvhd comes first
 _TABLES = {  # where the number of entries stands behind version and flags, and bytes of an entry
     b"stts": (4, 8),
@@ -34,10 +36,45 @@ _TABLES = {  # where the number of entries stands behind version and flags, and 
 _MOST_ENTRIES = 8_000_000  # samples; 24 hours at 90 packets a second
 _MOST_BOXES = 500_000  # a day of fragments of two seconds; counting them takes 2 s
 _DEEPEST = 10  # where FFmpeg stops too
-_HEAD = 16  # bytes of a table that are read: all its counts stand there
+_HEAD = 24  # bytes of a table that are read: all its counts stand there
 
 
-def check_boxes(file: BinaryIO, *, source: str) -> None:
+@dataclass(slots=True)
+class Track:
+    """What is remembered of a track.
+
+    Attributes:
+        number: By which FFmpeg names it, too.
+        shifts: Where the entries of each table of composition times begin, and how many it has.
+        edited: Whether an edit list does more than say where the track begins.
+    """
+
+    number: int = 0
+    shifts: list[tuple[int, int]] = field(default_factory=list)
+    edited: bool = False
+    # What decides whether FFmpeg makes an entry for each sample of one size.
+    sound: bool = False
+    steady: bool = False  # every sample lasts one tick
+    samples: int = 0
+    size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What was found in the boxes of a file.
+
+    Attributes:
+        plain: Whether the index is all in one place and nothing is encrypted.
+        size: Bytes of the file.
+        tracks: The tracks.
+    """
+
+    plain: bool
+    size: int
+    tracks: list[Track]
+
+
+def check_boxes(file: BinaryIO, *, source: str) -> Index:
     """Refuse a file whose index states more than it can hold.
 
     Args:
@@ -52,29 +89,21 @@ def check_boxes(file: BinaryIO, *, source: str) -> None:
     walk = _Walk(file, size, source)
     walk.children(0, size, depth=0)
     walk.settle()
-
-
-@dataclass(slots=True)
-class _Track:
-    """What decides whether FFmpeg makes an entry for each sample of one size."""
-
-    sound: bool = False
-    steady: bool = False  # every sample lasts one tick
-    shifted: bool = False  # there is a table of composition times
-    samples: int = 0
-    size: int = 1
+    return Index(walk.plain, size, walk.tracks)
 
 
 class _Walk:
-    """One pass over the boxes of a file."""
+    """One pass over the boxes of a file; see `Index` for what it finds."""
 
     def __init__(self, file: BinaryIO, size: int, source: str) -> None:
         self._file = file
         self._size = size
         self._source = source
         self._boxes = 0
+        self.plain = True
+        self.tracks: list[Track] = []
         self._entries: Counter[bytes] = Counter()
-        self._track = _Track()
+        self._track = Track()
 
     def children(self, at: int, end: int, *, depth: int) -> None:
         """Check the boxes in a stretch of the file."""
@@ -102,11 +131,12 @@ class _Walk:
             raise self._unsafe("its index is compressed.")
         if kind == b"trak":
             self.settle()
+        self.plain &= kind not in _NOT_PLAIN
         inside = self._inside(kind, head, body, stop)
         if inside is not None and depth < _DEEPEST:
             self.children(inside, stop, depth=depth + 1)
         elif inside is None:
-            self._table(kind, head, stop - body)
+            self._table(kind, head, body, stop)
 
     def _inside(self, kind: bytes, head: bytes, body: int, stop: int) -> int | None:
         """Return where the boxes in a box begin; None if it holds none."""
@@ -118,15 +148,21 @@ class _Walk:
             return body + found - 4 if found >= 4 else None
         return None
 
-    def _table(self, kind: bytes, head: bytes, length: int) -> None:
+    def _table(self, kind: bytes, head: bytes, body: int, stop: int) -> None:
         """Check the entries that a box states."""
+        length = stop - body
         if kind == b"hdlr":
             self._track.sound |= head[8:12] == b"soun"
+        elif kind == b"tkhd":
+            self._track.number = _number(head, 20 if head[:1] == b"\1" else 12)
+        elif kind == b"elst":
+            self._track.edited |= _is_cut(head)
         elif kind in _TABLES:
             where, each = _TABLES[kind]
             count = _number(head, where)
             self._count(kind, count, room=(length - where - 4) // each)
-            self._track.shifted |= kind == b"ctts"
+            if kind == b"ctts":
+                self._track.shifts.append((body + 8, count))
             if kind == b"stts":
                 self._track.steady = count == 1 and _number(head, 12) == 1
         elif kind in (b"stsz", b"stz2"):
@@ -149,8 +185,9 @@ class _Walk:
 
     def settle(self) -> None:
         """Check the samples of one size of the track that ends here."""
-        track, self._track = self._track, _Track()
-        if not (track.sound and track.steady) or track.shifted:
+        track, self._track = self._track, Track()
+        self.tracks.append(track)
+        if not (track.sound and track.steady) or track.shifts:
             self._count(b"stsz", track.samples, room=self._size // track.size)
 
     def _count(self, kind: bytes, count: int, *, room: int) -> None:
@@ -173,6 +210,13 @@ class _Walk:
             source=self._source,
             next_step="Convert it with a tool that you trust, if you trust the file.",
         )
+
+
+def _is_cut(head: bytes) -> bool:
+    """Whether an edit list is more than one stretch of the track, which may begin late."""
+    count, wide = _number(head, 4), head[:1] == b"\1"
+    late = (head[16:24] if wide else head[12:16]).strip(b"\xff") == b""
+    return count > 1 + late
 
 
 def _number(head: bytes, at: int) -> int:

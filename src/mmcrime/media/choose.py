@@ -117,6 +117,8 @@ def ranked_times(
         raise ValueError("motion, sounds and looks must be of finite times and scores")
     if not end > start:
         return iter(())
+    if end - start < _FINEST:  # its middle may not lie inside of it, by rounding
+        return iter((Choice(time=start, reason="spread"),))
     seconds = Seconds(span, motion=motion, looks=looks)
     return _ranked(span, seconds, _heard(span, sounds))
 

@@ -85,7 +85,8 @@ class FrameClock:
     def __init__(
         self, stream: Stream, *, origin: float, spacing: float, first: float | None = None
     ) -> None:
-        self._time_base = stream.time_base
+        base = stream.time_base  # that of each of its frames too, in PyAV's decoding
+        self._ticks, self._per = (base.numerator, base.denominator) if base else (0, 1)
         self._origin = origin
         self._spacing = spacing
         self._next = first or 0.0
@@ -94,13 +95,12 @@ class FrameClock:
 
     def time(self, frame: VideoFrame | AudioFrame) -> float:
         """Return the media time of a frame, in seconds."""
-        base = frame.time_base or self._time_base
         presented = None if self._by_decoding else frame.pts
         stamp = presented if presented is not None else frame.dts
         time = self._next
-        if stamp is not None and base is not None:
+        if stamp is not None and self._ticks:
             # As float(stamp * base), without making a fraction of every stamp.
-            time = stamp * base.numerator / base.denominator - self._origin
+            time = stamp * self._ticks / self._per - self._origin
             if self._by_decoding and not self._begun:  # the delay of the decoder
                 self._origin += time - self._next
                 time = self._next
@@ -123,6 +123,7 @@ class Container:
         damaged: Where packets could not be decoded so far, in seconds on the
             container's own clock. With ``frame_threads`` a decoder reports an error up
             to two pictures late.
+        failed_at: Time of the latest packet that could not be decoded; None for none.
         encrypted: Packets that were left out because they are encrypted.
     """
 
@@ -133,6 +134,7 @@ class Container:
     lost_audio: Lost | None
     skipped: tuple[str, ...]
     damaged: list[Interval] = field(default_factory=list)
+    failed_at: float | None = None
     encrypted: int = 0
 
     def packets(self, *streams: Stream) -> Iterator[Packet[Any]]:
@@ -222,6 +224,7 @@ class Container:
             return
         start = float(stamp * packet.time_base)
         end = start + float((packet.duration or 0) * packet.time_base)
+        self.failed_at = start
         if self.damaged and abs(start - self.damaged[-1][1]) <= _JOINED_DAMAGE:
             first, last = self.damaged[-1]
             self.damaged[-1] = (min(first, start), max(last, end))
@@ -248,7 +251,13 @@ class Container:
 
 @contextmanager
 def open_container(
-    file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str, frame_threads: bool = False
+    file: BinaryIO,
+    sniffed: Sniffed,
+    *,
+    limits: Limits,
+    source: str,
+    frame_threads: bool = False,
+    by_header: bool = False,
 ) -> Iterator[Container]:
     """Open a container for reading and select its streams (see `select`).
 
@@ -258,13 +267,15 @@ def open_container(
         limits: What the input may cost.
         source: The name of the input, for messages.
         frame_threads: Decode two pictures at a time: for long runs without a seek.
+        by_header: Believe what the header says of the pictures. Else FFmpeg decodes the first
+            ones to see, which costs as much as a keyframe or seven pictures.
 
     Raises:
         UnsupportedMediaError: It is a picture, or as `select`.
         CorruptMediaError: It cannot be opened, or as `select`.
         UnsafeMediaError: As `select`.
     """
-    raw = _open_raw(file, sniffed, limits=limits, source=source)
+    raw = _open_raw(file, sniffed, limits=limits, source=source, by_header=by_header)
     try:
         used = select(raw, limits=limits, source=source, frame_threads=frame_threads)
         yield Container(
@@ -279,17 +290,24 @@ def open_container(
         raw.close()
 
 
-def _open_raw(file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str) -> InputContainer:
+def _open_raw(
+    file: BinaryIO, sniffed: Sniffed, *, limits: Limits, source: str, by_header: bool
+) -> InputContainer:
     if sniffed.demuxer is None:
         raise UnsupportedMediaError(f"{sniffed.format} is not a container.", source=source)
+    # They reach the decoders that FFmpeg opens while it probes, not those of the streams.
+    probing = {"max_pixels": str(decoder_pixels(limits)), "threads": "1"}
+    reading = _CONTAINER_OPTIONS | _DEMUXER_OPTIONS.get(sniffed.demuxer, {})
+    if by_header:
+        probing["skip_frame"] = "all"
+        reading["probesize"] = "32"  # bytes, FFmpeg's least: one packet
     try:
         return av.open(
             _Nameless(file),
             mode="r",
             format=sniffed.demuxer,
-            # Stream options reach the decoders that FFmpeg opens while it probes.
-            options={"max_pixels": str(decoder_pixels(limits)), "threads": "1"},
-            container_options=_CONTAINER_OPTIONS | _DEMUXER_OPTIONS.get(sniffed.demuxer, {}),
+            options=probing,
+            container_options=reading,
             metadata_errors="replace",  # tags in odd encodings must not fail the file
             io_open=_refuse,
         )

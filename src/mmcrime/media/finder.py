@@ -12,7 +12,8 @@ nothing skipped, and the picture on screen is found from the times of the pictur
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -67,13 +68,47 @@ class Finder:
     def run(self, start: float, *, due: Sequence[float] | None = None) -> Iterator[Timed]:
         """Decode forward from the keyframe at or before a time.
 
+        What the decoder makes up behind damage, up to the next keyframe, is left out.
+
         Args:
             start: Media seconds.
             due: Sorted times at which the packet scan saw the pictures begin that are
                 wanted; others may be left out, where that saves work. None wants all.
         """
         only = None if due is None else self._only(due)
-        return self._seek(self._key_before(start), only) or self._from_the_start(only)
+        pictures = self._seek(self._key_before(start), only)
+        if pictures is not None:
+            yield from self._true(pictures, self._container)
+            return
+        with self._recording.open(frame_threads=True) as container:
+            yield from self._true(self._decoded(container, only), container)
+
+    def _true(self, pictures: Iterator[Timed], container: Container) -> Iterator[Timed]:
+        """Leave out of a forward run what the decoder made up.
+
+        Threads tell an error with the packet behind the damaged one, and before any picture
+        that it spoils. So it may come with a keyframe that is whole, which then comes out.
+        """
+        origin = self._recording.timeline.origin
+        failed: float | None = None
+        whole_from = -math.inf
+        for picture, time in pictures:
+            if container.failed_at is not None and container.failed_at != failed:
+                failed = container.failed_at
+                whole_from = self._key_behind(failed - origin)
+            if picture.is_corrupt:
+                whole_from = self._key_behind(time + self._span.spacing)
+            elif -math.inf < whole_from < time - self._slack:  # that keyframe did not come out
+                whole_from = self._key_behind(time)
+            if time >= whole_from - EPSILON:
+                whole_from = -math.inf
+                if self._span.lost_at(time) is None:
+                    yield picture, time
+
+    def _key_behind(self, time: float) -> float:
+        """Return the time of the first keyframe at or behind a time, or the end."""
+        at = bisect_left(self._keys, time - EPSILON)
+        return self._keys[at] if at < len(self._keys) else math.inf
 
     def _only(self, due: Sequence[float]) -> Plan | None:
         """Return how to decode a run of which only some pictures are wanted."""
@@ -241,10 +276,6 @@ class Finder:
             if first is not None and first[1] <= self._keys[candidate] + self._tolerance:
                 return chain((first,), pictures)
         return None
-
-    def _from_the_start(self, plan: Plan | None = None) -> Iterator[Timed]:
-        with self._recording.open(frame_threads=True) as container:
-            yield from self._decoded(container, plan)
 
     def _decoded(
         self,

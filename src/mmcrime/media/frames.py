@@ -43,6 +43,9 @@ class Scaler:
     def __init__(self, *, max_side: int | None, grey: bool, max_pixels: int, source: str) -> None:
         self._max_side = max_side
         self._format = "gray" if grey else "rgb24"
+        # Waking threads costs more CPU time than making a small grey picture; the result is
+        # the same. 0 leaves their number to swscale.
+        self._threads = 1 if grey else 0
         self._max_pixels = max_pixels
         self._source = source
         self._reformatter = VideoReformatter()
@@ -88,7 +91,12 @@ class Scaler:
 
     def _reformat(self, picture: VideoFrame, size: tuple[int, int]) -> VideoFrame:
         return self._reformatter.reformat(
-            picture, width=size[0], height=size[1], format=self._format, interpolation="AREA"
+            picture,
+            width=size[0],
+            height=size[1],
+            format=self._format,
+            interpolation="AREA",
+            threads=self._threads,
         )
 
 
@@ -143,6 +151,9 @@ def _shown(
         return
     scaler = _scaler(recording, max_side=max_side)
     last = -math.inf
+    for hole in sorted({hole for time in wanted if (hole := span.lost_at(time))}):
+        looked.miss((hole[0], min(hole[1], limit)), "damaged")
+    wanted = [time for time in wanted if span.lost_at(time) is None]
     with recording.open() as container:
         finder = Finder(recording, container, span)
         if mode == "keyframes":
@@ -181,6 +192,7 @@ def clip(
     Frames are chosen on a time grid anchored at ``start``: the first frame in each cell
     of ``1 / fps`` seconds, so that the choice does not drift whatever the frame rate.
     Pictures that are not among them and that no other picture needs are not decoded.
+    What a decoder makes up behind damage, up to the next keyframe, is left out.
     The range ends at the duration limit at the latest.
 
     Args:

@@ -73,7 +73,7 @@ def looks_of(recording: Recording, *, every: float = 1.0) -> tuple[Look, ...]:
             time = clock.time(picture)
             if time >= limit:
                 break
-            if dense or time >= due:
+            if span.lost_at(time) is None and (dense or time >= due):
                 due = time + every
                 found[time] = look_of(scaler.frame(picture, time))
     return tuple(found[time] for time in sorted(found))

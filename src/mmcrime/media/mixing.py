@@ -24,6 +24,7 @@ _CANCELS = 0.01  # power of the mix beside that of the loudest channel: 20 dB be
 _CANCELS_STILL = 0.1  # 10 dB: two thresholds, so that it does not go to and fro
 _FADE = 0.25  # seconds of a change: a step would be heard as a bang
 _FLOATS = frozenset({"flt", "fltp", "dbl", "dblp"})
+_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _MIXED = frozenset(("FL", "FR", "FC", "BL", "BR", "BC", "FLC", "FRC", "SL", "SR", "TFL", "TFR"))
 """Channels that FFmpeg puts into a mix to one."""
 _MOST_PLANES = 8  # PyAV 18 reads past the end of a frame with more, and crashes
@@ -52,23 +53,25 @@ class Mixer:
         floats = chunk.format.name in _FLOATS
         if count == 1 and not floats:
             return chunk
-        samples = _by_channel(chunk, count)
+        rows = _by_channel(chunk, count)
         names = [channel.name for channel in chunk.layout.channels]
         unnamed = count > 2 and set(names) == {"NONE"}
         heard = [unnamed or count <= 2 or name in _MIXED for name in names]
-        own, mixed = _powers(samples, heard)
+        own, mixed = _powers(rows, heard)
         cleaned = not np.isfinite(own).all()
         if cleaned:
-            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-            own, mixed = _powers(samples, heard)
+            rows = [np.nan_to_num(row, nan=0.0, posinf=0.0, neginf=0.0) for row in rows]
+            own, mixed = _powers(rows, heard)
         before, self._alone = self._alone, self._choose(own, mixed)
         if not self._begun:
             before, self._begun = self._alone, True
-        if before is not None or self._alone is not None:
+        changed = before is not None or self._alone is not None
+        if not (changed or cleaned or unnamed):
+            return chunk
+        samples = np.stack(rows)
+        if changed:
             fade = round(_FADE * chunk.sample_rate)
             samples = _faded(samples, before, self._alone, fade)
-        elif not (cleaned or unnamed):
-            return chunk
         return _like(chunk, _mean(samples), "mono") if unnamed else _like(chunk, samples)
 
     def _packed(self, chunk: AudioFrame) -> AudioFrame:
@@ -92,10 +95,13 @@ class Mixer:
         return self._alone
 
 
-def _by_channel(chunk: AudioFrame, count: int) -> NDArray[Any]:
-    """Return the samples of a chunk, one row for each channel."""
-    samples: NDArray[Any] = chunk.to_ndarray()
-    return samples if chunk.format.is_planar else samples.reshape(-1, count).T
+def _by_channel(chunk: AudioFrame, count: int) -> list[NDArray[Any]]:
+    """Return the samples of each channel of a chunk, which may be those of the chunk itself."""
+    if chunk.format.is_planar:
+        kind = _KINDS[chunk.format.name.removesuffix("p")]
+        planes: Any = chunk.planes  # buffers, which their type stub does not say
+        return [np.frombuffer(plane, kind, chunk.samples) for plane in planes]
+    return list(chunk.to_ndarray().reshape(-1, count).T)
 
 
 def _mean(samples: NDArray[Any]) -> NDArray[Any]:
@@ -104,16 +110,18 @@ def _mean(samples: NDArray[Any]) -> NDArray[Any]:
     return mean.astype(samples.dtype)
 
 
-def _powers(samples: NDArray[Any], heard: list[bool]) -> tuple[NDArray[np.float32], float]:
+def _powers(rows: list[NDArray[Any]], heard: list[bool]) -> tuple[NDArray[np.float32], float]:
     """Return the power of each channel and that of their mix, each summed over time."""
-    levels = np.ascontiguousarray(samples, dtype=np.float32)
-    if samples.dtype == np.uint8:
-        levels = levels - 128
+    levels = [np.ascontiguousarray(row, dtype=np.float32) for row in rows]
+    if rows[0].dtype == np.uint8:
+        levels = [level - 128 for level in levels]
     with np.errstate(over="ignore", invalid="ignore"):  # what is no number is looked for
-        # Products of vectors: six times as fast as one of such a flat matrix with itself.
-        own = np.array([np.dot(channel, channel) for channel in levels])
-        total = (levels if all(heard) else levels[heard]).sum(axis=0)
-        return own, float(np.dot(total, total)) / len(levels) ** 2
+        own = np.array([np.dot(level, level) for level in levels])
+        if len(levels) == 2:  # as below, without the sum: memory costs more than the dot product
+            total = own.sum(dtype=np.float64) + 2 * float(np.dot(levels[0], levels[1]))
+            return own, float(total) / 4
+        mix = np.sum([level for level, is_in in zip(levels, heard, strict=True) if is_in], axis=0)
+        return own, float(np.dot(mix, mix)) / len(levels) ** 2
 
 
 def _faded(samples: NDArray[Any], before: int | None, now: int | None, fade: int) -> NDArray[Any]:

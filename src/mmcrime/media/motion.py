@@ -131,6 +131,8 @@ class _Scan:
         if last is None or look.time <= last.time or not self._connected(last.time, look.time):
             self._close()
             self._anchor = look
+            if last is not None and (lost := self._span.lost_from(last.time)) < look.time:
+                self._end(last, lost)
             return
         _extend(self._examined, last.time, look.time)
         self._resolution = max(self._resolution, look.time - last.time)
@@ -191,20 +193,23 @@ class _Scan:
 
         A picture may stay on screen for long, so few packets are enough too.
         """
+        if self._span.lost_from(start) < end:
+            return False
         between = np.searchsorted(self._span.times, [start + 1e-6, end - 1e-6])
         skipped = int(between[1] - between[0])
         return end - start <= MOST or skipped <= _MOST_SKIPPED
+
+    def _end(self, last: Look, end: float) -> None:
+        """Let the last picture stay on screen, to an end if no more were to come before."""
+        whole = self._connected(last.time, end)
+        _extend(self._examined, last.time, end if whole else last.time + self._span.spacing)
 
     def result(self, *, stopped: bool) -> MotionCurve:
         """Return the curve; ``stopped`` says that there was no time left for the rest."""
         self._close()
         last = self._last
         if last is not None and not stopped:
-            # The last picture stays on screen, to the end if no more were to come.
-            whole = self._connected(last.time, self._limit)
-            _extend(
-                self._examined, last.time, self._limit if whole else last.time + self._span.spacing
-            )
+            self._end(last, min(self._limit, self._span.lost_from(last.time)))
         times = tuple(sorted(self._scores))
         rest = "deadline" if stopped else "damaged"
         return MotionCurve(

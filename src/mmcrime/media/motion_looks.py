@@ -154,6 +154,8 @@ class _Reader:
         self._due = -math.inf  # when the next look is taken
         self._held: tuple[VideoFrame, float] | None = None  # newer than the last look
         self._seen = 0  # looks of this head
+        self._keyed = False  # this head has a picture, be it a damaged one
+        self._spoiled = False  # something of this head did not decode
         self._begun = self._failed = 0  # heads
         self._later = 0.0  # time of a packet without time stamps
 
@@ -197,13 +199,14 @@ class _Reader:
         # Judged by time stamps in the order of decoding, so that all it refers to is there.
         self._end = time if length <= _SHORT else max(time + _HEAD, self._next - _LEFT_OUT)
         self._seen = 0
+        self._keyed = self._spoiled = False
         self._begun += 1
 
     def _finished(self) -> Iterator[Look]:
         """End a head; one of which nothing decoded is damaged up to the next."""
         yield from self._drained()
         if self._seen == 0:
-            self._failed += 1
+            self._failed += not self._keyed
             self._damaged.append((self._start, min(self._next, self._span.end)))
         if self._heads and self._begun >= _FREE_HEADS and 2 * self._failed > self._begun:
             raise UnreliableKeyframesError
@@ -212,10 +215,14 @@ class _Reader:
         try:
             pictures = self._decoder.decode(packet)
         except READ_ERRORS:
-            start = self._later - self._span.spacing
-            self._damaged.append((start, self._later))
+            self._spoil(self._later - self._span.spacing, self._later)
             return
         yield from self._taken(pictures)
+
+    def _spoil(self, start: float, end: float) -> None:
+        """Note damage; what the decoder gives of this head behind it is made up."""
+        self._spoiled = self._heads and end > self._start
+        self._damaged.append((start, min(self._next, self._span.end) if self._spoiled else end))
 
     def _drained(self) -> Iterator[Look]:
         """Get what the decoder still holds, and make it ready for another head."""
@@ -230,7 +237,14 @@ class _Reader:
             time = self._clock.time(picture)
             if time < self._start - _EPSILON or time >= self._limit:
                 continue  # what an open keyframe interval shows before its keyframe
+            if self._span.lost_at(time) is not None:
+                continue  # made up by the decoder
             if self._seen == 0 and self._heads and not picture.key_frame:
+                continue
+            self._keyed = True
+            if picture.is_corrupt and not self._spoiled:
+                self._spoil(time, time + self._span.spacing)
+            if self._spoiled:
                 continue
             if self._seen and time < self._due - _EPSILON:
                 self._held = (picture, time)

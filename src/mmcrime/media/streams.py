@@ -37,7 +37,8 @@ READ_ERRORS = (av.error.FFmpegError, OSError)
 """What PyAV raises for content that cannot be read or decoded (OSError: the file itself)."""
 
 _RATES = (1_000, 768_000)  # samples a second; 8,000 is a telephone, 768,000 the fastest recorder
-_THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or two
+_FEWEST_THREADED_PIXELS = 864 * 486  # smaller ones decode in less than a thread takes to wake
+_MOST_THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or two
 _NO_DECODER = "no decoder for"
 
 _UNSEEN_ORDER = frozenset(("h264", "hevc"))  # their B-frames may be references
@@ -94,7 +95,7 @@ def select(raw: InputContainer, *, limits: Limits, source: str, frame_threads: b
         raw: An opened container.
         limits: What the input may cost.
         source: The name of the input, for messages.
-        frame_threads: Decode two pictures at a time.
+        frame_threads: Decode two pictures at a time, if they are neither tiny nor huge.
 
     Raises:
         UnsafeMediaError: More streams or pixels than the limits allow.
@@ -199,7 +200,8 @@ def _open_video(
     context.options = {"max_pixels": str(decoder_pixels(limits))}
     # More threads would cost memory for little: inputs are decoded side by side already.
     context.thread_count = 2
-    context.thread_type = "FRAME" if frame_threads and pixels <= _THREADED_PIXELS else "SLICE"
+    threaded = frame_threads and _FEWEST_THREADED_PIXELS <= pixels <= _MOST_THREADED_PIXELS
+    context.thread_type = "FRAME" if threaded else "SLICE"
     return _open_decoder(context, stream)
 
 

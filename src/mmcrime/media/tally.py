@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmcrime.evidence import Interval
+from mmcrime.media.holes import LEAST_BYTES, LEAST_SECONDS, Suspect, lost_pictures
 from mmcrime.media.streams import READ_ERRORS, Lost, has_true_times, name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from av.packet import Packet
     from av.stream import Stream
     from numpy.typing import NDArray
 
 __all__ = ["StreamSpan", "Tally"]
+
+_MOST_SUSPECTS = 100_000  # 20 MiB; a day has as many stretches of a second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,6 +36,7 @@ class StreamSpan:
         packets: Number of packets.
         times: Sorted presentation times of its packets (pictures only).
         keyframes: Sorted presentation times of its keyframes (pictures only).
+        lost: Where its pictures are lost without an error, up to the next keyframe.
     """
 
     start: float
@@ -37,6 +44,7 @@ class StreamSpan:
     packets: int
     times: NDArray[np.float64]
     keyframes: NDArray[np.float64]
+    lost: tuple[Interval, ...] = ()
 
     @property
     def interval(self) -> Interval:
@@ -54,9 +62,25 @@ class StreamSpan:
         return float(self.times[max(index, 0)])
 
     def shown_until(self, time: float) -> float:
-        """Return when the picture that is on screen at a time gives way to the next."""
+        """Return when the picture that is on screen at a time gives way to the next.
+
+        Where the next one is lost, that is when it would have.
+        """
         index = int(np.searchsorted(self.times, time + 1e-6, side="right"))
-        return float(self.times[index]) if index < len(self.times) else max(self.end, time)
+        until = float(self.times[index]) if index < len(self.times) else max(self.end, time)
+        return min(self.lost_from(time), until)
+
+    def lost_from(self, time: float) -> float:
+        """Return when the first stretch of lost pictures begins behind a time; inf for none."""
+        at = bisect_right(self.lost, (time, np.inf)) if self.lost else 0
+        return self.lost[at][0] if at < len(self.lost) else np.inf
+
+    def lost_at(self, time: float) -> Interval | None:
+        """Return the stretch of lost pictures in which a time lies, if it lies in one."""
+        if not self.lost:
+            return None
+        at = bisect_right(self.lost, (time + 1e-6, np.inf)) - 1
+        return self.lost[at] if at >= 0 and time < self.lost[at][1] - 1e-6 else None
 
 
 class Tally:
@@ -87,9 +111,16 @@ class Tally:
         self._next = 0.0
         self._times = array("d")
         self._keys = array("d")
+        self._place = self._read = 0  # of the packet before, in bytes
+        self.suspects: list[Suspect] = []
 
-    def add(self, packet: Packet[Any]) -> None:
-        """Count one packet of the stream."""
+    def add(self, packet: Packet[Any], read: int) -> None:
+        """Count one packet of the stream.
+
+        Args:
+            packet: The packet.
+            read: Bytes of all packets before it, with what the container spent on them.
+        """
         if self._first is None and self._decoder is not None:
             self._decode(packet)
         if packet.is_discard:  # cut away by an edit list; decoders drop it
@@ -100,6 +131,13 @@ class Tally:
         time = self._next if stamp is None else stamp * self._base
         self._next = time + (packet.duration or 0) * self._base
         self.start = time if self.packets == 0 else min(self.start, time)
+        if self._visual:
+            place = packet.pos or 0
+            unread = place - self._place - (read - self._read)
+            jumps = unread > LEAST_BYTES and time > self._last + LEAST_SECONDS
+            if jumps and self.packets and len(self.suspects) < _MOST_SUSPECTS:
+                self.suspects.append(Suspect(self._last, self._place, place))
+            self._place, self._read = place, read
         self._last = max(self._last, time)
         self._end = max(self._end, self._next)
         self.packets += 1
@@ -107,6 +145,50 @@ class Tally:
             self._times.append(time)
             if packet.is_keyframe:
                 self._keys.append(time)
+
+    def end_of(self, packet: Packet[Any]) -> float:
+        """Return when a packet with a presentation time ends."""
+        return (packet.pts or 0) * self._base + (packet.duration or 0) * self._base
+
+    def fill(
+        self,
+        *,
+        packets: int,
+        first: int,
+        last: int,
+        end: float,
+        shown: Iterable[NDArray[np.int64]],
+        keys: Iterable[NDArray[np.int64]],
+    ) -> None:
+        """Take over what an index says of all packets, those already added included.
+
+        An index that is believed names every packet, so that none can have vanished.
+
+        Args:
+            packets: How many there are, without those that an edit list cuts away.
+            first: The earliest presentation time, in ticks of the stream.
+            last: The latest one.
+            end: When the last packet ends, in seconds.
+            shown: The presentation times of pictures, in parts.
+            keys: Those of keyframes.
+        """
+        self.packets = packets
+        self.start, self._last, self._end = first * self._base, last * self._base, end
+        self._times, self._keys = array("d"), array("d")
+        self.suspects = []
+        for times, parts in ((self._times, shown), (self._keys, keys)):
+            for part in parts:
+                times.frombytes((part * self._base).tobytes())
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether a frame of the stream has decoded."""
+        return self._first is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the stream cannot be decoded."""
+        return self._decoder is None
 
     def finish(self) -> Any:
         """Return the first frame that decodes, once all packets were added; or None."""
@@ -133,15 +215,23 @@ class Tally:
             return None  # some cameras declare a track that they never fill
         return self._reason or (self._name and f"nothing of {self._name} decodes") or None
 
-    def span(self, origin: float) -> StreamSpan:
-        """Return what was measured, in media time that starts at an origin in seconds."""
+    def span(self, origin: float, lost: Sequence[tuple[Suspect, int]] = ()) -> StreamSpan:
+        """Return what was measured, in media time that starts at an origin in seconds.
+
+        Args:
+            origin: Start of media time on the container's own clock.
+            lost: The suspects that are confirmed.
+        """
         end = self._end
         if self._end == self._last and self.packets > 1:  # the last packet states no duration
             end += (self._end - self.start) / (self.packets - 1)
+        times, keys = np.sort(np.asarray(self._times)), np.sort(np.asarray(self._keys))
+        holes = lost_pictures(lost, times, keys, end)
         return StreamSpan(
             start=self.start - origin,
             end=end - origin,
             packets=self.packets,
-            times=np.sort(np.asarray(self._times)) - origin,
-            keyframes=np.sort(np.asarray(self._keys)) - origin,
+            times=times - origin,
+            keyframes=keys - origin,
+            lost=tuple((since - origin, until - origin) for since, until in holes),
         )

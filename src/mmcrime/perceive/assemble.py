@@ -35,7 +35,7 @@ from mmcrime.perceive.look import Looked, look, sample_times
 from mmcrime.perceive.loudness import LoudnessMeter
 from mmcrime.perceive.open_media import OpenMedia
 from mmcrime.perceive.sound_events import SoundEventDetector
-from mmcrime.perceive.spans import SLIVER, partition
+from mmcrime.perceive.spans import SLIVER, partition, with_gaps, without
 from mmcrime.perceive.stages import GRACE, Stages
 from mmcrime.perceive.transcribe import STAGE as TRANSCRIBE
 from mmcrime.perceive.transcribe import transcribe_speech
@@ -166,22 +166,17 @@ def _over_all(coverage: Coverage, handle: OpenMedia, span: Interval | None) -> C
     if span is not None and handle.media.duration is not None:
         beside = subtract_intervals((0.0, handle.media.duration), (span,))
         absent = [Gap(start=s, end=e, reason=NO_STREAM) for s, e in beside if e - s > SLIVER]
-    return _with_gaps(coverage, (*absent, *_cut_off(handle, span)))
+    return with_gaps(coverage, (*absent, *_cut_off(handle, span)))
 
 
 def _speech_over_all(transcript: Transcript, handle: OpenMedia) -> Transcript:
-    coverage = _with_gaps(transcript.coverage, _cut_off(handle, handle.audio_span))
+    coverage = with_gaps(transcript.coverage, _cut_off(handle, handle.audio_span))
     return Transcript(segments=transcript.segments, coverage=coverage)
 
 
 def _cut_off(handle: OpenMedia, span: Interval | None) -> tuple[Gap, ...]:
     """Return what a stream lost; what is not there lost nothing."""
     return (handle.missing,) if handle.missing and span is not None else ()
-
-
-def _with_gaps(coverage: Coverage, more: Sequence[Gap]) -> Coverage:
-    gaps = sorted((*coverage.gaps, *more), key=lambda gap: gap.start)
-    return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,7 +218,7 @@ class _Work:
         if span is None:
             return _Seen(coverage=self._without_stream(self.handle.lost_video))
         times, interval = sample_times(self._within_limit(span), interval, most)
-        stills = await self._stills(times)
+        stills, damaged = await self._stills(times)
 
         def stop(time: float) -> bool:
             self.stages.advance("motion", _share(time, span))
@@ -233,11 +228,13 @@ class _Work:
             "motion", lambda: self.handle.motion(stop=stop), grace=GRACE
         )
         if motion is not None:
-            return _Seen(stills=stills, motion=motion, coverage=motion.coverage, interval=interval)
+            coverage = without(motion.coverage, damaged, whole=span)
+            return _Seen(stills=stills, motion=motion, coverage=coverage, interval=interval)
         # Nobody saw what lies between the sampled frames: each stands for itself only.
         reach = 1.0 / media.fps if media.fps else 0.0
         looked = [(still.time, still.time + reach) for still in stills]
-        missing = (*self._over_limit(span), Gap(start=span[0], end=span[1], reason=reason))
+        rest = Gap(start=span[0], end=span[1], reason=reason)
+        missing = (*self._over_limit(span), *damaged, rest)
         coverage = partition(span, looked, missing, frames=len(stills))
         return _Seen(stills=stills, coverage=coverage, interval=interval)
 
@@ -310,7 +307,10 @@ class _Work:
             "nothing in it could be decoded.", source=self.handle.media.name
         ) from next(iter(self.stages.causes), None)
 
-    async def _stills(self, times: Sequence[float]) -> tuple[EncodedFrame, ...]:
+    async def _stills(
+        self, times: Sequence[float]
+    ) -> tuple[tuple[EncodedFrame, ...], tuple[Gap, ...]]:
+        """Return the frames shown at some times, and where damage leaves none to show."""
         side = self.settings.media.max_side
         outcome, _ = await self.stages.run(
             "frames",
@@ -320,10 +320,10 @@ class _Work:
         looked = outcome or Looked()
         if looked.failure is not None:
             self.stages.note("prepare", looked.failure)
-        damaged = [gap for gap in looked.missing if gap.reason == "damaged"]
+        damaged = tuple(gap for gap in looked.missing if gap.reason == "damaged")
         if lost := [t for t in times if _within(damaged, t, last=t == times[-1])]:
             self.stages.errors.append(_undecoded(lost, len(times)))
-        return looked.frames
+        return looked.frames, damaged
 
     async def _transcript(
         self,

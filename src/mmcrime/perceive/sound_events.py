@@ -14,46 +14,21 @@ below about 650 Hz (many men's) are missed, since crying babies live there.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 import numpy as np
 
 from mmcrime.evidence import SAMPLE_RATE, AudioWindow, SoundEvent
-from mmcrime.perceive.sound_features import (
-    ENVELOPE,
-    FRAME,
-    HOP,
-    Array,
-    burst,
-    envelope,
-    loudness,
-    tones,
-)
-from mmcrime.perceive.sound_tones import ToneTracker, geometric_mean, ramp
+from mmcrime.perceive.sound_bangs import AHEAD, BLOCK, HISTORY, BangFinder
+from mmcrime.perceive.sound_features import FRAME, HOP, Array, tones
+from mmcrime.perceive.sound_tones import ToneTracker
 
-IMPULSIVE_THRESHOLD = 0.85
-"""Least score of a bang: between sharp consonants (0.81) and the least clear shot (0.94)."""
-
-BLOCK = 16_384
-"""Samples decided at once: about a second, whole in envelope steps and in tone frames."""
-HISTORY = 4_096
-"""Samples kept before a block: the 200 ms of background that a jump is measured against."""
-AHEAD = 16_384
-"""Samples needed after a block: the second in which a bang must die away and stay loudest."""
 JOIN_SECONDS = 0.02
 """Windows this close are one run: rounding of time stamps, not a gap."""
-FLOOR_DB = -55.0
-"""Steps below this level are never a bang: room noise of a quiet recording."""
 SILENCE = 1e-4
 """Amplitude (-80 dB of full scale) that the noise of any live microphone exceeds."""
 FULL_SCALE = 16.0
 """Samples are limited to this; louder ones are damage, and their squares could overflow."""
-
-_BEFORE = HISTORY // ENVELOPE
-_STEPS = BLOCK // ENVELOPE
-_REFRACTORY = 40  # 160 ms: echoes of one bang
-_PAST_BLOCKS = 5  # about 5 s: how long what was loud before is remembered
 
 
 class SoundEventDetector:
@@ -114,7 +89,7 @@ class _Run:
         self._received = 0
         self._position = 0  # first sample of the next block
         self._buffer: Array = np.zeros(HISTORY + 1)  # from _position - HISTORY - 1
-        self._bangs = _BangFinder(start)
+        self._bangs = BangFinder(start)
         self._tracker = ToneTracker(start)
 
     @property
@@ -156,91 +131,3 @@ class _Run:
         """Sort the events, and end none after the sound (steps and frames overlap it)."""
         inside = (replace(event, end=min(event.end, self.end)) for event in events)
         return sorted(inside, key=lambda event: (event.start, event.label))
-
-
-class _BangFinder:
-    """Finds sudden, broadband, decaying sounds block by block."""
-
-    def __init__(self, start: float) -> None:
-        self._start = start
-        self._block = 0
-        self._free_from = 0  # step from which a new bang may begin
-        self._loudest: deque[float] = deque([-120.0], maxlen=_PAST_BLOCKS)
-
-    def block(self, view: Array, left: int) -> list[SoundEvent]:
-        """Return the bangs whose onset lies in this block.
-
-        Args:
-            view: ``1 + HISTORY + BLOCK + AHEAD`` samples.
-            left: Samples of real sound from the start of the block on.
-        """
-        levels, loud = envelope(view), loudness(view[1:])
-        real = _BEFORE + left // ENVELOPE
-        if real < len(levels):  # what follows the end is unknown: it neither decays nor rises
-            for row in (levels, loud):
-                row[real:] = row[real - 5 : real].mean()
-        events: list[SoundEvent] = []
-        first = self._block * _STEPS
-        past = max(self._loudest)
-        for k in _jumps(levels, min(_BEFORE + _STEPS, real)):
-            step = first + k - _BEFORE
-            if step < self._free_from:
-                continue
-            rise = levels[k : k + 5]
-            peak = k + int(np.argmax(rise >= rise.max() - 3.0))  # the end of the attack
-            heard = max(past, float(loud[_BEFORE : max(k - 15, _BEFORE + 1)].max()))
-            score = _bang_score(levels, loud, peak, heard, view)
-            if score >= IMPULSIVE_THRESHOLD:
-                self._free_from = step + _REFRACTORY
-                events.append(self._event(levels, k, peak, score))
-        self._loudest.append(float(loud[_BEFORE : _BEFORE + _STEPS].max()))
-        self._block += 1
-        return events
-
-    def _event(self, levels: Array, onset: int, peak: int, score: float) -> SoundEvent:
-        quiet = np.flatnonzero(levels[peak : peak + 125] < levels[peak] - 20.0)
-        last = peak + (int(quiet[0]) if len(quiet) else 125)
-        base = self._block * _STEPS - _BEFORE
-        start, top, end = (
-            self._start + (base + step) * ENVELOPE / SAMPLE_RATE for step in (onset, peak, last)
-        )
-        return SoundEvent(start=start, end=end, peak=top, label="impulsive", score=score)
-
-
-def _jumps(levels: Array, stop: int) -> list[int]:
-    """Return the steps at which the level jumps to a peak of the next 160 ms."""
-    k = np.arange(_BEFORE, stop)
-    if not len(k):
-        return []
-    around = np.lib.stride_tricks.sliding_window_view
-    before = around(levels, 3)[k - 6].max(axis=1)
-    after = around(levels, 41)[k].max(axis=1)
-    jump = (levels[k] - before >= 10.0) & (levels[k] >= after - 6.0) & (levels[k] > FLOOR_DB)
-    return [int(step) for step in k[jump]]
-
-
-def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -> float:
-    """Return how much a level jump is like a bang, 0 to 1.
-
-    The bounds were set by eye on ten shots against some seventy recordings of speech,
-    crying, thunder, geese, a horn and noise. Their geometric mean is taken, so that one
-    property that the recording has spoilt does not decide alone.
-    """
-    level, top = float(levels[k]), float(loud[k : k + 5].max())
-    power = 10.0 ** (levels[k - 50 : k - 5] / 10.0)
-    background = 10.0 * float(np.log10(power.mean()))
-    tail = np.convolve(levels[k + 10 : k + 75], np.full(5, 0.2), mode="valid")
-    shape = burst(view, 1 + k * ENVELOPE)
-    parts = (
-        ramp(level - float(levels[k - 6 : k - 3].max()), 8.0, 20.0),  # attack within 20 ms
-        ramp(level - background, 10.0, 24.0),  # stands out of the last 200 ms
-        ramp(top - heard, -15.0, -3.0),  # and of the last five seconds
-        ramp(top - float(loud[k + 5 : k + 245].max()), -9.0, -1.0),  # speech goes on louder
-        ramp(level - float(tail.min()), 3.0, 9.0),  # dies away within 300 ms
-        ramp(float(levels[k + 1 : k + 6].max()) - level, -30.0, -20.0),  # not a digital click
-        ramp(shape.flatness, 0.04, 0.18),  # neither vowel nor thunder
-        ramp(shape.spread, 0.35, 0.7),  # not only hiss ("s", "t") nor only rumble
-        ramp(shape.grown, 0.7, 0.95),  # all frequencies at once
-        ramp(shape.voiced, 0.5, 0.35),  # not a voiced sound
-    )
-    return geometric_mean(parts)

@@ -1,11 +1,14 @@
 """Follows high-pitched tones and tells sirens from screams.
 
-A stretch is an unbroken sequence of periodic frames with a fundamental above ordinary
-speech. It is judged as a whole, once: a siren if its pitch swings to and fro at a steady
-level, else its parts above 700 Hz are judged as screams.
+A stretch is a sequence of periodic frames with a fundamental above ordinary speech; it goes
+on through rough frames as long as the level holds. It is judged once: its unbroken parts as
+sirens (the pitch swings to and fro at a steady level), and what is left above 700 Hz as
+screams, first across rough frames and then without. An event starts where the level rises.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import numpy as np
 
@@ -14,8 +17,8 @@ from mmcrime.perceive.sound_features import HOP, Array, Tones
 
 SIREN_THRESHOLD = 0.6
 """Least score of a siren: every property is well beyond half-way to a textbook siren."""
-SCREAM_THRESHOLD = 0.65
-"""Least score of a scream: between the highest baby (0.59) and the weakest scream (0.84)."""
+SCREAM_THRESHOLD = 0.7
+"""Least score of a scream: below it, crying babies and street noise are taken for screams."""
 
 PERIODIC = 0.7
 """A frame is a tone from here on; voices reach 0.8 to 1, noise at most about 0.5."""
@@ -33,6 +36,10 @@ MOST_FRAMES = 320
 """A stretch is judged after at most this many frames (10 s), to bound memory and delay."""
 
 _MISSED = 3  # frames (96 ms) that may be lost inside a stretch
+_BRIDGED = 12  # frames (384 ms) that may be rough instead of a tone inside a scream
+_BRIDGE_DB = 6.0  # as long as they are no quieter than this below the tone before them
+_RISE_DB = 6.0  # a sound starts where the level comes to within this of its first tones
+_RISE_FRAMES = 32  # a second: how far before its first tone that is looked for
 _JOIN_FRAMES = 15  # half a second: breaths between screams, fades of a siren
 _FRAME_SECONDS = HOP / SAMPLE_RATE
 
@@ -54,6 +61,8 @@ class ToneTracker:
         self._loud = FLOOR_DB
         self._stretch: list[tuple[float, float, float, float]] = []
         self._pending: dict[SoundLabel, SoundEvent] = {}
+        self._levels: deque[float] = deque(maxlen=MOST_FRAMES + 2 * _RISE_FRAMES)
+        self._frames = 0  # so many came so far; `_levels` are those of the last ones
 
     def block(self, frames: Tones, position: int) -> list[SoundEvent]:
         """Take consecutive frames and return the events that are now certain.
@@ -69,6 +78,8 @@ class ToneTracker:
         )
         for frame, (level, pitch, periodic) in enumerate(rows, first):
             self._loud = max(level, self._loud - FADE_DB)
+            self._levels.append(level)
+            self._frames = frame + 1
             if (
                 periodic >= PERIODIC
                 and LOWEST_PITCH <= pitch <= HIGHEST_PITCH
@@ -76,10 +87,16 @@ class ToneTracker:
             ):
                 self._stretch.append((frame, level, pitch, periodic))
             if self._stretch and (
-                frame - self._stretch[-1][0] > _MISSED or frame - self._stretch[0][0] >= MOST_FRAMES
+                self._is_over(frame, level) or frame - self._stretch[0][0] >= MOST_FRAMES
             ):
                 events += self._judge()
         return events + self._release(first + len(frames.level))
+
+    def _is_over(self, frame: int, level: float) -> bool:
+        """Return whether a frame that is no tone ends the stretch."""
+        last, loud = self._stretch[-1][:2]
+        missed = frame - last
+        return missed > _BRIDGED or (missed > _MISSED and level < loud - _BRIDGE_DB)
 
     def close(self) -> list[SoundEvent]:
         """Judge what is open and return all events left."""
@@ -93,20 +110,40 @@ class ToneTracker:
         if not self._stretch:
             return []
         stretch, self._stretch = np.array(self._stretch), []
-        found = siren_score(stretch)
-        if found >= SIREN_THRESHOLD:
-            return self._add("siren", stretch, found)
         events: list[SoundEvent] = []
-        high = stretch[stretch[:, 2] >= SCREAM_PITCH]
-        for part in np.split(high, np.flatnonzero(np.diff(high[:, 0]) > _MISSED + 1) + 1):
-            score = scream_score(part)
-            if score >= SCREAM_THRESHOLD:
-                events += self._add("scream", part, score)
+        others: list[Array] = []
+        for part in _split(stretch, _MISSED):
+            score = siren_score(part)
+            if score >= SIREN_THRESHOLD:
+                events += self._add("siren", part, score)
+            else:
+                others.append(part[part[:, 2] >= SCREAM_PITCH])
+        for whole in _split(np.concatenate(others), _BRIDGED) if others else ():
+            is_scream = scream_score(whole) >= SCREAM_THRESHOLD
+            for part in [whole] if is_scream else _split(whole, _MISSED):
+                score = scream_score(part)
+                if score >= SCREAM_THRESHOLD:
+                    events += self._add("scream", part, score)
         return events
+
+    def _rise(self, part: Array) -> int:
+        """Return the frame at which the sound starts that a tone belongs to.
+
+        A scream can be rough, and a siren drowned, before its pitch is clear. Where the level
+        does not rise within the last second, the first frame of the tone is returned.
+        """
+        first = int(part[0, 0])
+        least = float(np.median(part[:10, 1])) - _RISE_DB
+        known = self._frames - len(self._levels)
+        stop = max(first - _RISE_FRAMES, known)
+        for frame in range(first - 1, stop - 1, -1):
+            if self._levels[frame - known] < least:
+                return frame + 1
+        return 0 if stop == 0 else first
 
     def _add(self, label: SoundLabel, part: Array, score: float) -> list[SoundEvent]:
         """Make an event pending, joined with the one before if that is close."""
-        start, end = self._time(part[0, 0]), self._time(part[-1, 0] + 1)
+        start, end = self._time(self._rise(part)), self._time(part[-1, 0] + 1)
         peak = self._time(part[np.argmax(part[:, 1]), 0] + 0.5)
         event = SoundEvent(start=start, end=end, peak=peak, label=label, score=score)
         earlier = self._pending.get(label)
@@ -136,6 +173,11 @@ class ToneTracker:
         return self._start + (float(frame) + 0.5) * _FRAME_SECONDS
 
 
+def _split(rows: Array, missed: int) -> list[Array]:
+    """Cut rows of frames where more than ``missed`` frames are absent."""
+    return np.split(rows, np.flatnonzero(np.diff(rows[:, 0]) > missed + 1) + 1)
+
+
 def scream_score(part: Array) -> float:
     """Return how much a high tone is like a scream, 0 to 1.
 
@@ -144,13 +186,16 @@ def scream_score(part: Array) -> float:
     """
     if len(part) < 2:
         return 0.0
-    seconds = (part[-1, 0] - part[0, 0] + 1) * _FRAME_SECONDS
+    span = float(part[-1, 0] - part[0, 0] + 1)
+    seconds, tonal = span * _FRAME_SECONDS, len(part) / span
     semitones = 12.0 * np.log2(part[:, 2])
     parts = (
         ramp(seconds, 0.25, 0.7),  # squeals of babies and laughter are shorter
         ramp(float(np.median(part[:, 2])), 650.0, 900.0),
         ramp(float(np.median(part[:, 3])), 0.65, 0.85),
         ramp(_gliding(semitones), 0.2, 0.5),  # beeps and notes stand still, voices do not
+        # A scream that is mostly rough holds its level; a crying baby does not.
+        max(ramp(tonal, 0.5, 0.7), ramp(float(part[:, 1].std()), 6.0, 3.0)),
     )
     return geometric_mean(parts)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mmcrime.errors import MmcrimeError
 from mmcrime.evidence import Coverage, Gap, Interval, merge_intervals, subtract_intervals
 from mmcrime.results import ErrorRecord
 
-__all__ = ["SLIVER", "clean_text", "failure_of", "partition", "record"]
+__all__ = ["SLIVER", "clean_text", "failure_of", "partition", "record", "with_gaps", "without"]
 
 SLIVER = 1e-3  # seconds; rounding of timestamps leaves such slivers, they are not gaps
 _LONGEST_MESSAGE = 500
@@ -48,6 +48,27 @@ def partition(
     gaps += (Gap(start=s, end=e, reason="damaged") for s, e in left)
     ordered = sorted((g for g in gaps if g.end - g.start > SLIVER), key=lambda g: g.start)
     return Coverage(examined=seen, frames=frames, gaps=_joined(ordered))
+
+
+def with_gaps(coverage: Coverage, more: Iterable[Gap]) -> Coverage:
+    """Return a coverage with more gaps, which lie beside what was examined."""
+    gaps = sorted((*coverage.gaps, *more), key=lambda gap: gap.start)
+    return Coverage(examined=coverage.examined, frames=coverage.frames, gaps=tuple(gaps))
+
+
+def without(coverage: Coverage, damaged: Sequence[Gap], *, whole: Interval) -> Coverage:
+    """Take out of what was looked over the damage that others met between two looks.
+
+    Args:
+        coverage: Of the stretch ``whole``.
+        damaged: What cannot have been seen.
+        whole: What ought to have been examined, in media seconds.
+    """
+    if not damaged:
+        return coverage
+    holes = [(gap.start, gap.end) for gap in damaged]
+    examined = [part for one in coverage.examined for part in subtract_intervals(one, holes)]
+    return partition(whole, examined, (*coverage.gaps, *damaged), frames=coverage.frames)
 
 
 def _joined(gaps: Iterable[Gap]) -> tuple[Gap, ...]:

@@ -27,7 +27,7 @@ from mmcrime.pipeline.options import CallOptions
 from mmcrime.pipeline.panel import assess, not_asked
 from mmcrime.pipeline.peaks import peak_frames
 from mmcrime.pipeline.progress import Progress
-from mmcrime.pipeline.team import Service, Team, llm_name
+from mmcrime.pipeline.team import Service, Team
 from mmcrime.pipeline.watched import Watched
 from mmcrime.plugins import RunContext
 from mmcrime.results import (
@@ -104,10 +104,8 @@ async def run(job: Job) -> Report:
     started = time.perf_counter()
     # Both raise ConfigError, which must come before anything is opened or fetched.
     named, asked = job.options.analyzers, job.team.providers(job.options.providers)
-    seats = (
-        *job.team.analyzers(named),
-        *job.team.language_models(named, job.options.providers),
-    )
+    voices = job.team.language_models(named, job.options.providers)
+    seats = (*job.team.analyzers(named), *voices)
     reserve = job.team.fallback()
     providers = {name: _wrapped(job, service) for name, service in {**reserve, **asked}.items()}
     progress = Progress(lambda share: show_progress(job, share))
@@ -135,10 +133,8 @@ async def run(job: Job) -> Report:
             tell=lambda answer: _tell(job, answer),
             progress=progress,
         )
-        # One that has an analyzer of its own is spoken for, even where nothing could be sent.
-        spoken_for = {seat.name for seat in seats}
-        others = {n: providers[n] for n in asked if llm_name(n) not in spoken_for}
-        for silent in not_asked(others):
+        # Where language models sit, each provider has one that speaks for it.
+        for silent in not_asked({} if voices else {name: providers[name] for name in asked}):
             _tell(job, silent)
             assessments = (*assessments, silent)
         fused = await _fused(job, gathered.evidence, assessments)

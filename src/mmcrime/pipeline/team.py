@@ -183,7 +183,7 @@ class Team:
         return self._analyzers[name]
 
     def _language_model(self, provider: str) -> Seat:
-        name = llm_name(provider)
+        name = f"{LLM}:{provider}"
         if name not in self._analyzers:
             cls = registry.load_analyzer(LLM, allow=self._allow)
             options = {**self._settings.analyzers.options_of(LLM), "provider": provider}
@@ -202,11 +202,6 @@ class Team:
             return None
         cls = registry.load_transcriber(speech.engine, allow=self._allow)
         return _build(cls, "analyzers.speech.options", speech.options)
-
-
-def llm_name(provider: str) -> str:
-    """Return the name of the analyzer that asks a provider."""
-    return f"{LLM}:{provider}"
 
 
 def built(name: str, settings: Settings) -> Service:

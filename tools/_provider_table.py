@@ -1,0 +1,103 @@
+"""The table of the providers that come with mmcrime, from their records of what they take."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from _marked import ROOT
+
+from mmcrime.plugins import Capabilities, Provider
+
+_UNKNOWN = "no limit known"
+Meanings = Callable[[Any], Mapping[str, str]]
+
+
+def provider_table(meanings: Meanings) -> str:
+    """Return one column for each provider, and from which day its model is suggested.
+
+    Args:
+        meanings: Returns what the docstring of a class says of each attribute.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found = {
+        name: _class(value) for name, value in project["entry-points"]["mmcrime.providers"].items()
+    }
+    models = json.loads(
+        (ROOT / "providers/mmcrime_providers/models.json").read_text(encoding="utf-8")
+    )
+    rows: dict[str, Callable[[str, type[Provider]], str]] = {
+        "install": lambda name, _: f'`pip install ".[{name}]"`',
+        "key in the environment": lambda _, cls: _variables(meanings(cls.Options)["api_key"]),
+        f"suggested model, {models['updated']}": lambda name, _: f"`{models['suggested'][name]}`",
+        "most pictures in a request": lambda _, cls: _count(cls.capabilities.images),
+        "largest picture": lambda _, cls: _picture(cls.capabilities),
+        "longest sound": lambda _, cls: _sound(cls),
+        "longest video": lambda _, cls: _video(cls.capabilities),
+        "most media of a request": lambda _, cls: _size(cls.capabilities.media_bytes),
+        "largest request": lambda _, cls: _tokens(cls.capabilities.context_tokens),
+        "bound to a JSON schema": lambda _, cls: "yes" if cls.capabilities.json_schema else "no",
+    }
+    head = f"| | {' | '.join(f'`{name}`' for name in found)} |"
+    body = [
+        f"| {what} | {' | '.join(said(name, cls) for name, cls in found.items())} |"
+        for what, said in rows.items()
+    ]
+    return "\n".join([head, "| --- |" + " --- |" * len(found), *body])
+
+
+def _class(entry: str) -> type[Provider]:
+    module, _, attribute = entry.partition(":")
+    cls: type[Provider] = getattr(import_module(module), attribute)
+    return cls
+
+
+def _variables(said: str) -> str:
+    """Return the variables that the docstring of the option names, first the one that wins."""
+    return ", else ".join(f"`{name}`" for name in re.findall(r"``(\w+_API_KEY)``", said))
+
+
+def _picture(able: Capabilities) -> str:
+    parts = []
+    if able.image_side is not None:
+        parts.append(f"{able.image_side:,} pixels a side")
+    if able.image_pixels is not None:
+        parts.append(f"{able.image_pixels / 1e6:.0f} megapixels")
+    if able.image_bytes is not None:
+        parts.append(_size(able.image_bytes))
+    return ", ".join(parts) or _UNKNOWN
+
+
+def _sound(cls: type[Provider]) -> str:
+    if cls.capabilities.audio:
+        return _length(cls.capabilities.audio_seconds)
+    return "with the option `audio`" if "audio" in cls.Options.model_fields else "no"
+
+
+def _video(able: Capabilities) -> str:
+    if not able.video:
+        return "no"
+    pace = "once" if able.video_fps == 1 else f"{able.video_fps:g} times"
+    return f"{_length(able.video_seconds)}, looked at {pace} a second"
+
+
+def _count(most: int | None) -> str:
+    return _UNKNOWN if most is None else f"{most:,}"
+
+
+def _size(most: int | None) -> str:
+    return _UNKNOWN if most is None else f"{most / 1e6:,.12g} MB"
+
+
+def _tokens(most: int | None) -> str:
+    return _UNKNOWN if most is None else f"{most:,} tokens"
+
+
+def _length(seconds: float | None) -> str:
+    if seconds is None:
+        return _UNKNOWN
+    return f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds / 60:g} minutes"
