@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 _USAGE = {
     "prompt_tokens": 1000,
@@ -83,7 +84,7 @@ class _Service(asyncio.Protocol):
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         if not self._missing:
@@ -103,10 +104,8 @@ class _Service(asyncio.Protocol):
     def _answer(self, kind: str) -> None:
         body = json.dumps(_ANSWERS[kind]).encode()
         head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        transport = self._transport
-        assert isinstance(transport, asyncio.Transport)
-        if not transport.is_closing():
-            transport.write(head.encode() + b"\r\n\r\n" + body)
+        if not self._transport.is_closing():
+            self._transport.write(head.encode() + b"\r\n\r\n" + body)
 
 
 async def _serve(seconds: float) -> None:
@@ -121,9 +120,9 @@ def service(seconds: float) -> Iterator[str]:
     """Give the address of a service of its own process that answers after so many seconds."""
     command = [sys.executable, str(Path(__file__).resolve()), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+        port = int(cast("IO[str]", process.stdout).readline())
         try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+            yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()
 

@@ -56,9 +56,9 @@ _noise = random.Random(5).randbytes(BYTES)  # noqa: S311  # the body of a pictur
 _numbers = itertools.count()
 
 
-def picture() -> bytes:
+def picture(size: int = BYTES) -> bytes:
     """Return the bytes of a picture that nobody has seen before."""
-    return b"\xff\xd8\xff" + next(_numbers).to_bytes(8, "big") + _noise
+    return b"\xff\xd8\xff" + next(_numbers).to_bytes(8, "big") + _noise[:size]
 
 
 def bare(url: str) -> Call:
@@ -113,8 +113,8 @@ def request(data: bytes) -> Any:
     )
 
 
-def layered(url: str, folder: Path, *, stored: bool) -> Call:
-    """Return a call through the whole layer, as a run of a pipeline makes it."""
+def layered(asked: Any, folder: Path, *, stored: bool, at_once: int = AT_ONCE) -> Call:
+    """Return a call of a provider through the whole layer, as a run of a pipeline makes it."""
     from mmcrime.calls.budget import RunBudget
     from mmcrime.calls.layer import CallLayer, Run
     from mmcrime.config import load_settings
@@ -122,7 +122,7 @@ def layered(url: str, folder: Path, *, stored: bool) -> Call:
 
     section = {
         "price": {"input_per_million": 0.05, "output_per_million": 0.4},
-        "max_concurrency": AT_ONCE,
+        "max_concurrency": at_once,
         "requests_per_minute": 1_000_000,
         "tokens_per_minute": 10_000_000_000,
     }
@@ -141,7 +141,7 @@ def layered(url: str, folder: Path, *, stored: bool) -> Call:
         deadline=None,
     )
     wrapped = CallLayer(settings).wrap(
-        provider(url),
+        asked,
         name="openai",
         section=settings.providers["openai"],
         options="{}",
@@ -193,8 +193,8 @@ async def measure(url: str, folder: Path, *, calls: int, rounds: int) -> dict[st
     ways: dict[str, Call] = {
         "bare SDK": bare(url),
         "our provider": lambda data: plain.generate(request(data)),
-        "call layer": layered(url, folder / "stored", stored=True),
-        "call layer, no store": layered(url, folder / "not", stored=False),
+        "call layer": layered(provider(url), folder / "stored", stored=True),
+        "call layer, no store": layered(provider(url), folder / "not", stored=False),
     }
     for call in ways.values():
         await cpu_ms(call, AT_ONCE)  # connections, files and tables are opened
