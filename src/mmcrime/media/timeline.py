@@ -169,6 +169,8 @@ def _measured(
     ):
         # What the headers say is asked before FFmpeg adds what it finds on the way.
         rate = c.video.average_rate if c.video is not None else None
+        if by_header and c.video is not None and not rate:
+            raise CorruptMediaError("its index states no frame rate.", source=source)
         skipped, tags, claimed = list(c.skipped), dict(c.raw.metadata), _claimed(c)
         video = Tally(c.video, c.lost_video, demuxer=sniffed.demuxer)
         audio = Tally(c.audio, c.lost_audio, demuxer=sniffed.demuxer)
