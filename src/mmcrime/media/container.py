@@ -239,6 +239,10 @@ class Container:
         start = float(stamp * packet.time_base)
         end = start + float((packet.duration or 0) * packet.time_base)
         self.failed_at = start
+        self.spoil(start, end)
+
+    def spoil(self, start: float, end: float) -> None:
+        """Note damage between two times, in seconds on the container's own clock."""
         if self.damaged and abs(start - self.damaged[-1][1]) <= _JOINED_DAMAGE:
             first, last = self.damaged[-1]
             self.damaged[-1] = (min(first, start), max(last, end))

@@ -286,7 +286,11 @@ class Finder:
         clock = self._recording.clock(container.video, self._span)
         for picture in container.video_frames(plan):
             self._progressive = not picture.interlaced_frame
-            yield picture, clock.time(picture)
+            time = clock.time(picture)
+            if picture.is_corrupt:  # a part of it is made up, and of what follows
+                start = time + self._recording.timeline.origin
+                container.spoil(start, start + self._span.spacing)
+            yield picture, time
 
 
 class _Plan:

@@ -35,6 +35,7 @@ __all__ = ["IndexedStreams"]
 
 _CODECS = frozenset(("h264", "hevc", "aac"))  # their packets are given out as they are stored
 _BLOCK = 8_192  # entries that are looked at together
+_MOST_KEYS = 200_000  # in a file of more, all packets are as soon read as their heads
 _LATEST = 1 << 60  # ticks; far beyond what a file of a day has, far below what overflows
 _MOST_DELAY = 1 << 31  # ticks; FFmpeg holds it in 32 bits
 _KEYFRAME, _DISCARD = 1, 2  # AVINDEX_KEYFRAME and AVINDEX_DISCARD_FRAME of FFmpeg
@@ -172,7 +173,7 @@ class _Table:
             size: Bytes of the file.
         """
         context = self.stream.codec_context
-        heads = KeyHeads(file, context.name, context.extradata or b"")
+        heads, looked = KeyHeads(file, context.name, context.extradata or b""), 0
         for at in range(0, len(self._entries), _BLOCK):
             flat = array("q")
             for entry in self._entries[at : at + _BLOCK]:
@@ -187,7 +188,8 @@ class _Table:
                 self.last_key = int(decoded[keys][-1])
             if self.stream.type == "video":
                 stated = zip(places[keys].tolist(), sizes[keys].tolist(), strict=True)
-                if not all(heads.begins(place, bytes_) for place, bytes_ in stated):
+                looked += int(keys.sum())
+                if looked > _MOST_KEYS or not all(heads.begins(*one) for one in stated):
                     return False
             shown = decoded + self._shifts[at : at + len(decoded)] if len(self._shifts) else decoded
             self._note(shown, flags & _DISCARD == 0, keys)

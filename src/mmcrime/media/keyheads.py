@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyHeads"]
 
-_MOST_UNITS = 32  # before the picture itself; encoders write up to five
+_MOST_UNITS = 12  # up to the picture itself; encoders write up to eight
 _HEAD = 64  # bytes of a unit: the messages that matter stand first
 _MESSAGES, _IDR, _RECOVERY_POINT = 6, 5, 6  # of H.264 (ITU-T H.264, 7.4.1 and D.1)
 _IRAP = range(16, 24)  # of HEVC (ITU-T H.265, 7.4.2.2)
