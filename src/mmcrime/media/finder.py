@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mmcrime.media.streams import READ_ERRORS, has_layers
+from mmcrime.media.streams import LATE_ORDER, READ_ERRORS, has_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,8 @@ class Finder:
         rate = float(video.average_rate or 0) if video is not None else 0.0
         self._slack = _FIELD / rate if rate > 0 else self._tolerance
         self._detours = 0 if span.ahead is None else _MOST_DETOURS
+        # Decoders of other formats make up what they cannot read, and report no error.
+        self._errs = video is not None and video.codec_context.name in LATE_ORDER
         self._skips = video is not None and not has_layers(video.codec_context)
         self._progressive = False  # the last picture was not interlaced
 
@@ -287,7 +289,7 @@ class Finder:
         for picture in container.video_frames(plan):
             self._progressive = not picture.interlaced_frame
             time = clock.time(picture)
-            if picture.is_corrupt:  # a part of it is made up, and of what follows
+            if picture.is_corrupt and not self._errs:  # a part of it and of others is made up
                 start = time + self._recording.timeline.origin
                 container.spoil(start, start + self._span.spacing)
             yield picture, time

@@ -44,7 +44,7 @@ _MOST_THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or tw
 _NO_DECODER = "no decoder for"
 
 LATE_ORDER = frozenset(("h264", "hevc"))
-"""Formats whose decoders may hold back more than one picture."""
+"""Formats whose decoders may hold back more than one picture, and report what is damaged."""
 _REORDERED = LATE_ORDER | {"mpeg4", "mpeg1video", "mpeg2video"}  # they have B-frames
 _HEVC_VPS = re.compile(rb"\x40\x01(..)\xff\xff", re.DOTALL)
 """A video parameter set of HEVC: its header, the two bytes that state the layers, and the
