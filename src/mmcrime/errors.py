@@ -167,12 +167,14 @@ class AuthenticationError(ProviderError):
 class RateLimitedError(ProviderError):
     """The service asked to slow down."""
 
+    default_next_step = "Wait, ask for less in a minute, or ask another provider."
     default_retryable = True
 
 
 class UnavailableError(ProviderError):
     """The service could not be reached or failed on its side."""
 
+    default_next_step = "Try again later, or ask another provider."
     default_retryable = True
     default_may_be_billed = True  # it may have done the work before the line broke
 
@@ -180,6 +182,7 @@ class UnavailableError(ProviderError):
 class InvalidResponseError(ProviderError):
     """The service answered, but not with what was asked for."""
 
+    default_next_step = "Check the address and the model of this provider, or ask another one."
     default_may_be_billed = True
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -323,6 +324,7 @@ async def test_the_day_counts_other_runs_and_pipelines_and_each_tenant_apart(
     for _ in range(2):
         day = DayBudget(tmp_path / "day.json", settings)
         await budgeted(till, RunBudget(settings), day).generate(asking(2))
+        await day.aclose()
     with pytest.raises(BudgetExceededError, match=r"4\.000000 USD spent today"):
         await budgeted(till, RunBudget(settings), day).generate(asking(2))
     other = RunBudget(settings, tenant="other")
@@ -465,7 +467,43 @@ async def test_an_answer_is_kept_when_its_day_cannot_be_settled(
     held.set()
     with caplog.at_level(logging.WARNING, logger="mmcrime.calls.budget"):
         assert (await task).cost.usd == 1.0
+        await day.aclose()
     assert str(path) in caplog.text
+
+
+@in_loop
+async def test_a_file_is_rewritten_no_more_often_than_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes one after the other is written together, corrections with what comes next."""
+    day, rewritten = open_day(tmp_path), 0
+    write = DayBudget._write
+
+    def counting(self: DayBudget, days: Any) -> None:
+        nonlocal rewritten
+        rewritten += 1
+        write(self, days)
+
+    monkeypatch.setattr(DayBudget, "_write", counting)
+    monkeypatch.setattr("mmcrime.calls.day_budget._APART", 0.5)
+    provider = budgeted(Till(replies=[Reply(usd=1.0)]), RunBudget(caps(usd_per_run=99)), day)
+    await provider.generate(asking(2))
+    assert rewritten == 1  # its correction waits
+    await asyncio.gather(*(provider.generate(asking(2)) for _ in range(20)))
+    assert rewritten == 2
+    await day.aclose()
+    assert rewritten == 3
+    assert await DayBudget(tmp_path / "day.json", caps()).spent() == Spending(usd=21.0, calls=21)
+
+
+@in_loop
+async def test_a_correction_is_written_within_a_moment_by_itself(tmp_path: Path) -> None:
+    day = open_day(tmp_path)
+    await budgeted(Till(replies=[Reply(usd=1.0)]), RunBudget(caps()), day).generate(asking(2))
+    text = (tmp_path / "day.json").read_text
+    assert str(2 * 10**12) in text()
+    await until(lambda: str(2 * 10**12) not in text())
+    assert str(10**12) in text()
 
 
 @in_loop

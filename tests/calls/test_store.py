@@ -225,14 +225,41 @@ def test_threads_and_tasks_share_a_store(store: AnswerStore) -> None:
 def test_what_is_stored_soon_is_found_by_the_next_and_outlives_the_store(
     tmp_path: Path, store: AnswerStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for number in range(20):
-        store.soon(store.put, f"key {number}", ANSWER)
-        assert store.get(f"key {number}") == ANSWER
-        store.soon(store.put_blob, f"frame {number}", bytes(100_000))
-    store.soon(store.put, KEY, REFUSAL)
+    async def work() -> None:
+        for number in range(20):
+            store.soon(store.put, f"key {number}", ANSWER)
+            assert await store.run(store.get, f"key {number}") == ANSWER
+            store.soon(store.put_blob, f"frame {number}", bytes(100_000))
+        store.soon(store.put, KEY, REFUSAL)
+
+    asyncio.run(work())
     store.close()
     assert "the store failed" in caplog.text
     assert store.stats().entries == 40
+
+
+def test_what_is_stored_soon_is_stored_after_a_moment_even_if_nobody_asks(
+    tmp_path: Path, store: AnswerStore
+) -> None:
+    async def work() -> None:
+        store.soon(store.put, KEY, ANSWER)
+        other = AnswerStore(tmp_path / "cache", size_bytes=10**8)
+        async with asyncio.timeout(30):
+            while await other.run(other.get, KEY) is None:  # noqa: ASYNC110  # of another process
+                await asyncio.sleep(0.01)
+        other.close()
+
+    asyncio.run(work())
+
+
+def test_one_failure_is_raised_for_whoever_asked_and_for_nobody_else(store: AnswerStore) -> None:
+    async def work() -> None:
+        asked = [store.run(store.put, str(n), REFUSAL if n == 1 else ANSWER) for n in range(3)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(o) for o in outcomes] == [type(None), ValueError, type(None)]
+
+    asyncio.run(work())
+    assert store.stats().entries == 2
 
 
 def test_several_processes_write_at_once(tmp_path: Path, store: AnswerStore) -> None:

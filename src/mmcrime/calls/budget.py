@@ -25,7 +25,6 @@ from mmcrime.calls.wrapper import Wrapper
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import (
     BudgetExceededError,
-    ConfigError,
     MmcrimeError,
     ProviderError,
 )
@@ -141,13 +140,13 @@ class Budgeted(Wrapper):
         try:
             response = await self._inner.generate(request)
         except MmcrimeError as error:
-            await self._settle(booking, _of_failure(error, ask))
+            self._settle(booking, _of_failure(error, ask))
             raise
         except BaseException:
             # Cancelled in flight, or broken in a way that nobody foresaw: it may be billed.
             self._run.settle(ask, ask)
             raise
-        await self._settle(booking, _of_answer(response, ask))
+        self._settle(booking, _of_answer(response, ask))
         return response
 
     def _ask(self, request: Request) -> Amount:
@@ -189,13 +188,9 @@ class Budgeted(Wrapper):
                 raise booking.error
             await self._run.settlement()
 
-    async def _settle(self, booking: Booking, actual: Amount) -> None:
+    def _settle(self, booking: Booking, actual: Amount) -> None:
         self._run.settle(booking.amount, actual)
-        try:
-            await self._day.settle(booking, actual)
-        except ConfigError as error:
-            # The answer is paid for; what was booked for it stays, which is the safe side.
-            _log.warning("%s", error)
+        self._day.settle_soon(booking, actual)
 
 
 def _of_answer(response: Response, ask: Amount) -> Amount:

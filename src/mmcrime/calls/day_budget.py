@@ -4,8 +4,9 @@ A call is booked in full before it is sent, and corrected when its cost is known
 that dies in between leaves the whole of what it had booked, which is right: the service may
 have charged for it.
 
-Calls that come at the same time are written together, so that the file is rewritten no more
-often than it can be.
+Calls that come at the same time are written together, and corrections wait for a moment, so
+that the file is rewritten no more often than it can be: replacing a file costs more than all
+else in a call.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _log = logging.getLogger("mmcrime.calls.budget")
 _FORMAT = 1
 _KEPT_DAYS = 7
 _LOCK_SECONDS = 30.0
+_APART = 0.01  # seconds between the beginnings of two rewritings
+_LATEST = 0.25  # seconds that a correction waits for something to be written with
 _MOST_BYTES = 16 * 1024 * 1024
 _KEYS = {"picodollars": "picos", "calls": "calls", "tokens": "tokens", "unpriced": "unpriced"}
 
@@ -99,6 +102,8 @@ class DayBudget:
         )
         self._pending: list[_Entry] = []
         self._writer: asyncio.Task[None] | None = None
+        self._began = -_APART  # loop time of the last rewriting
+        self._late: asyncio.TimerHandle | None = None
         self._warned = False
 
     async def reserve(self, tenant: str, ask: Amount) -> Booking | Refusal:
@@ -128,29 +133,53 @@ class DayBudget:
         change = _Change(tenant=booking.tenant, amount=difference, day=booking.day)
         await asyncio.shield(self._enter(change).outcome)
 
+    def settle_soon(self, booking: Booking, actual: Amount) -> None:
+        """Correct a booking with whatever is written next, within a quarter of a second.
+
+        Until then, and if it cannot be written, which is logged, the booking stays: it is the
+        most that the call may have come to.
+        """
+        difference = actual - booking.amount
+        if not booking.day or difference == NOTHING:
+            return
+        change = _Change(tenant=booking.tenant, amount=difference, day=booking.day)
+        self._enter(change, at_once=False).outcome.add_done_callback(_complain)
+
     async def spent(self, tenant: str = "default") -> Spending:
         """Return what has been booked today.
 
         Raises:
             ConfigError: If the file cannot be used.
         """
+        await self.aclose()
         days = await asyncio.to_thread(self._read_locked)
         return days.get(self._today(), {}).get(tenant, NOTHING).spending
 
     async def aclose(self) -> None:
-        """Wait until all is written."""
+        """Write what waits, and wait until all is written."""
+        self._wake()
         while self._writer is not None and not self._writer.done():
             await asyncio.shield(self._writer)
 
-    def _enter(self, change: _Change) -> _Entry:
+    def _enter(self, change: _Change, *, at_once: bool = True) -> _Entry:
         loop = asyncio.get_running_loop()
         entry = _Entry(change=change, outcome=loop.create_future())
         # Whoever waits may be cancelled, and then nobody asks how it went.
         entry.outcome.add_done_callback(_noticed)
         self._pending.append(entry)
-        if self._writer is None or self._writer.done():
-            self._writer = loop.create_task(self._write_pending())
+        if at_once:
+            self._wake()
+        elif self._late is None:
+            self._late = loop.call_later(_LATEST, self._wake)
         return entry
+
+    def _wake(self) -> None:
+        """See to it that what waits is written."""
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        if self._pending and (self._writer is None or self._writer.done()):
+            self._writer = asyncio.get_running_loop().create_task(self._write_pending())
 
     def _take_back(self, entry: _Entry) -> None:
         """Undo a booking that was withdrawn while it was written."""
@@ -161,7 +190,11 @@ class DayBudget:
                 self._enter(_Change(tenant=booking.tenant, amount=undo, day=booking.day))
 
     async def _write_pending(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._pending:
+            if (pause := self._began + _APART - loop.time()) > 0:
+                await asyncio.sleep(pause)
+            self._began = loop.time()
             batch = [entry for entry in self._pending if not entry.withdrawn]
             self._pending = []
             if not batch:
@@ -307,6 +340,11 @@ def _not_below_zero(amount: Amount) -> Amount:
         tokens=max(0, amount.tokens),
         unpriced=max(0, amount.unpriced),
     )
+
+
+def _complain(outcome: asyncio.Future[Booking | Refusal]) -> None:
+    if not outcome.cancelled() and (error := outcome.exception()) is not None:
+        _log.warning("%s", error)
 
 
 def _noticed(outcome: asyncio.Future[Booking | Refusal]) -> None:

@@ -8,14 +8,14 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
+from mmcrime.calls.batches import Batches
 from mmcrime.calls.folder import private_folder
-from mmcrime.calls.meter import attempted, current_meter
+from mmcrime.calls.meter import BROKEN_OFF, attempted, current_meter
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import ConfigError, MmcrimeError, ProviderError
@@ -29,6 +29,7 @@ _log = logging.getLogger("mmcrime.calls")
 _VERSION = 1
 _KEPT_SECONDS = 90 * 24 * 3600.0
 _LOCK_SECONDS = 30.0  # another process holds the database for milliseconds
+_APART = 0.01  # seconds between two commits, where there is so much to write
 _CANDIDATES = 8  # rows that are looked at before an unreadable reply counts as none
 _TABLES = """
 CREATE TABLE replies (
@@ -61,6 +62,30 @@ ORDER BY status = 'answered' DESC, id DESC LIMIT ?
 """
 
 
+class Row(TypedDict):
+    """One reply that is billed, or may be.
+
+    Attributes:
+        key: Of the request.
+        request_id: Of the run.
+        tenant: On whose behalf.
+        provider: Registered name of the provider.
+        endpoint: Where the request went.
+        model: The model that was asked.
+        cost: What the reply costs.
+        response: What came back; None for an attempt without a reply.
+    """
+
+    key: str
+    request_id: str
+    tenant: str
+    provider: str
+    endpoint: str
+    model: str | None
+    cost: Cost
+    response: Response | None
+
+
 class Ledger:
     """The file ``ledger.sqlite3`` in the cache directory, of mode 0600.
 
@@ -77,6 +102,7 @@ class Ledger:
         self._path = directory / "ledger.sqlite3"
         self._lock = threading.Lock()
         self._held: sqlite3.Connection | None = None
+        self._batches: Batches[Row, None] = Batches(self._written, apart=_APART)
 
     @property
     def is_open(self) -> bool:
@@ -92,49 +118,39 @@ class Ledger:
         with self._lock:
             self._connection()
 
-    def record(
-        self,
-        *,
-        key: str,
-        request_id: str,
-        tenant: str,
-        provider: str,
-        endpoint: str,
-        model: str | None,
-        cost: Cost,
-        response: Response | None,
-    ) -> None:
-        """Write down one reply that is billed, or may be.
+    def record(self, **row: Unpack[Row]) -> None:
+        """Write down one reply that is billed, or may be; see `Row`. Blocks.
 
         A row that cannot be written is a warning in the log: the reply is paid for, and
         losing it as well would help nobody.
 
-        Args:
-            key: Of the request.
-            request_id: Of the run.
-            tenant: On whose behalf.
-            provider: Registered name of the provider.
-            endpoint: Where the request went.
-            model: The model that was asked.
-            cost: What the reply costs.
-            response: What came back; None for an attempt without a reply.
-
         Raises:
             ConfigError: If the file cannot be used.
         """
-        row = (
-            *(time.time(), request_id, tenant, provider, endpoint, model, key),
-            "failed" if response is None else response.status,
-            None if response is None else to_json(key, response),
-            *(cost.usd, cost.source, cost.detail),
-        )
+        self._write([row])
+
+    def enter(self, **row: Unpack[Row]) -> asyncio.Future[None]:
+        """Write down one reply together with others that come at the same time; see `record`.
+
+        Whoever is cancelled while it waits shields it: it is paid for.
+        """
+        return self._batches.enter(row)
+
+    async def _written(self, rows: list[Row]) -> list[Exception | None]:
+        await asyncio.to_thread(self._write, rows)
+        return [None] * len(rows)
+
+    def _write(self, rows: Sequence[Row]) -> None:
         with self._lock:
             connection = self._connection()
-            try:
-                connection.execute(_INSERT, row)
-            except (sqlite3.Error, UnicodeEncodeError) as error:
-                extra = {"request_id": request_id}
-                _log.warning("a billed reply could not be recorded: %s", error, extra=extra)
+            if len(rows) > 1 and _together(connection, rows):
+                return
+            for row in rows:
+                try:
+                    connection.execute(_INSERT, _values(row))
+                except (sqlite3.Error, UnicodeEncodeError) as error:
+                    extra = {"request_id": row["request_id"]}
+                    _log.warning("a billed reply could not be recorded: %s", error, extra=extra)
 
     def find(self, key: str, *, request_id: str) -> Response | None:
         """Return a reply to a request that was paid for already, without a cost.
@@ -211,6 +227,29 @@ class Ledger:
             next_step="Set cache.directory to a folder that can be written, or move the file "
             "away if it is damaged.",
         )
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    response, cost = row["response"], row["cost"]
+    return (
+        *(time.time(), row["request_id"], row["tenant"], row["provider"], row["endpoint"]),
+        *(row["model"], row["key"], "failed" if response is None else response.status),
+        None if response is None else to_json(row["key"], response),
+        *(cost.usd, cost.source, cost.detail),
+    )
+
+
+def _together(connection: sqlite3.Connection, rows: Sequence[Row]) -> bool:
+    """Write rows in one transaction; where one of them is bad, none is written."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(_INSERT, map(_values, rows))
+        connection.execute("COMMIT")
+    except (sqlite3.Error, UnicodeEncodeError):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return False
+    return True
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -298,7 +337,7 @@ class Recorded(Wrapper):
                 raise
             except BaseException:
                 if attempt.sent:
-                    _count(Cost(detail="an attempt was broken off; it may be billed"))
+                    _count(Cost(detail=BROKEN_OFF))
                 raise
         cost = self._price(response.model, response.usage, request)
         response = replace(response, cost=cost, provider=self._name)
@@ -317,8 +356,7 @@ class Recorded(Wrapper):
             _count(self._price(request.model or self.model, nothing, request))
 
     async def _record(self, request: Request, cost: Cost, response: Response | None) -> None:
-        write = partial(
-            self._ledger.record,
+        written = self._ledger.enter(
             key=request.key,
             request_id=self._request_id,
             tenant=self._tenant,
@@ -328,8 +366,6 @@ class Recorded(Wrapper):
             cost=cost,
             response=response,
         )
-        written: asyncio.Future[Any]
-        written = asyncio.get_running_loop().run_in_executor(None, write)
         try:
             await asyncio.shield(written)
         except asyncio.CancelledError:

@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from mmcrime.plugins import Response, TokenUsage
 from mmcrime.results import Cost, Usage
 
-__all__ = ["Attempt", "Meter", "attempted", "current_meter", "mark_sent", "metered"]
+__all__ = ["BROKEN_OFF", "Attempt", "Meter", "attempted", "current_meter", "mark_sent", "metered"]
+
+BROKEN_OFF = "an attempt was broken off; it may be billed"
+"""What is said of the cost of a request that left and of which nothing came."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -23,12 +26,14 @@ class Meter:
     """Adds up calls, tokens and money; belongs to one event loop.
 
     Attributes:
-        calls: Attempts that were sent, the failed ones included.
+        begun: Attempts that were sent, counted when they left.
+        calls: The same, counted when it was known what came of them, the failed ones included.
         hits: Stored answers that were used instead.
         last: The answer that came in last, stored or not.
         voters: Provider and model of every answer.
     """
 
+    begun: int = 0
     calls: int = 0
     hits: int = 0
     last: Response | None = None
@@ -57,18 +62,27 @@ class Meter:
         self.hits += response.cached
 
     @property
+    def used(self) -> bool:
+        """Whether anything was sent, or served from the store."""
+        return bool(self.begun or self.calls or self.hits)
+
+    @property
     def cached(self) -> bool:
         """Whether all that was answered came from the store."""
-        return self.hits > 0 and self.calls == 0
+        return self.hits > 0 and not self.calls and not self.begun
 
     @property
     def usage(self) -> Usage:
         """Calls and tokens, as far as the services counted them."""
-        return Usage(calls=self.calls, input_tokens=self._input, output_tokens=self._output)
+        sent = max(self.begun, self.calls)
+        return Usage(calls=sent, input_tokens=self._input, output_tokens=self._output)
 
     @property
     def cost(self) -> Cost:
         """The sum; unknown as soon as one part of it is."""
+        if self.begun > self.calls:
+            # Whoever ran out of time does not wait until the call is broken off.
+            return Cost(detail=BROKEN_OFF)
         if not self._costs:
             return Cost(usd=0.0, source="cache") if self.hits else Cost()
         if any(cost.usd is None for cost in self._costs):
@@ -129,6 +143,8 @@ def attempted() -> Iterator[Attempt]:
 
 def mark_sent() -> None:
     """Say that the request of the current attempt leaves now."""
+    if (meter := _current.get()) is not None:
+        meter.begun += 1
     if (attempt := _attempt.get()) is not None:
         attempt.sent = True
 

@@ -7,14 +7,17 @@ import logging
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from blake3 import blake3
 
+from mmcrime.calls.batches import Batches
 from mmcrime.calls.folder import private_folder
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.errors import ConfigError
@@ -27,6 +30,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _LOCK_SECONDS = 10.0  # another process holds the database for milliseconds
+_LATEST = 0.25  # seconds that what is to be done soon waits for something to be done with
 _CHECK = 32  # bytes of the BLAKE3 in front of a blob
 _LARGEST_SHARE = 4  # what is larger than this part of the store would drive out too much
 
@@ -70,6 +74,9 @@ class AnswerStore:
         self._ident: int | None = None
         self._cache: Any = None  # of diskcache, which ships no types; used in the thread only
         self._troubles: tuple[type[Exception], ...] = ()
+        self._batches: Batches[Callable[[], Any], Any] = Batches(self._all)
+        self._later: deque[Callable[[], object]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call something in the thread of the store, where its methods do not wait.
@@ -77,14 +84,24 @@ class AnswerStore:
         Raises:
             ConfigError: If the directory cannot be used.
         """
-        return await asyncio.wrap_future(self._submit(work, *args, **kwargs))
+        return cast("_T", await self._batches.enter(partial(work, *args, **kwargs)))
 
     def soon(self, work: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> None:
-        """Call something in the thread of the store after all that was asked of it before.
+        """Call something in the thread of the store before all that is asked of it later.
 
-        What is stored like this is found by whoever looks for it next; `close` waits for it.
+        It waits a moment for something to be done with. What is stored like this is found by
+        whoever looks for it next, and `close` sees to it. For an event loop.
         """
-        self._submit(work, *args, **kwargs).add_done_callback(_complain)
+        self._later.append(partial(work, *args, **kwargs))
+        loop = asyncio.get_running_loop()
+        # A timer of the past belongs to a loop that has ended.
+        if self._timer is None or self._timer.when() < loop.time():
+            self._timer = loop.call_later(_LATEST, self._see_to_it)
+
+    def _see_to_it(self) -> None:
+        self._timer = None
+        if self._later:
+            self._submit(_nothing)
 
     def get(self, key: str) -> Response | None:
         """Return the answer that is stored under a key, without a cost.
@@ -139,6 +156,8 @@ class AnswerStore:
 
     def close(self) -> None:
         """Let go of the files; a later call opens them again."""
+        if self._later:
+            self._submit(_nothing).result()
         with self._lock:
             executor, self._executor = self._executor, None
             if executor is not None:
@@ -152,7 +171,19 @@ class AnswerStore:
                 self._executor = ThreadPoolExecutor(
                     1, thread_name_prefix="mmcrime-store", initializer=self._began
                 )
-            return self._executor.submit(work, *args, **kwargs)
+            return self._executor.submit(self._in_turn, partial(work, *args, **kwargs))
+
+    async def _all(self, works: list[Callable[[], Any]]) -> list[Any]:
+        return await asyncio.wrap_future(self._submit(_outcomes, works))
+
+    def _in_turn(self, work: Callable[[], _T]) -> _T:
+        """Do what was to be done soon, then what is asked for."""
+        while self._later:
+            try:
+                self._later.popleft()()
+            except Exception:  # noqa: BLE001  # nobody waits who could be told
+                _log.exception("the store failed")
+        return work()
 
     def _began(self) -> None:
         self._ident = threading.get_ident()
@@ -245,9 +276,18 @@ class AnswerStore:
             self._cache = None
 
 
-def _complain(done: Future[Any]) -> None:
-    if (error := done.exception()) is not None:
-        _log.error("the store failed", exc_info=error)
+def _nothing() -> None:
+    """What was to be done soon is done before this."""
+
+
+def _outcomes(works: list[Callable[[], Any]]) -> list[Any]:
+    found: list[Any] = []
+    for work in works:
+        try:
+            found.append(work())
+        except Exception as error:  # noqa: BLE001  # for whoever waits for this one
+            found.append(error)
+    return found
 
 
 def _answer(key: str, data: object) -> Response | None:

@@ -72,8 +72,10 @@ def causes(report: Report, *, fail_on: Severity | None = None) -> Iterator[int]:
     ]
     if asked and not any(a.status == "answered" for a in asked):
         yield PROVIDERS
-    if any(a.error and code_of(a.error.type) == BUDGET for a in report.assessments):
-        yield BUDGET
+    for assessment in report.assessments:
+        code = code_of(assessment.error.type) if assessment.error else None
+        if code in (BUDGET, CONFIG):
+            yield code
     if fail_on is None:
         return
     if report.verdict.outcome == "undetermined":

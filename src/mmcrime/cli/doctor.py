@@ -72,6 +72,7 @@ def command(config: ConfigFile = None) -> None:
             *_plugins(settings),
             _train(),
             *_configuration(settings, broken, find_config(config)),
+            *_shut(settings),
         ]
     for line in lines:
         table_line(*line)
@@ -163,6 +164,21 @@ def _configuration(
         yield Line("unused", "providers", f"{', '.join(idle)}: not enabled, used when named")
     said = "nothing may leave this machine" if settings.offline else "not set"
     yield Line("ok", "offline", said)
+
+
+def _shut(settings: Settings) -> Iterator[Line]:
+    """Say which services kept failing, so that they are left alone for a while."""
+    from mmcrime.calls.breaker import Breakers
+    from mmcrime.calls.layer import BREAKERS_FILE, cache_directory
+
+    for door in Breakers(cache_directory(settings) / BREAKERS_FILE).status():
+        model = f" ({door.model})" if door.model else ""
+        until = "" if door.until is None else f"{door.until:%Y-%m-%d %H:%M:%S} UTC"
+        again = f"one call is let through from {until} on"
+        if door.state == "half_open":
+            again = "the next call is let through, to see whether it is well again"
+        text = f"{door.provider}{model} failed {door.failures} times in a row: {door.why} {again}"
+        yield Line("shut", f"service {door.provider}", text)
 
 
 def _default(settings: Settings) -> set[str]:

@@ -34,6 +34,7 @@ from mmcrime.results import (
     Cost,
     ErrorRecord,
     Segment,
+    Usage,
 )
 
 _log = logging.getLogger("mmcrime.pipeline")
@@ -91,10 +92,18 @@ def unanswered(
     latency: float | None = None,
     meter: Meter | None = None,
 ) -> Assessment:
-    """Return the assessment of an analyzer that did not answer; what it spent is in it."""
+    """Return the assessment of an analyzer that did not answer; what it spent is in it.
+
+    Args:
+        seat: The analyzer.
+        error: Why it did not.
+        skipped: Whether nobody wanted its answer.
+        latency: Seconds that it took.
+        meter: What was counted while it worked; None if it was never asked.
+    """
     spent = _spent(meter) if meter is not None else {}
     if seat.gated and not spent:  # else a call would have been counted
-        spent = {"cost": Cost(usd=0.0, source="none")}
+        spent = {"usage": Usage(calls=0), "cost": Cost(usd=0.0, source="none")}
     return Assessment(
         id=seat.name,
         analyzer=seat.name,
@@ -113,7 +122,7 @@ def _spent(meter: Meter) -> dict[str, Any]:
 
     They are counted where they are made, so that nobody can claim another sum.
     """
-    if not meter.calls and not meter.hits:
+    if not meter.used:
         return {}
     return {"usage": meter.usage, "cost": meter.cost}
 
@@ -158,7 +167,7 @@ def _true_to_calls(answer: Assessment, meter: Meter, *, gated: bool) -> Assessme
     That is tokens, cost, whether all was stored, and, so that no vote is counted for a voter
     who did not answer (promise 2), provider and model.
     """
-    if not meter.calls and not meter.hits:
+    if not meter.used:
         return answer
     update = _spent(meter)
     if answer.status == "answered":

@@ -73,7 +73,7 @@ async def check(name: str, provider: Provider) -> Check:
             ok = response.status == "answered" and colour.strip().lower() == _COLOUR
             said = f"{response.status}: {colour[:_LONGEST]!r}"
             if not ok:
-                next_step = "Name a model that looks at pictures: see providers.<name>.model."
+                next_step = f"Set providers.{name}.model to one that looks at pictures."
     return Check(
         provider=name,
         ok=ok,
