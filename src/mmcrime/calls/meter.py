@@ -25,12 +25,14 @@ class Meter:
     Attributes:
         calls: Attempts that were sent, the failed ones included.
         hits: Stored answers that were used instead.
+        fresh: Answers that were not stored.
         last: The answer that came in last, stored or not.
         voters: Provider and model of every answer.
     """
 
     calls: int = 0
     hits: int = 0
+    fresh: int = 0
     last: Response | None = None
     voters: set[tuple[str, str]] = field(default_factory=set)
     _input: int | None = None
@@ -55,11 +57,12 @@ class Meter:
         self.last = response
         self.voters.add((response.provider, response.model))
         self.hits += response.cached
+        self.fresh += not response.cached
 
     @property
     def cached(self) -> bool:
-        """Whether all that was answered came from the store."""
-        return self.hits > 0 and self.calls == 0
+        """Whether all that was answered came from the store, whoever failed before."""
+        return self.hits > 0 and self.fresh == 0
 
     @property
     def usage(self) -> Usage:
@@ -118,13 +121,15 @@ def metered() -> Iterator[Meter]:
 
 @contextmanager
 def attempted() -> Iterator[Attempt]:
-    """Hear of whether the request of this attempt left."""
-    attempt = Attempt()
+    """Hear of whether the request of this attempt left; so does one around it."""
+    attempt, around = Attempt(), _attempt.get()
     token = _attempt.set(attempt)
     try:
         yield attempt
     finally:
         _attempt.reset(token)
+        if around is not None and attempt.sent:
+            around.sent = True
 
 
 def mark_sent() -> None:
