@@ -377,6 +377,20 @@ def test_providers_of_any_shape_load_or_are_refused_without_showing_a_secret(val
     assert SECRET not in shown
 
 
+def test_settings_and_their_sections_are_written_out_without_secrets() -> None:
+    """In a log or a traceback nobody looks for the user of an address or a plug-in's token."""
+    found = load(
+        {
+            "providers": {"acme": {"base_url": f"https://u:{SECRET}@host/v1", "token": SECRET}},
+            "notification": {"smtp_server": "smtp.example", "password": SECRET},
+        }
+    )
+    section = found.providers["acme"]
+    for shown in (repr(found), str(found), f"{section}", repr(section)):
+        assert SECRET not in shown
+    assert "max_concurrency=8" in repr(section)
+
+
 # -- the published forms ----------------------------------------------------------------
 
 

@@ -119,7 +119,12 @@ class OpenAIProvider(Provider):
         self._hosted = vendor or host.endswith(".azure.com")
         self._own = base_url is None or vendor
         self._key = service_key(
-            api_key, provider=_NAME, variable=_VARIABLE, own=self._own, needed=vendor
+            api_key,
+            provider=_NAME,
+            variable=_VARIABLE,
+            own=self._own,
+            needed=vendor,
+            url=self._url,
         )
         self.endpoint = public_url(self._url)
         self._service = Service(

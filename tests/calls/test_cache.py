@@ -30,6 +30,7 @@ from mmcrime.calls.cache import Cached
 from mmcrime.calls.flights import Flights
 from mmcrime.calls.ledger import Ledger, Recorded
 from mmcrime.calls.meter import metered
+from mmcrime.calls.retry import Retrying
 from mmcrime.calls.store import AnswerStore
 from mmcrime.errors import BudgetExceededError, ConfigError, UnavailableError
 from mmcrime.plugins import Part, Request, Response
@@ -364,6 +365,22 @@ def test_a_run_without_money_does_not_stop_another(store: AnswerStore) -> None:
     poor, rich, shared = asyncio.run(run())
     assert isinstance(poor, BudgetExceededError)
     assert (rich.cached, shared.cached) == (False, True)
+
+
+def test_a_run_without_time_does_not_stop_another(store: AnswerStore) -> None:
+    """One asks for two seconds and another for a minute: the first one's haste is its own."""
+    service = Service(UnavailableError("later", provider="service", retry_after=30.0), ANSWER)
+
+    async def run() -> list[Any]:
+        soon = asyncio.get_running_loop().time() + 5.0
+        hasty = Retrying(service, name="service", deadline=soon)
+        calls = [cached(inner, store=store, flights=flights) for inner in (hasty, service)]
+        return await together(*(call.generate(question()) for call in calls))
+
+    flights = Flights()
+    hasty, patient = asyncio.run(run())
+    assert isinstance(hasty, UnavailableError)
+    assert patient.text == ANSWER.text
 
 
 def test_a_refusal_is_shared_with_those_that_wait_for_it_alone(store: AnswerStore) -> None:
