@@ -57,6 +57,14 @@ def write(text: str | bytes | Mapping[str, Any], name: str = "config.json") -> P
 # -- where settings come from -----------------------------------------------------------
 
 
+def test_overrides_of_finished_settings_leave_a_default_a_default() -> None:
+    """Messages about a cap say whether somebody chose it."""
+    whole = load(load({"budget": {"calls_per_run": 5}}), cache={"enabled": False})
+    assert whole.cache.enabled is False
+    assert whole.budget.model_fields_set == {"calls_per_run"}
+    assert (whole.budget.calls_per_run, whole.budget.usd_per_run) == (5, 1.0)
+
+
 def test_without_anything_the_defaults_hold() -> None:
     assert load() == Settings()
 

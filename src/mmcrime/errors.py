@@ -199,7 +199,7 @@ class BudgetExceededError(MmcrimeError):
 class EgressError(MmcrimeError):
     """Something wanted to leave this machine while ``offline`` is set."""
 
-    default_next_step = "Set offline to false to allow it, or leave this source out."
+    default_next_step = "Set offline to false to allow it, or leave out what would leave."
 
 
 class AlertError(MmcrimeError):

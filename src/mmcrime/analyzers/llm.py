@@ -97,13 +97,13 @@ class LLMAnalyzer(Analyzer):
                     raise
                 if kind is None or last:
                     return self._failed(name, error, tried)
-                tried.append(f"{name}: {kind}: {error.message}")
+                tried.append(f"{name}: {kind}: {error.message.rstrip('.')}")
                 continue
             if isinstance(said, _Said):
                 return self._assessment(said, evidence, context.providers[name], tried)
             if last:
                 return self._refused(name, said, tried)
-            tried.append(f"{name}: {may_fall_back(said)}: {said.reason or 'no reason given'}")
+            tried.append(f"{name}: {_declined(said)}")
         raise AssertionError("the last provider answers, refuses or fails")
 
     async def _ask(
@@ -264,6 +264,12 @@ def _read(response: Response, name: str, duration: float | None, kinds: Collecti
             next_step="Raise analyzers.llm.max_output_tokens.",
         )
     return read_answer(response.text, duration=duration, kinds=kinds)
+
+
+def _declined(response: Response) -> str:
+    """Name a refusal, with what the service said of it beyond the word itself."""
+    told = response.reason or "no reason given"
+    return "refusal" if told == "refusal" else f"refusal: {told}"
 
 
 def _card(said: _Said, provider: Provider) -> dict[str, str]:
