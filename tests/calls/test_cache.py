@@ -123,6 +123,21 @@ def recorded(service: Service, ledger: Ledger) -> Recorded:
     )
 
 
+def test_an_answer_of_no_use_to_whoever_asked_is_not_given_again(
+    store: AnswerStore, ledger: Ledger
+) -> None:
+    good = Response(status="answered", text="{}", model="m", usage=ANSWER.usage)
+    service = Service(ANSWER, good)
+    provider = cached(recorded(service, ledger), store=store, ledger=ledger)
+    asked = replace(question(), usable=lambda text: text == "{}")
+    (first,) = ask(provider, asked)
+    (second,) = ask(provider, asked)
+    (third,) = ask(provider, asked)
+    assert (first.text, second.text, third.text) == (ANSWER.text, "{}", "{}")
+    assert [r.cached for r in (first, second, third)] == [False, False, True]
+    assert len(service.asked) == 2
+
+
 def test_an_error_is_not_stored(store: AnswerStore) -> None:
     service = Service(UnavailableError("gone", provider="service"), ANSWER)
     provider = cached(service, store=store)

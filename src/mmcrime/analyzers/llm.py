@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from mmcrime.analyzers.fallback import may_fall_back
-from mmcrime.analyzers.llm_answer import NO_TYPE, Answer, ViolationError, read_answer
+from mmcrime.analyzers.llm_answer import (
+    NO_TYPE,
+    Answer,
+    ViolationError,
+    is_answer,
+    read_answer,
+)
 from mmcrime.analyzers.llm_question import Question, repaired
 from mmcrime.errors import ConfigError, InvalidResponseError, ProviderError, UnfitMediaError
 from mmcrime.evidence import Evidence, MediaKind
@@ -162,6 +168,9 @@ class LLMAnalyzer(Analyzer):
                         next_step=f"Set providers.{name}.model to one that follows a JSON schema.",
                     ) from violation
                 request = repaired(request, response.text, str(violation))
+                # Stored, a second bad answer would be all that anybody ever gets to see.
+                usable = partial(is_answer, duration=duration, kinds=question.kinds)
+                request = replace(request, usable=usable)
             else:
                 return _Said(answer=answer, response=response, fitted=fitted, provider=name)
         raise AssertionError("the last answer is returned or raises")

@@ -128,14 +128,17 @@ def _built(settings: Settings, name: str, said: str) -> tuple[str, str, str]:
     """Say of a provider that is installed what it would do."""
     from mmcrime.errors import ConfigError
     from mmcrime.pipeline.team import built
+    from mmcrime.registry import load_provider
 
     try:
         provider = built(name, settings).provider
     except ConfigError as error:
-        return "unset", name, f"{said}; {error}"
+        able = load_provider(name, allow=None).capabilities
+        return "unset", name, f"{said}; takes {_takes(able)}; {error}"
     model = f"model {provider.model}" if provider.model else "no model named"
     takes = _takes(provider.capabilities)
-    told = f"{said}; {model} at {provider.endpoint or 'its own address'}; takes {takes}."
+    key = "" if "key" in said else "key in the environment, or none needed; "
+    told = f"{said}; {key}{model} at {provider.endpoint or 'its own address'}; takes {takes}."
     return "ok", name, " ".join([told, *provider.remarks])
 
 
