@@ -109,7 +109,7 @@ class _Run:
         missing = -(-rest // BLOCK) * BLOCK + AHEAD - rest if rest else 0
         self._buffer = np.concatenate([self._buffer, np.zeros(missing)])
         events = self._drain() if rest else []
-        return self._in_order(events + self._tracker.close())
+        return self._in_order(events + self._bangs.close() + self._tracker.close())
 
     def _drain(self) -> list[SoundEvent]:
         events: list[SoundEvent] = []
