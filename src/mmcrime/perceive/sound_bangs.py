@@ -116,13 +116,14 @@ class BangFinder:
         """Pass the blows of this block on to the series, the told ones among them."""
         peaks = {_attack_end(levels, k) for k in _jumps(levels, stop, _BLOW_DB)}
         for peak in sorted(peaks | set(told)):
+            at = 1 + HISTORY + (peak - _BEFORE) * ENVELOPE
             lingers = mean_level(loud[peak + 6 : peak + 25]) - float(loud[peak : peak + 5].max())
-            if peak in told or lingers >= _LINGER_DB:
+            if peak in told or (lingers >= _LINGER_DB and _free_of_notes(view, at) >= 0.5):
                 blow = Blow(
                     peak=self._time(peak),
                     end=self._time(_faded(levels, peak)),
                     level=float(levels[peak]),
-                    colour=colour(view, 1 + HISTORY + (peak - _BEFORE) * ENVELOPE),
+                    colour=colour(view, at),
                     told=told.get(peak),
                 )
                 self._series.add(blow)
@@ -202,10 +203,15 @@ def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -
     ]
     if _bound(parts) < IMPULSIVE_THRESHOLD:
         return 0.0
-    held = ramp(steadiness(view[at + 3_200 : at + 16_000]), 0.5, 0.3)
-    if held < 1.0:  # notes before it and after it: music
-        held = max(held, ramp(steadiness(view[at - 24_000 : at - 600]), 0.5, 0.3))
-    return _bound([*parts, held])
+    return _bound([*parts, _free_of_notes(view, at)])
+
+
+def _free_of_notes(view: Array, at: int) -> float:
+    """Return 0 for a blow among notes that are held before it and after it, else up to 1."""
+    after = ramp(steadiness(view[at + 3_200 : at + 16_000]), 0.5, 0.3)
+    if after == 1.0:
+        return after
+    return max(after, ramp(steadiness(view[at - 24_000 : at - 600]), 0.5, 0.3))
 
 
 def _bound(parts: list[float]) -> float:

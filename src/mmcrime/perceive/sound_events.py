@@ -50,6 +50,8 @@ class SoundEventDetector:
     def feed(self, window: AudioWindow) -> list[SoundEvent]:
         """Listen to one window and return the events that are now certain.
 
+        An event that goes on is held back, so a later one may come before it.
+
         Args:
             window: Mono float samples at `SAMPLE_RATE`, of any length.
 
