@@ -138,10 +138,9 @@ def test_an_error_class_of_a_stranger_stays_what_it_is() -> None:
 def test_an_error_that_is_raised_again_and_again_does_not_grow() -> None:
     failure = down()
     for _ in range(2):
-        with pytest.raises(
-            UnavailableError, match=r"^502 from the service \(asked 2 times\)\. Try again"
-        ):
+        with pytest.raises(UnavailableError) as raised:
             ask(Service(failure, failure), attempts=2)
+        assert raised.value.message == "502 from the service (asked 2 times)."
 
 
 def test_no_wait_ends_after_the_deadline() -> None:

@@ -29,7 +29,7 @@ _log = logging.getLogger("mmcrime.calls")
 _VERSION = 1
 _KEPT_SECONDS = 90 * 24 * 3600.0
 _LOCK_SECONDS = 30.0  # another process holds the database for milliseconds
-_APART = 0.01  # seconds between two commits, where there is so much to write
+_APART = 0.003  # seconds between two commits, where there is so much to write
 _CANDIDATES = 8  # rows that are looked at before an unreadable reply counts as none
 _TABLES = """
 CREATE TABLE replies (

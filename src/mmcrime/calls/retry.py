@@ -63,6 +63,22 @@ class Retrying(Wrapper):
                 f"The deadline passed before {self.name!r} could be asked.",
                 next_step="Allow more time.",
             )
+        try:
+            return await self._inner.generate(request)
+        except ProviderError as error:
+            failed = error
+        # Only now: the loop costs more than all else around a call that succeeds at once.
+        return await self._again(request, failed)
+
+    async def _again(self, request: Request, failed: ProviderError) -> Response:
+        """Go on after a first attempt, which the loop counts as its own."""
+        first: list[ProviderError] = [failed]
+
+        async def attempt() -> Response:
+            if first:
+                raise first.pop()
+            return await self._inner.generate(request)
+
         plan = _Plan(self._attempts, self._deadline)
         retrying = AsyncRetrying(
             sleep=asyncio.sleep,
@@ -72,7 +88,7 @@ class Retrying(Wrapper):
             reraise=True,
         )
         try:
-            return await retrying(self._inner.generate, request)
+            return await retrying(attempt)
         except ProviderError as error:
             made = retrying.statistics["attempt_number"]
             if made == 1 and not plan.ended:

@@ -178,12 +178,21 @@ class AnswerStore:
 
     def _in_turn(self, work: Callable[[], _T]) -> _T:
         """Do what was to be done soon, then what is asked for."""
+        if len(self._later) > 1 and self._cache is not None:
+            try:
+                with self._cache.transact():
+                    self._do_later()
+            except self._troubles as error:
+                _log.warning("entries could not be stored: %r", error)
+        self._do_later()
+        return work()
+
+    def _do_later(self) -> None:
         while self._later:
             try:
                 self._later.popleft()()
             except Exception:  # noqa: BLE001  # nobody waits who could be told
                 _log.exception("the store failed")
-        return work()
 
     def _began(self) -> None:
         self._ident = threading.get_ident()
