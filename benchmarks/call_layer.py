@@ -176,9 +176,9 @@ class Counted:
         self._whole = base64.b64encode
 
     def __enter__(self) -> Counted:
-        def encode(data: Any, *rest: Any) -> bytes:
-            self.encodings += len(data) >= BYTES
-            return self._whole(data, *rest)
+        def encode(s: Any, altchars: Any = None) -> bytes:
+            self.encodings += len(s) >= BYTES
+            return self._whole(s, altchars)
 
         base64.b64encode = encode
         return self
