@@ -45,7 +45,8 @@ def test_the_version_is_said(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "analyze", "doctor", "providers", "config", "config init", "config show", "demo"]
+    "verb",
+    ["", "analyze", "doctor", "providers", "config", "config init", "config show", "cache", "demo"],
 )
 def test_every_verb_explains_itself(run: Run, verb: str) -> None:
     for flag in ("-h", "--help"):
