@@ -3,13 +3,14 @@
     python benchmarks/call_layer.py [--json] [--calls N] [--rounds N] [--without litellm]
 
 Every call sends a picture that is base64 of 300 KB, no two the same, to a service in another
-process that answers at once. Four ways in turn, in one process:
+process that answers at once. Five ways in turn, in one process:
 
 - the SDK of OpenAI alone, with a client made as ours is made, and the body made by hand;
 - our provider alone;
 - the whole call layer around it as a pipeline builds it, with stored answers, the record of
   what was paid, budgets, limits, attempts and doors, none of which is known before;
-- the same without stored answers.
+- the same with a cap of a day, whose file is written before each call is sent;
+- the same as the third without stored answers.
 
 CPU is that of the whole process, all threads; the service counts for nobody. Each figure is
 the lowest of the rounds, and a difference that of a round's neighbours, its median.
@@ -113,7 +114,9 @@ def request(data: bytes) -> Any:
     )
 
 
-def layered(asked: Any, folder: Path, *, stored: bool, at_once: int = AT_ONCE) -> Call:
+def layered(
+    asked: Any, folder: Path, *, stored: bool = True, at_once: int = AT_ONCE, **caps: float
+) -> Call:
     """Return a call of a provider through the whole layer, as a run of a pipeline makes it."""
     from mmcrime.calls.budget import RunBudget
     from mmcrime.calls.layer import CallLayer, Run
@@ -130,7 +133,7 @@ def layered(asked: Any, folder: Path, *, stored: bool, at_once: int = AT_ONCE) -
         {
             "providers": {"openai": section},
             "cache": {"directory": str(folder), "enabled": stored},
-            "budget": {"usd_per_run": 1000.0, "usd_per_day": 1000.0},
+            "budget": {"usd_per_run": 1000.0, **caps},
         }
     )
     run = Run(
@@ -193,7 +196,8 @@ async def measure(url: str, folder: Path, *, calls: int, rounds: int) -> dict[st
     ways: dict[str, Call] = {
         "bare SDK": bare(url),
         "our provider": lambda data: plain.generate(request(data)),
-        "call layer": layered(provider(url), folder / "stored", stored=True),
+        "call layer": layered(provider(url), folder / "stored"),
+        "call layer, cap of a day": layered(provider(url), folder / "capped", usd_per_day=1000.0),
         "call layer, no store": layered(provider(url), folder / "not", stored=False),
     }
     for call in ways.values():

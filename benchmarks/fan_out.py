@@ -46,7 +46,7 @@ def fake(folder: Path) -> tuple[Call, Call]:
         return Response(status="answered", text="{}", model="m", usage=usage)
 
     alone = FakeProvider(slept)
-    layered = call_layer.layered(FakeProvider(slept), folder, stored=True, at_once=AT_ONCE)
+    layered = call_layer.layered(FakeProvider(slept), folder, at_once=AT_ONCE)
     return lambda data: alone.generate(call_layer.request(data)), layered
 
 
@@ -65,9 +65,7 @@ async def wall_s(call: Call, pictures: int) -> float:
 
 async def measure(url: str, folder: Path, *, pictures: int, rounds: int) -> dict[str, Any]:
     """Return all figures."""
-    ours = call_layer.layered(
-        call_layer.provider(url), folder / "ours", stored=True, at_once=AT_ONCE
-    )
+    ours = call_layer.layered(call_layer.provider(url), folder / "ours", at_once=AT_ONCE)
     sleeping, layered = fake(folder / "fake")
     ways: dict[str, Call] = {
         "bare SDK": call_layer.bare(url),

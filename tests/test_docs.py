@@ -378,7 +378,7 @@ def test_the_short_form_is_read_and_its_default_provider_is_used(footage: Path) 
     written()
     assert run([*mmcrime_here, "config", "show"], footage).returncode == 0
     done = run(written(), footage)
-    assert done.returncode == codes.PROVIDERS, done.stderr  # it would be asked, but for --offline
+    assert done.returncode == codes.CONFIG, done.stderr  # it would be asked, but for --offline
     found = {a["id"]: a["status"] for a in json.loads(done.stdout)["assessments"]}
     assert found[f"llm:{short['default_provider']}"] == "failed"
     short["default_provider"] = "replicate"

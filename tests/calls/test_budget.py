@@ -356,7 +356,9 @@ async def test_the_day_counts_other_runs_and_pipelines_and_each_tenant_apart(
 @in_loop
 async def test_what_is_recorded_without_a_cap_counts_once_there_is_one(tmp_path: Path) -> None:
     till = Till(replies=[Reply(usd=4.0)])
-    await budgeted(till, RunBudget(caps()), open_day(tmp_path)).generate(asking(4))
+    day = open_day(tmp_path)
+    await budgeted(till, RunBudget(caps()), day).generate(asking(4))
+    await day.aclose()
     capped = DayBudget(tmp_path / "day.json", caps(usd_per_day=5.0))
     with pytest.raises(BudgetExceededError, match="usd_per_day"):
         await budgeted(till, RunBudget(caps()), capped).generate(asking(4))
@@ -389,7 +391,7 @@ async def test_a_new_day_in_utc_begins_at_zero_and_late_replies_belong_to_the_ol
 @in_loop
 async def test_a_process_that_dies_leaves_what_it_had_booked(tmp_path: Path) -> None:
     """It may be billed: another one sees the whole of it as spent."""
-    run, day = RunBudget(caps()), open_day(tmp_path)
+    run, day = RunBudget(caps()), DayBudget(tmp_path / "day.json", caps(usd_per_day=9.0))
     till = Till(replies=[Reply(until=asyncio.Event())])
     task = asyncio.create_task(budgeted(till, run, day).generate(asking(3)))
     await until(lambda: till.sent == 1)
@@ -455,6 +457,7 @@ async def test_a_damaged_file_only_warns_when_no_day_is_capped(
     with caplog.at_level(logging.WARNING, logger="mmcrime.calls.budget"):
         for _ in range(3):
             await budgeted(Till(replies=[Reply(usd=1.0)]), run, day).generate(asking(1))
+        await day.aclose()
     assert run.spent.usd == 3.0
     assert [str(path) in record.getMessage() for record in caplog.records] == [True]
     assert path.read_text() == "{"
@@ -496,7 +499,7 @@ async def test_a_file_is_rewritten_no_more_often_than_it_can_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes one after the other is written together, corrections with what comes next."""
-    day, rewritten = open_day(tmp_path), 0
+    day, rewritten = DayBudget(tmp_path / "day.json", caps(usd_per_day=99.0)), 0
     write = DayBudget._write
 
     def counting(self: DayBudget, days: Any) -> None:
@@ -518,7 +521,7 @@ async def test_a_file_is_rewritten_no_more_often_than_it_can_be(
 
 @in_loop
 async def test_a_correction_is_written_within_a_moment_by_itself(tmp_path: Path) -> None:
-    day = open_day(tmp_path)
+    day = DayBudget(tmp_path / "day.json", caps(usd_per_day=99.0))
     await budgeted(Till(replies=[Reply(usd=1.0)]), RunBudget(caps()), day).generate(asking(2))
     text = (tmp_path / "day.json").read_text
     assert str(2 * 10**12) in text()
