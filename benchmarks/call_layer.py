@@ -179,9 +179,9 @@ class Counted:
         self._whole = base64.b64encode
 
     def __enter__(self) -> Counted:
-        def encode(data: bytes, *rest: Any) -> bytes:
-            self.encodings += len(data) >= BYTES
-            return self._whole(data, *rest)
+        def encode(s: Any, altchars: Any = None) -> bytes:
+            self.encodings += len(s) >= BYTES
+            return self._whole(s, altchars)
 
         base64.b64encode = encode
         return self
@@ -267,7 +267,7 @@ def litellm(url: str, *, calls: int, rounds: int) -> dict[str, Any]:
     try:
         if not (folder / "ready").exists():
             venv.create(folder, with_pip=True, clear=True)
-            pip = [python, "-m", "pip", "install", "--quiet", "litellm"]
+            pip = [str(python), "-m", "pip", "install", "--quiet", "litellm"]
             subprocess.run(pip, check=True, capture_output=True, text=True)
             (folder / "ready").touch()
         done = subprocess.run(

@@ -157,7 +157,10 @@ def show_mixes(result: dict[str, Any]) -> None:
     for kind, rates in result["false_alarms_per_hour"].items():
         print(f"alarms an hour, {kind}:")
         for source, row in rates.items():
-            print(f"  {source:<12} {row['per_hour']:>6.0f} ({row['minutes']:.1f} minutes)")
+            print(
+                f"  {source:<12} {row['per_hour']:>6.0f}, {row['share_of_time']:.1%} of the time "
+                f"({row['minutes']:.1f} minutes)"
+            )
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmcrime.calls.budget import Budgeted, DayBudget, RunBudget
+from mmcrime.calls.meter import mark_sent
 from mmcrime.calls.prices import Pricing
 from mmcrime.config import Price
 from mmcrime.plugins import Capabilities, Part, Provider, Request, Response, TokenUsage
@@ -28,6 +29,7 @@ class Reply:
         error: What it raises instead of answering.
         turns: How often other tasks run while it is under way.
         until: What it waits for.
+        left: Whether it is sent at all before that.
     """
 
     usd: float | None = 0.0
@@ -35,6 +37,7 @@ class Reply:
     error: BaseException | None = None
     turns: int = 1
     until: asyncio.Event | None = None
+    left: bool = True
 
 
 @dataclass(kw_only=True)
@@ -64,6 +67,8 @@ class Till(Provider):
         number = int(request.recipe) if request.recipe else min(self.sent, len(self.replies) - 1)
         reply = self.replies[number]
         self.sent += 1
+        if reply.left:
+            mark_sent()
         self.begun.add(number)
         self.at_sending()
         for _ in range(reply.turns):

@@ -171,6 +171,12 @@ def test_an_event_is_found_only_by_one_that_starts_with_it() -> None:
     assert (other.missed, other.alarms) == ((there,), ())
 
 
+def test_a_bang_prolonged_by_the_blows_after_it_finds_and_excuses_nothing_there() -> None:
+    there = truth(6.0, 6.5, "impulsive")
+    result = scoring.match([there], [event(2.0, 7.0, "impulsive")], "impulsive")
+    assert (result.missed, [alarm.start for alarm in result.alarms]) == ((there,), [2.0])
+
+
 def test_precision_and_recall_count_hits_misses_and_alarms() -> None:
     silent = np.zeros(RATE)
     first = Mix(

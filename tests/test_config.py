@@ -57,6 +57,14 @@ def write(text: str | bytes | Mapping[str, Any], name: str = "config.json") -> P
 # -- where settings come from -----------------------------------------------------------
 
 
+def test_overrides_of_finished_settings_leave_a_default_a_default() -> None:
+    """Messages about a cap say whether somebody chose it."""
+    whole = load(load({"budget": {"calls_per_run": 5}}), cache={"enabled": False})
+    assert whole.cache.enabled is False
+    assert whole.budget.model_fields_set == {"calls_per_run"}
+    assert (whole.budget.calls_per_run, whole.budget.usd_per_run) == (5, 1.0)
+
+
 def test_without_anything_the_defaults_hold() -> None:
     assert load() == Settings()
 
@@ -375,6 +383,20 @@ def test_providers_of_any_shape_load_or_are_refused_without_showing_a_secret(val
     except ConfigError as error:
         shown = "".join(traceback.format_exception(error))
     assert SECRET not in shown
+
+
+def test_settings_and_their_sections_are_written_out_without_secrets() -> None:
+    """In a log or a traceback nobody looks for the user of an address or a plug-in's token."""
+    found = load(
+        {
+            "providers": {"acme": {"base_url": f"https://u:{SECRET}@host/v1", "token": SECRET}},
+            "notification": {"smtp_server": "smtp.example", "password": SECRET},
+        }
+    )
+    section = found.providers["acme"]
+    for shown in (repr(found), str(found), f"{section}", repr(section)):
+        assert SECRET not in shown
+    assert "max_concurrency=8" in repr(section)
 
 
 # -- the published forms ----------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmcrime.evidence import AudioWindow, SoundEvent, SoundLabel
+from mmcrime.evidence import AudioWindow, SoundEvent, SoundLabel, merge_intervals
 from mmcrime.perceive.sound_events import SoundEventDetector
 from soundscape.drawing import SECONDS, draw_mix, pool_of
 from soundscape.harmless import HARMLESS
@@ -141,6 +141,14 @@ def on_harmless(recordings: Sequence[Piece]) -> dict[str, Any]:
 
 
 def _rate(sounds: Sequence[Sound]) -> dict[str, Any]:
-    told = Counter(event.label for sound in sounds for event in hear(sound))
+    heard = [hear(sound) for sound in sounds]
+    told = Counter(event.label for events in heard for event in events)
+    spans = (merge_intervals((e.start, e.end) for e in events) for events in heard)
+    seconds = sum(end - start for merged in spans for start, end in merged)
     minutes = sum(len(sound) for sound in sounds) / RATE / 60.0
-    return {"per_hour": told.total() / minutes * 60.0, "minutes": minutes, "alarms": dict(told)}
+    return {
+        "per_hour": told.total() / minutes * 60.0,
+        "share_of_time": seconds / minutes / 60.0,
+        "minutes": minutes,
+        "alarms": dict(told),
+    }

@@ -13,6 +13,7 @@ __all__ = ["TOLERANCE", "Match", "match", "wilson"]
 
 TOLERANCE = 0.25
 """Seconds by which the start of an event may be off and still count as found."""
+_BANG = 0.5  # seconds of one bang at most; what follows in its event are blows like it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,8 @@ def match(truths: Sequence[Truth], events: Sequence[SoundEvent], label: SoundLab
 
     Something is found when an event of its label starts within `TOLERANCE` of its start.
     Further events inside it (a scream told in two parts, the shots of a burst) are neither
-    hits nor false alarms.
+    hits nor false alarms. Of a bang only its first blow counts: the blows that prolong its
+    event find nothing and excuse nothing.
 
     Args:
         truths: All that is in the mix.
@@ -71,7 +73,8 @@ def match(truths: Sequence[Truth], events: Sequence[SoundEvent], label: SoundLab
 
 
 def _touches(event: SoundEvent, truth: Truth) -> bool:
-    return event.start <= truth.end + TOLERANCE and event.end >= truth.start - TOLERANCE
+    end = min(event.end, event.start + _BANG) if event.label == "impulsive" else event.end
+    return event.start <= truth.end + TOLERANCE and end >= truth.start - TOLERANCE
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmcrime.plugins import Part, Request, Response, TokenUsage
 from mmcrime_providers._http import scrubbed
-from mmcrime_providers._json import as_mapping, as_text, count_of, no_answer
+from mmcrime_providers._json import as_mapping, as_name, as_text, count_of, no_answer
 from mmcrime_providers._schema import strict_schema
 
 __all__ = ["IMAGE_FORMATS", "message_body", "read_message"]
@@ -53,7 +53,7 @@ def read_message(body: Mapping[str, Any], *, provider: str, asked: str) -> Respo
     Raises:
         InvalidResponseError: If there is no answer in it.
     """
-    model = as_text(body.get("model")) or asked
+    model = as_name(body.get("model")) or asked
     usage = _usage(body)
     stopped = body.get("stop_reason")
     text = "".join(_texts(body))
@@ -66,7 +66,7 @@ def read_message(body: Mapping[str, Any], *, provider: str, asked: str) -> Respo
     if isinstance(stopped, str) and stopped in _CUT_OFF:
         return Response(status="truncated", text=text, model=model, reason=stopped, usage=usage)
     if not isinstance(stopped, str) or stopped not in _COMPLETE:
-        raise no_answer(provider, f"it stopped with {scrubbed(as_text(stopped))!r}")
+        raise no_answer(provider, f"it stopped with {as_text(stopped)!r}")
     if not text.strip():
         raise no_answer(provider, "it holds no text")
     return Response(status="answered", text=text, model=model, usage=usage)

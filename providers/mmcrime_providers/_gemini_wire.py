@@ -12,7 +12,7 @@ from typing import Any, Literal
 from google.genai import types
 
 from mmcrime.plugins import Part, Request, Response, TokenUsage
-from mmcrime_providers._json import as_mapping, as_text, count_of, no_answer
+from mmcrime_providers._json import as_mapping, as_name, as_text, count_of, no_answer
 from mmcrime_providers._schema import strict_schema
 
 __all__ = [
@@ -122,7 +122,7 @@ def settings_of(
 
 def model_in(body: Mapping[str, Any]) -> str:
     """Return the model that an answer names; empty if it names none."""
-    return as_text(body.get("modelVersion"))
+    return as_name(body.get("modelVersion"))
 
 
 def read_answer(body: Mapping[str, Any], *, provider: str, asked: str) -> Response:

@@ -14,7 +14,7 @@ __all__ = ["host_of", "service_key"]
 
 
 def service_key(
-    given: SecretStr | None, *, provider: str, variable: str, own: bool, needed: bool
+    given: SecretStr | None, *, provider: str, variable: str, own: bool, needed: bool, url: str
 ) -> str:
     """Return the key to send; empty where there is none and none is needed.
 
@@ -25,9 +25,10 @@ def service_key(
         own: Whether that variable may be used. A key that was set for one service must not
             go to whatever address a configuration names.
         needed: Whether the service takes nobody without a key.
+        url: Where it would be sent.
 
     Raises:
-        ConfigError: If a key is missing, or is none.
+        ConfigError: If a key is missing, is none, or would be sent where all can read it.
     """
     held = given.get_secret_value() if given else os.environ.get(variable, "") if own else ""
     key = held.strip()
@@ -35,6 +36,11 @@ def service_key(
         raise ConfigError(
             f"There is no key for {provider!r}.",
             next_step=f"Set {variable}, or providers.{provider}.api_key.",
+        )
+    if needed and httpx2.URL(url).scheme != "https":
+        raise ConfigError(
+            f"The key for {provider!r} would go to {public_url(url)!r} without encryption.",
+            next_step=f"Set providers.{provider}.base_url to the same with https://.",
         )
     if not all("!" <= character <= "~" for character in key):
         raise ConfigError(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from mmcrime.plugins import Part, Request, Response, TokenUsage
-from mmcrime_providers._json import as_mapping, as_text, count_of, mappings, no_answer
+from mmcrime_providers._json import as_mapping, as_name, count_of, mappings, no_answer
 from mmcrime_providers._schema import strict_schema
 
 __all__ = [
@@ -87,7 +87,7 @@ def chat_body(request: Request, *, model: str, detail: Detail, vendor: bool) -> 
 
 def model_in(body: Mapping[str, Any]) -> str:
     """Return the model that an answer names; empty if it names none."""
-    return as_text(body.get("model"))
+    return as_name(body.get("model"))
 
 
 def usage_in(body: Mapping[str, Any]) -> TokenUsage:

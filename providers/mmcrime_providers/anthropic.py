@@ -90,7 +90,12 @@ class AnthropicProvider(Provider):
         vendor = host == "api.anthropic.com" or host.endswith(".anthropic.com")
         self._own = base_url is None or vendor
         self._key = service_key(
-            api_key, provider=_NAME, variable=_VARIABLE, own=self._own, needed=vendor
+            api_key,
+            provider=_NAME,
+            variable=_VARIABLE,
+            own=self._own,
+            needed=vendor,
+            url=self._url,
         )
         self.endpoint = public_url(self._url)
         self._service = Service(

@@ -146,6 +146,7 @@ class GeminiProvider(Provider):
             variable=next((v for v in _VARIABLES if os.environ.get(v)), _VARIABLES[-1]),
             own=base_url is None or vendor,
             needed=vendor,
+            url=self._url,
         )
         self.endpoint = public_url(self._url)
         self._service = Service(

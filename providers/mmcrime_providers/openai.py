@@ -15,7 +15,7 @@ import httpx2
 import openai
 from pydantic import Field, SecretStr
 
-from mmcrime.errors import ConfigError
+from mmcrime.errors import ConfigError, ProviderError
 from mmcrime.plugins import (
     Capabilities,
     Part,
@@ -78,7 +78,7 @@ class OpenAIOptions(PluginOptions):
             ``OPENAI_CUSTOM_HEADERS``.
         timeout: Seconds that one request may take as a whole.
         api: ``responses`` or ``chat``; ``auto`` turns to chat completions where a server
-            of another maker has no Responses API.
+            of another maker has no Responses API, which takes a further attempt once.
         detail: How closely pictures are looked at; ``low`` costs less.
         audio: Whether the model takes sound, as the gpt-audio models do. Sound goes through
             chat completions.
@@ -119,7 +119,12 @@ class OpenAIProvider(Provider):
         self._hosted = vendor or host.endswith(".azure.com")
         self._own = base_url is None or vendor
         self._key = service_key(
-            api_key, provider=_NAME, variable=_VARIABLE, own=self._own, needed=vendor
+            api_key,
+            provider=_NAME,
+            variable=_VARIABLE,
+            own=self._own,
+            needed=vendor,
+            url=self._url,
         )
         self.endpoint = public_url(self._url)
         self._service = Service(
@@ -156,13 +161,7 @@ class OpenAIProvider(Provider):
         try:
             # The timeout of the SDK is one of each step; an answer may drip for ever.
             async with asyncio.timeout(self._service.timeout):
-                if chat or not self._may_turn:
-                    return await self._ask(request, chat=chat)
-                try:
-                    return await self._ask(request, chat=False)
-                except _NoRouteError:
-                    self._chat_only = True
-                    return await self._ask(request, chat=True)
+                return await self._ask(request, chat=chat)
         except (openai.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
             raise self._service.broke(error) from error
 
@@ -186,11 +185,23 @@ class OpenAIProvider(Provider):
             answer = error.response
             failure = OpenAIFailure.of(error.status_code, answer.headers, answer.text)
             if failure.is_missing_route and self._may_turn and not chat:
-                raise _NoRouteError from error
+                raise self._no_route() from error
             if failure.is_refusal:
                 return Response(status="refused", text="", model=model, reason=failure.code)
             raise self._service.failed(failure, model) from error
         return self._read(raw.http_response, model, chat=chat)
+
+    def _no_route(self) -> ProviderError:
+        """Turn to chat completions; the next attempt, which is announced like any, uses them."""
+        self._chat_only = True
+        return ProviderError(
+            f"The server at {self.endpoint!r} has no Responses API; from now on it is asked by "
+            "chat completions.",
+            provider=_NAME,
+            retryable=True,
+            retry_after=0.0,
+            next_step=f"Set providers.{_NAME}.api to 'chat', which saves the first attempt.",
+        )
 
     def _body(self, request: Request, model: str, *, chat: bool) -> dict[str, Any]:
         if chat:
@@ -237,7 +248,3 @@ class OpenAIProvider(Provider):
     def _takes(self, part: Part) -> bool:
         sound = self.capabilities.audio and part.media_type in AUDIO_FORMATS
         return part.kind == "image" or sound
-
-
-class _NoRouteError(Exception):
-    """The server has no Responses API."""

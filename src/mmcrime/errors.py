@@ -138,6 +138,8 @@ class ProviderError(MmcrimeError):
         next_step: What the caller can do about it.
     """
 
+    out_of_time: bool = False
+    """Whether the caller's deadline, and not the service, ended it; set by the call layer."""
     default_retryable: ClassVar[bool] = False
     default_may_be_billed: ClassVar[bool] = False
 
@@ -197,7 +199,7 @@ class BudgetExceededError(MmcrimeError):
 class EgressError(MmcrimeError):
     """Something wanted to leave this machine while ``offline`` is set."""
 
-    default_next_step = "Set offline to false to allow it, or leave this source out."
+    default_next_step = "Set offline to false to allow it, or leave out what would leave."
 
 
 class AlertError(MmcrimeError):

@@ -207,8 +207,10 @@ def test_a_repaired_answer_may_be_a_refusal_or_stop() -> None:
     ("failure", "kind"),
     [
         (reply("refused"), "refusal: safety"),
+        (replace(reply("refused"), reason="refusal"), "refusal"),
+        (replace(reply("refused"), reason=""), "refusal: no reason given"),
         (RateLimitedError("too many", provider="acme"), "rate: too many"),
-        (UnavailableError("gone", provider="acme"), "outage: gone"),
+        (UnavailableError("gone.", provider="acme"), "outage: gone"),
         (UnfitMediaError("too long", provider="acme"), "capability: too long"),
     ],
 )

@@ -148,12 +148,18 @@ async def test_a_failed_attempt_is_a_call_and_costs_all_unless_it_is_not_billed(
 
 
 @pytest.mark.parametrize(
-    "error", [EgressError("offline"), BudgetExceededError("too late"), ConfigError("no ledger")]
+    "error",
+    [
+        EgressError("offline"),
+        BudgetExceededError("too late"),
+        ConfigError("no ledger"),
+        RateLimitedError("no place in time", provider="till"),
+    ],
 )
 @in_loop
 async def test_what_was_stopped_before_it_left_is_no_call(tmp_path: Path, error: Exception) -> None:
     run, day = RunBudget(caps(calls_per_run=1)), open_day(tmp_path)
-    till = Till(replies=[Reply(error=error)])
+    till = Till(replies=[Reply(error=error, left=False)])
     with pytest.raises(type(error)):
         await budgeted(till, run, day).generate(asking(3))
     assert run.spent == run.reserved == await day.spent() == Spending()
@@ -171,6 +177,20 @@ async def test_a_call_that_is_cancelled_in_flight_may_be_billed(tmp_path: Path) 
     assert run.spent == Spending(usd=3.0, calls=1, tokens=INPUT_TOKENS + 3)
     assert run.reserved == Spending()
     assert await day.spent() == run.spent
+
+
+@in_loop
+async def test_a_call_that_is_cancelled_while_it_waits_for_its_turn_costs_nothing(
+    tmp_path: Path,
+) -> None:
+    run, day = RunBudget(caps(usd_per_run=10.0)), open_day(tmp_path)
+    till = Till(replies=[Reply(until=asyncio.Event(), left=False)])
+    task = asyncio.create_task(budgeted(till, run, day).generate(asking(3)))
+    await until(lambda: till.sent == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert run.spent == run.reserved == await day.spent() == Spending()
 
 
 @in_loop

@@ -30,6 +30,7 @@ from mmcrime.calls.cache import Cached
 from mmcrime.calls.flights import Flights
 from mmcrime.calls.ledger import Ledger, Recorded
 from mmcrime.calls.meter import metered
+from mmcrime.calls.retry import Retrying
 from mmcrime.calls.store import AnswerStore
 from mmcrime.errors import BudgetExceededError, ConfigError, UnavailableError
 from mmcrime.plugins import Part, Request, Response
@@ -120,6 +121,21 @@ def recorded(service: Service, ledger: Ledger) -> Recorded:
         tenant="default",
         request_id="run-1",
     )
+
+
+def test_an_answer_of_no_use_to_whoever_asked_is_not_given_again(
+    store: AnswerStore, ledger: Ledger
+) -> None:
+    good = Response(status="answered", text="{}", model="m", usage=ANSWER.usage)
+    service = Service(ANSWER, good)
+    provider = cached(recorded(service, ledger), store=store, ledger=ledger)
+    asked = replace(question(), usable=lambda text: text == "{}")
+    (first,) = ask(provider, asked)
+    (second,) = ask(provider, asked)
+    (third,) = ask(provider, asked)
+    assert (first.text, second.text, third.text) == (ANSWER.text, "{}", "{}")
+    assert [r.cached for r in (first, second, third)] == [False, False, True]
+    assert len(service.asked) == 2
 
 
 def test_an_error_is_not_stored(store: AnswerStore) -> None:
@@ -364,6 +380,22 @@ def test_a_run_without_money_does_not_stop_another(store: AnswerStore) -> None:
     poor, rich, shared = asyncio.run(run())
     assert isinstance(poor, BudgetExceededError)
     assert (rich.cached, shared.cached) == (False, True)
+
+
+def test_a_run_without_time_does_not_stop_another(store: AnswerStore) -> None:
+    """One asks for two seconds and another for a minute: the first one's haste is its own."""
+    service = Service(UnavailableError("later", provider="service", retry_after=30.0), ANSWER)
+
+    async def run() -> list[Any]:
+        soon = asyncio.get_running_loop().time() + 5.0
+        hasty = Retrying(service, name="service", deadline=soon)
+        calls = [cached(inner, store=store, flights=flights) for inner in (hasty, service)]
+        return await together(*(call.generate(question()) for call in calls))
+
+    flights = Flights()
+    hasty, patient = asyncio.run(run())
+    assert isinstance(hasty, UnavailableError)
+    assert patient.text == ANSWER.text
 
 
 def test_a_refusal_is_shared_with_those_that_wait_for_it_alone(store: AnswerStore) -> None:

@@ -239,7 +239,51 @@ def test_a_reply_that_cannot_be_recorded_is_not_lost(
     provider = recorded(Service(ANSWER), ledger)
     assert asyncio.run(provider.generate(question())).text == ANSWER.text
     assert "could not be recorded" in caplog.text
-    assert ledger.find(KEY, request_id="run-1") is None
+
+
+def test_after_a_reply_that_could_not_be_recorded_nothing_is_sent_until_one_can(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """Else a full disk would forget one paid reply after the other."""
+    ledger.open()
+    change(tmp_path, "ALTER TABLE replies RENAME TO away")
+    service = Service(ANSWER)
+    provider = recorded(service, ledger)
+    asyncio.run(provider.generate(question()))
+    with pytest.raises(ConfigError, match="cannot be used"):
+        asyncio.run(provider.generate(question()))
+    assert len(service.asked) == 1
+    change(tmp_path, "ALTER TABLE away RENAME TO replies")
+    asyncio.run(provider.generate(question()))
+    assert rows(tmp_path / "cache", "status") == [("answered",)]
+
+
+def test_a_reply_whose_counts_nobody_can_price_is_recorded_at_unknown_cost(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """Its cost is unknown, never 0, and it is not paid for again."""
+
+    def priced(_model: str | None, usage: TokenUsage, _request: Request) -> Cost:
+        return Cost(usd=(usage.output or 0) / 1e-300 * 1e300, source="price_table")
+
+    provider = recorded(Service(ANSWER), ledger, price=priced)
+    meter = asyncio.run(metered_call(provider))
+    assert (meter.calls, meter.cost.usd) == (1, None)
+    assert "counts" in meter.cost.detail
+    assert rows(tmp_path / "cache", "status, usd") == [("answered", None)]
+    assert ledger.find(KEY, request_id="run-2") is not None
+
+
+def test_a_link_in_place_of_the_file_is_refused_and_what_it_leads_to_is_not_touched(
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other"
+    other.write_text("precious")
+    other.chmod(0o644)
+    (tmp_path / "ledger.sqlite3").symlink_to(other)
+    with pytest.raises(ConfigError, match="it is a link"):
+        Ledger(tmp_path).open()
+    assert (other.read_text(), other.stat().st_mode & 0o777) == ("precious", 0o644)
 
 
 async def metered_call(provider: Recorded, error: type[BaseException] | None = None) -> Meter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from mmcrime.calls.meter import Meter, current_meter, metered
+from mmcrime.calls.meter import Meter, attempted, current_meter, mark_sent, metered
 from mmcrime.plugins import Response, TokenUsage
 from mmcrime.results import Cost, Usage
 from spending import in_loop
@@ -108,3 +108,22 @@ def test_the_meter_is_put_back_after_a_failure() -> None:
             raise RuntimeError
         assert current_meter() is outer
     assert current_meter() is None
+
+
+def test_a_stored_answer_is_cached_whoever_failed_before_it() -> None:
+    """The attempts of a provider that is down do not make the answer of another one new."""
+    meter = Meter()
+    meter.sent(UNKNOWN)
+    meter.answered(answer(cached=True))
+    assert meter.cached
+    assert meter.cost == UNKNOWN
+
+
+def test_an_attempt_around_another_hears_that_the_request_left() -> None:
+    with attempted() as outer:
+        with attempted():
+            pass
+        assert not outer.sent
+        with attempted():
+            mark_sent()
+        assert outer.sent

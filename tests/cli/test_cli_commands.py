@@ -45,7 +45,8 @@ def test_the_version_is_said(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "analyze", "doctor", "providers", "config", "config init", "config show", "demo"]
+    "verb",
+    ["", "analyze", "doctor", "providers", "config", "config init", "config show", "cache", "demo"],
 )
 def test_every_verb_explains_itself(run: Run, verb: str) -> None:
     for flag in ("-h", "--help"):
@@ -257,7 +258,8 @@ def test_providers_lists_what_is_configured_and_whether_a_key_is_there(run: Run)
         code, out, _ = run(*verb)
         words = " ".join(out.split())
         assert code == 0
-        assert "missing replicate no plug-in of that name is installed" in words
+        assert "missing replicate not enabled, key present; no plug-in of that name" in words
         assert "ok openai not enabled, key present; model gpt-" in words
-        assert "unset anthropic There is no key" in words
+        able = "takes up to 100 pictures, a JSON schema"
+        assert f"unset anthropic not configured; {able}; There is no key" in words
         assert "no key: 'NOT_SET_ANYWHERE' is not set" in words

@@ -264,6 +264,18 @@ def test_a_fallback_to_the_same_model_does_not_add_a_vote() -> None:
     assert fused(one, other, min_votes=2).verdict.outcome == "undetermined"
 
 
+def test_a_dead_voter_does_not_vanish_behind_the_one_that_stood_in_for_it() -> None:
+    own = answered("llm:b", kind="llm", provider="b", model="m")
+    for_a = answered("llm:a", kind="llm", provider="b", model="m", fallbacks=("a: outage: gone",))
+    verdict = fused(own, for_a).verdict
+    assert (verdict.votes_answered, verdict.votes_asked) == (1, 2)
+    for_c = answered("llm:c", kind="llm", provider="b", model="m", fallbacks=("c: outage: gone",))
+    verdict = fused(for_a, for_c).verdict
+    assert (verdict.votes_answered, verdict.votes_asked) == (1, 2)
+    verdict = fused(for_a).verdict
+    assert (verdict.votes_answered, verdict.votes_asked) == (1, 1)
+
+
 def test_further_models_of_one_kind_are_worth_little() -> None:
     panel = [answered(f"m{i}", kind="llm", family=f"f{i}") for i in range(9)]
     assert fused(*panel).verdict.effective_votes == pytest.approx(2.0)

@@ -308,3 +308,24 @@ def test_what_a_decoder_makes_up_behind_damage_is_not_given() -> None:
     sampling = frames_at(recording, [1.5, 2.08, 2.8, 3.5], max_side=None)
     assert [number_of(f.pixels) for f in sampling] == [37, 52, 87]
     assert [g.start for g in sampling.coverage.gaps] == [pytest.approx(2.8)]
+
+
+@pytest.mark.parametrize("container", ["mp4", "avi"])
+def test_pictures_of_which_a_part_is_made_up_are_a_gap(container: str) -> None:
+    """MPEG-4 decodes the first half of a picture, makes up the other and reports no error."""
+    buffer = io.BytesIO()
+    options = {"g": "25", "bf": "2"}
+    write_clip(buffer, times=steady(6), codec="mpeg4", container=container, options=options)
+    data = bytearray(buffer.getvalue())
+    with av.open(io.BytesIO(bytes(data))) as opened:
+        packets = [(packet.pos, packet.size) for packet in opened.demux(video=0) if packet.size]
+    for position, size in packets[55:95]:
+        data[position + size // 2 : position + size] = bytes(size - size // 2)
+    sampling = frames_at(recording_of(bytes(data)), steady(6), max_side=None)
+    whole = {frame.time: frame for frame in clip(recording_of(buffer.getvalue()), 0, 9)}
+    frames = list(sampling)
+    assert all(np.array_equal(frame.pixels, whole[frame.time].pixels) for frame in frames)
+    assert len(frames) > 100
+    ((start, end),) = [(gap.start, gap.end) for gap in sampling.coverage.gaps]
+    assert 2.0 <= start <= 2.3
+    assert 3.7 <= end <= 4.1

@@ -109,7 +109,10 @@ def test_clusters_that_a_demuxer_passes_over_are_a_gap(sound: bool) -> None:
     truth, left = given(recording_of(whole)), given(spoiled)
     lost = sorted(set(truth) - set(left))
     assert_gap(spoiled, lost[0], lost[-1] + 0.04)
-    assert all(np.array_equal(left[time], truth[time]) for time in left), "none is made up"
+    # The packet before the hole may be half there; pictures are not stored as they are shown.
+    ((since, _),) = spoiled.timeline.video.lost  # type: ignore[union-attr]
+    whole_ones = [time for time in left if not since - 0.17 < time < since]
+    assert all(np.array_equal(left[time], truth[time]) for time in whole_ones), "none is made up"
 
 
 def test_one_lost_header_that_hides_a_cluster_is_a_gap() -> None:

@@ -20,7 +20,7 @@ from mmcrime.config import Limits
 from mmcrime.errors import MediaError
 from mmcrime.media import audio
 from mmcrime.media.boxes import Index, check_boxes
-from mmcrime.media.frames import clip
+from mmcrime.media.frames import clip, frames_at
 from mmcrime.media.sniff import sniff
 from mmcrime.media.timeline import Timeline, _measured, measure
 
@@ -93,6 +93,63 @@ def test_whatever_the_tables_are_turned_into_the_index_never_says_something_else
             believed += 1
             assert_same(timeline, by(content, None))
     assert believed > 20
+
+
+def tables(mp4: bytes, kind: bytes) -> list[int]:
+    """Return where the tables of a kind begin in the index, behind their names."""
+    found, at = [], mp4.index(b"moov")
+    while (at := mp4.find(kind, at) + 4) > 3:
+        found.append(at)
+    return found
+
+
+@pytest.mark.parametrize("keyframe", [20, 24, 27, 40])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_an_index_that_calls_another_picture_a_keyframe_is_not_believed(
+    keyframe: int, codec: str
+) -> None:
+    """The last interval, which is read, is as stated; the wrong one lies in the middle."""
+    options = {"x265-params": "keyint=25:bframes=4:log-level=none"}
+    good = film(**({"codec": codec, "options": options} if codec == "libx265" else {}))
+    (at,) = tables(good, b"stss")
+    assert struct.unpack_from(">III", good, at + 4) in ((4, 1, 25), (4, 1, 26))
+    broken = bytearray(good)
+    struct.pack_into(">I", broken, at + 12, keyframe)
+    recording = recording_of(bytes(broken))
+    assert not recording.timeline.by_header
+    shown = [f for t in range(100) for f in frames_at(recording, [t / 25 + 0.01], max_side=None)]
+    assert [number_of(frame.pixels) for frame in shown] == list(range(100))
+
+
+def test_a_keyframe_that_is_cut_short_is_not_believed() -> None:
+    good = film()
+    (sizes,) = tables(good, b"stsz")
+    broken = bytearray(good)
+    struct.pack_into(">I", broken, sizes + 12 + 4 * 25, 9)
+    assert not recording_of(bytes(broken)).timeline.by_header
+
+
+@pytest.mark.parametrize(("change", "believed"), [(-5, False), (5, True)])
+def test_durations_of_too_few_samples_are_not_believed(change: int, believed: bool) -> None:
+    """Some cameras state a few too many; then every sample has one."""
+    good = film(times=(), sound=clicks(3, [1.0]))
+    (at,) = tables(good, b"stts")
+    broken = bytearray(good)
+    struct.pack_into(">I", broken, at + 8, struct.unpack_from(">I", good, at + 8)[0] + change)
+    timeline = recording_of(bytes(broken)).timeline
+    assert timeline.by_header == believed
+    assert_same(timeline, by(bytes(broken), None))
+
+
+def test_an_index_without_a_frame_rate_is_not_believed() -> None:
+    """Durations that add up to nothing state none; FFmpeg then counts pictures."""
+    good = film(times=UNEVEN)
+    (at,) = tables(good, b"stts")
+    broken = bytearray(good)
+    struct.pack_into(">i", broken, at + 16, -1)
+    timeline = recording_of(bytes(broken)).timeline
+    assert not timeline.by_header
+    assert timeline.fps
 
 
 class Counting(io.BytesIO):

@@ -1,4 +1,4 @@
-"""Shots are told from steps, knocks and music, and the first of a burst is found."""
+"""Shots are told from steps, knocks and music, and a burst is found from its first shot on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def bangs(samples: Array) -> list[SoundEvent]:
     detector = SoundEventDetector()
     scaled = (samples * (0.7 / np.abs(samples).max())).astype(np.float32)
     events = detector.feed(AudioWindow(start=0.0, samples=scaled)) + detector.finish()
-    return [event for event in events if event.label == "impulsive"]
+    found = [event for event in events if event.label == "impulsive"]
+    return sorted(found, key=lambda event: event.start)
 
 
 @pytest.mark.parametrize("times", [(2.0,), (2.0, 2.5, 3.0, 3.5, 4.0), (1.0, 1.2, 1.4, 5.0)])
@@ -68,6 +69,13 @@ def test_a_drum_among_held_chords_is_no_bang_and_a_shot_before_them_is_one() -> 
     drum = 60.0 * blows(4.0, decay=0.06)
     assert bangs(drum + chords(2.0)) == []
     assert bangs(drum + chords(2.0) * (T > 4.5)) != []
+
+
+def test_drums_among_held_chords_do_not_prolong_the_shot_before_them() -> None:
+    shot, drums = blows(1.0, decay=0.06), blows(*np.arange(2.5, 7.0, 0.5), decay=0.06)
+    among = bangs(60.0 * (shot + drums) + chords(2.0) * (T > 1.2))
+    assert [event.end for event in among] == pytest.approx([1.14], abs=0.1)
+    assert bangs(60.0 * (shot + drums))[0].end > 6.0
 
 
 def test_held_notes_are_steady_and_noise_glides_and_silence_are_not() -> None:

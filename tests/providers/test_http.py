@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -13,10 +14,16 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from mmcrime.errors import InvalidResponseError, UnavailableError
+from mmcrime.errors import ConfigError, InvalidResponseError, UnavailableError
+from mmcrime.plugins import Provider
 from mmcrime.testing import WireReply, wire_server
 from mmcrime_providers import _http as http
+from mmcrime_providers._json import as_name, count_of, no_answer
+from mmcrime_providers.anthropic import AnthropicProvider
+from mmcrime_providers.gemini import GeminiProvider
+from mmcrime_providers.openai import OpenAIProvider
 
 NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
 
@@ -292,3 +299,35 @@ def test_the_reason_is_found_behind_the_error_of_an_sdk() -> None:
     wrapped = RuntimeError("Connection error.")
     wrapped.__cause__ = http.AnswerTooLargeError("it is larger")
     assert type(ours(wrapped)) is InvalidResponseError
+
+
+def test_only_what_can_be_a_count_of_tokens_is_one() -> None:
+    """A price of 10**400 tokens is no number, and the reply would be lost for it."""
+    for value in (-1, 10**13, 10**400, 1.0, True, "7", None):
+        assert count_of({"tokens": value}, "tokens") is None
+    assert count_of({"tokens": 10**12}, "tokens") == 10**12
+
+
+def test_only_what_can_be_the_name_of_a_model_goes_into_a_report() -> None:
+    for value in ("x" * 201, "m\x1b[2J", "m\nx", "\ud800", 7, None):
+        assert as_name(value) == ""
+    assert as_name("models/gpt-6.1 (x)") == "models/gpt-6.1 (x)"
+
+
+def test_what_a_service_calls_the_end_of_its_answer_is_shortened() -> None:
+    assert len(no_answer("openai", f"it stopped with {'Z' * 1_000_000!r}").message) < 400
+
+
+@pytest.mark.parametrize(
+    ("make", "url"),
+    [
+        (OpenAIProvider, "http://api.openai.com/v1"),
+        (AnthropicProvider, "http://api.anthropic.com"),
+        (GeminiProvider, "http://generativelanguage.googleapis.com"),
+    ],
+)
+def test_no_key_goes_to_its_vendor_for_all_to_read(make: Callable[..., Provider], url: str) -> None:
+    key = SecretStr("sk-0123456789abcdef")
+    with pytest.raises(ConfigError, match="without encryption"):
+        make(api_key=key, base_url=url)
+    assert make(api_key=key, base_url=url.replace("http:", "https:")).endpoint.startswith("https:")

@@ -467,7 +467,12 @@ NO_ROUTE = [
 @pytest.mark.parametrize("missing", NO_ROUTE)
 def test_a_server_without_responses_is_asked_in_chat_from_then_on(missing: WireReply) -> None:
     with wire_server(missing, completion()) as server:
-        first, second = ask(make(server.url, api="auto"), REQUEST, REQUEST)
+        provider = make(server.url, api="auto")
+        with pytest.raises(ProviderError, match="no Responses API") as caught:
+            ask(provider, REQUEST)  # one call is one request: the next attempt is another
+        first, second = ask(provider, REQUEST, REQUEST)
+    assert (caught.value.retryable, caught.value.retry_after) == (True, 0.0)
+    assert not caught.value.may_be_billed
     assert first.text == second.text == "A calm garage."
     chat = "/v1/chat/completions"
     assert [sent.path for sent in server.requests] == ["/v1/responses", chat, chat]

@@ -262,6 +262,12 @@ def test_what_was_not_looked_at_is_a_list_with_reasons() -> None:
     assert "motion : 0:12.0-0:13.0 (could not be decoded: bad packet)" in said
 
 
+def test_why_somebody_else_was_asked_is_told_in_full() -> None:
+    why = "globex: outage: " + "the service is down; " * 8 + "asked 5 times"
+    sample = report(assessments=(answered("acme", fallbacks=(why, "initech: refusal")),))
+    assert f"Tried before: {why}; initech: refusal" in page(sample).text
+
+
 def test_who_said_what_shows_every_status_and_its_next_step() -> None:
     sample = report(
         assessments=(

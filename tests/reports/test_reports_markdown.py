@@ -82,7 +82,7 @@ def test_the_page_holds_the_facts_of_the_terminal_text() -> None:
     for said in (
         "motion and sound disagree\\: one heard a bang",
         "answered (from the cache)".replace("(", "\\(").replace(")", "\\)"),
-        "acme was gone",
+        "tried before\\: acme was gone",
         "detected\\: Fighting",
         "$0.0125".replace("$", "\\$"),
         "512 bytes",

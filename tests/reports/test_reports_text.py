@@ -208,6 +208,12 @@ def test_an_unknown_cost_is_never_zero() -> None:
     assert "0.0100 (price table)" in words.money({"usd": 0.01, "source": "price_table"})
 
 
+def test_a_cost_too_small_for_four_places_is_told_from_none() -> None:
+    assert words.money({"usd": 0.0, "source": "user"}) == "$0 (your price)"
+    assert words.money({"usd": 0.0000084, "source": "user"}) == "under $0.0001 (your price)"
+    assert words.money({"usd": 0.0001, "source": "user"}) == "$0.0001 (your price)"
+
+
 def test_the_verdict_stands_in_a_block_of_plain_characters_with_and_without_colours() -> None:
     plain = text.render(report().to_dict(), colour=False).splitlines()
     assert plain[0] == plain[4] == "=" * 80
@@ -278,10 +284,10 @@ def test_a_wall_clock_time_of_another_day_names_the_day() -> None:
 
 
 def test_an_answer_from_the_cache_and_a_fallback_are_named() -> None:
-    one = answered("motion", cached=True, fallbacks=("acme was gone",))
+    one = answered("motion", cached=True, fallbacks=("acme was gone", "globex as well"))
     page = text.render(report(assessments=(one,)).to_dict(), colour=False)
     assert "from the cache" in page
-    assert "fallbacks: acme was gone" in page
+    assert "tried before: acme was gone; globex as well" in page
 
 
 def test_who_agrees_with_whom_is_said() -> None:

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from mmcrime.analyzers.fallback import may_fall_back
-from mmcrime.analyzers.llm_answer import NO_TYPE, Answer, ViolationError, read_answer
+from mmcrime.analyzers.llm_answer import (
+    NO_TYPE,
+    Answer,
+    ViolationError,
+    is_answer,
+    read_answer,
+)
 from mmcrime.analyzers.llm_question import Question, repaired
 from mmcrime.errors import ConfigError, InvalidResponseError, ProviderError, UnfitMediaError
 from mmcrime.evidence import Evidence, MediaKind
@@ -97,13 +103,13 @@ class LLMAnalyzer(Analyzer):
                     raise
                 if kind is None or last:
                     return self._failed(name, error, tried)
-                tried.append(f"{name}: {kind}: {error.message}")
+                tried.append(f"{name}: {kind}: {error.message.rstrip('.')}")
                 continue
             if isinstance(said, _Said):
                 return self._assessment(said, evidence, context.providers[name], tried)
             if last:
                 return self._refused(name, said, tried)
-            tried.append(f"{name}: {may_fall_back(said)}: {said.reason or 'no reason given'}")
+            tried.append(f"{name}: {_declined(said)}")
         raise AssertionError("the last provider answers, refuses or fails")
 
     async def _ask(
@@ -162,6 +168,9 @@ class LLMAnalyzer(Analyzer):
                         next_step=f"Set providers.{name}.model to one that follows a JSON schema.",
                     ) from violation
                 request = repaired(request, response.text, str(violation))
+                # Stored, a second bad answer would be all that anybody ever gets to see.
+                usable = partial(is_answer, duration=duration, kinds=question.kinds)
+                request = replace(request, usable=usable)
             else:
                 return _Said(answer=answer, response=response, fitted=fitted, provider=name)
         raise AssertionError("the last answer is returned or raises")
@@ -264,6 +273,12 @@ def _read(response: Response, name: str, duration: float | None, kinds: Collecti
             next_step="Raise analyzers.llm.max_output_tokens.",
         )
     return read_answer(response.text, duration=duration, kinds=kinds)
+
+
+def _declined(response: Response) -> str:
+    """Name a refusal, with what the service said of it beyond the word itself."""
+    told = response.reason or "no reason given"
+    return "refusal" if told == "refusal" else f"refusal: {told}"
 
 
 def _card(said: _Said, provider: Provider) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmcrime.results import Outcome, Severity
 
-__all__ = ["Answer", "Stretch", "ViolationError", "answer_schema", "read_answer"]
+__all__ = ["Answer", "Stretch", "ViolationError", "answer_schema", "is_answer", "read_answer"]
 
 NO_TYPE = "none"
 """What a model says where no kind of incident fits."""
@@ -109,6 +109,15 @@ def _unfenced(text: str) -> str:
         return text
     opening, line, rest = text[: -len(_FENCE)].partition("\n")
     return rest if line and opening.strip() in (_FENCE, f"{_FENCE}json") else text
+
+
+def is_answer(text: str, *, duration: float | None, kinds: Collection[str]) -> bool:
+    """Return whether `read_answer` takes a text for an answer."""
+    try:
+        read_answer(text, duration=duration, kinds=kinds)
+    except ViolationError:
+        return False
+    return True
 
 
 def _check(answer: Answer, kinds: Collection[str]) -> None:

@@ -76,8 +76,9 @@ _CARD = {
     "measured_by": "benchmarks/sound_accuracy.py; the thresholds were set on the same files, "
     "so expect less elsewhere.",
     "limits": "cannot tell shots from fireworks or claps, fear from joy, or a live sound from a "
-    "loudspeaker; tells only the first shots of a burst; misses screams below about 650 Hz and "
-    "shots near the noise level",
+    "loudspeaker; tells only the first shots of a burst, and lets the segment of the first last as "
+    "long as shots like it follow, so music and steps taken for a bang last long, too; misses "
+    "screams below about 650 Hz and shots near the noise level",
     "licence": "MIT, as the library; nothing was learnt from third-party data",
 }
 

@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from mmcrime.calls.folder import private_folder
+from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import AuthenticationError, ProviderError, UnavailableError
 from mmcrime.plugins import Provider, Request, Response
@@ -258,9 +258,7 @@ def _write(
                 and status.until is not None
                 and status.until.timestamp() + _KEPT > now
             )
-            fresh = path.with_name(f"{path.name}.new")
-            fresh.write_text(_File(doors=(*others, *mine)).model_dump_json(), encoding="utf-8")
-            fresh.replace(path)
+            replace_file(path, _File(doors=(*others, *mine)).model_dump_json())
     except (OSError, TimeoutError) as error:
         _log.warning("cannot write %r: %s", str(path), error)
 

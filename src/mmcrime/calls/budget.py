@@ -20,12 +20,12 @@ from mmcrime.calls.caps import (
 )
 from mmcrime.calls.day_budget import Booking, DayBudget
 from mmcrime.calls.estimate import total_tokens
+from mmcrime.calls.meter import attempted
 from mmcrime.calls.prices import Pricing
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import (
     BudgetExceededError,
-    MmcrimeError,
     ProviderError,
 )
 from mmcrime.plugins import Provider, Request, Response
@@ -100,10 +100,10 @@ class RunBudget:
 class Budgeted(Wrapper):
     """Sends nothing that would cross a cap.
 
-    An attempt that fails counts as a call. It costs nothing where its error says that the
-    service does not charge for it; otherwise, and when it is cancelled, the whole reservation
-    counts as spent, as it does for an answer that nobody can price. What cost more than was
-    reserved is booked in full.
+    An attempt that left, as `mark_sent` says, and fails counts as a call. It costs nothing
+    where its error says that the service does not charge for it; otherwise, and when it is
+    cancelled, the whole reservation counts as spent, as it does for an answer that nobody can
+    price. What cost more than was reserved is booked in full.
 
     Args:
         inner: Where requests go on to; it sets ``Response.cost``.
@@ -137,15 +137,13 @@ class Budgeted(Wrapper):
             self._loaded = True
         booking = await self._reserve(self._ask(request))
         ask = booking.amount
-        try:
-            response = await self._inner.generate(request)
-        except MmcrimeError as error:
-            self._settle(booking, _of_failure(error, ask))
-            raise
-        except BaseException:
-            # Cancelled in flight, or broken in a way that nobody foresaw: it may be billed.
-            self._run.settle(ask, ask)
-            raise
+        with attempted() as attempt:
+            try:
+                response = await self._inner.generate(request)
+            except BaseException as error:
+                # What was cancelled while it waited for its turn has not left.
+                self._settle(booking, _of_failure(error, ask) if attempt.sent else NOTHING)
+                raise
         self._settle(booking, _of_answer(response, ask))
         return response
 
@@ -202,10 +200,12 @@ def _of_answer(response: Response, ask: Amount) -> Amount:
     return Amount.of(usd=response.cost.usd, tokens=tokens)
 
 
-def _of_failure(error: MmcrimeError, ask: Amount) -> Amount:
-    if not isinstance(error, ProviderError):
-        return NOTHING  # offline, or out of time before its turn came: nothing left
-    return ask if error.may_be_billed else Amount(calls=1)
+def _of_failure(error: BaseException, ask: Amount) -> Amount:
+    """Return what an attempt counts for that left and gave no answer."""
+    if isinstance(error, ProviderError) and not error.may_be_billed:
+        return Amount(calls=1)
+    # Cancelled in flight, or broken in a way that nobody foresaw: it may be billed.
+    return ask
 
 
 def _wake(waiting: list[asyncio.Future[None]]) -> None:

@@ -24,7 +24,8 @@ class Cached(Wrapper):
     """Asks only for what is not known yet; the outermost of the call layer.
 
     An answer from the store or the ledger, or of an identical call that was under way, is
-    marked ``cached`` and costs nothing. Refusals and truncated replies are never stored.
+    marked ``cached`` and costs nothing. Refusals, truncated replies and answers that are of no
+    use to whoever asked (`Request.usable`) are never stored.
     They are shared with identical calls that wait for them, and a run that was killed gets
     its own from the ledger; no other call does.
 
@@ -108,12 +109,13 @@ class Cached(Wrapper):
         store = self._store
         if store is not None:
             known = await store.run(self._look_up, store, request.key)
-            if known is not None:
+            if known is not None and _is_usable(request, known):
                 return _hit(known)
         parts = tuple([await self._made(part) for part in request.parts])
         response = await self._inner.generate(replace(request, parts=parts))
         response = replace(response, provider=self._name, cached=False)
-        if store is not None and response.status == "answered" and response.text:
+        answered = response.status == "answered" and response.text
+        if store is not None and answered and _is_usable(request, response):
             store.soon(store.put, request.key, response)  # it is in the ledger already
         return response
 
@@ -149,6 +151,13 @@ class Cached(Wrapper):
             data = await asyncio.to_thread(part.load)
             self._store.soon(self._store.put_blob, key, data)
         return data
+
+
+def _is_usable(request: Request, response: Response) -> bool:
+    """Whether an answer may be given to whoever asks the same again."""
+    if request.usable is None or response.status != "answered":
+        return True
+    return request.usable(response.text)
 
 
 def _hit(response: Response) -> Response:

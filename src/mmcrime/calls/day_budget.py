@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcrime.calls.caps import NOTHING, Amount, Refusal, Spending, first_crossed
-from mmcrime.calls.folder import private_folder
+from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import ConfigError
 
@@ -289,10 +289,7 @@ class DayBudget:
             for day, accounts in sorted(days.items())
             if accounts and day >= oldest
         }
-        # Replaced in one step: whoever dies while writing leaves the file as it was.
-        beside = self.path.with_name(self.path.name + ".new")
-        beside.write_text(json.dumps({"format": _FORMAT, "days": kept}), encoding="utf-8")
-        beside.replace(self.path)
+        replace_file(self.path, json.dumps({"format": _FORMAT, "days": kept}))
 
     def _unusable(self, error: Exception) -> ConfigError:
         if isinstance(error, ConfigError):

@@ -27,7 +27,8 @@ class Flights:
     - The service failed (`ProviderError`): it failed for all of them. They get the same
       error, so that a service in trouble is not asked once for each of them.
     - Anything else belongs to the first alone: it was cancelled, or ran out of its own
-      budget or of its own permission to send. The next in line does the work instead.
+      time, its own budget or its own permission to send. The next in line does the work
+      instead.
 
     One who waits and is cancelled leaves alone. For one event loop and one process.
     """
@@ -58,7 +59,7 @@ class Flights:
         try:
             result = await work()
         except ProviderError as error:
-            outcome = error
+            outcome = None if error.out_of_time else error
             raise
         else:
             outcome = _Landed(result)

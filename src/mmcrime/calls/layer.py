@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +22,7 @@ from mmcrime.calls.store import AnswerStore
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.plugins import EgressGate, Provider
 
-__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory"]
+__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory", "stored"]
 
 BREAKERS_FILE = "breakers.json"
 """Name of the file in the cache directory that says which services keep failing."""
@@ -35,6 +37,19 @@ def cache_directory(settings: Settings) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("mmcrime", appauthor=False)
+
+
+@contextmanager
+def stored(settings: Settings) -> Iterator[tuple[Path, AnswerStore, Ledger]]:
+    """Give the cache directory, its answers and its record of what was paid. Blocks."""
+    directory = cache_directory(settings)
+    store = AnswerStore(directory, size_bytes=round(settings.cache.size_gb * _GB))
+    ledger = Ledger(directory)
+    try:
+        yield directory, store, ledger
+    finally:
+        store.close()
+        ledger.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -122,7 +122,8 @@ class Ledger:
         """Write down one reply that is billed, or may be; see `Row`. Blocks.
 
         A row that cannot be written is a warning in the log: the reply is paid for, and
-        losing it as well would help nobody.
+        losing it as well would help nobody. The file is then opened again before the next
+        call, so that no further one is paid for and forgotten.
 
         Raises:
             ConfigError: If the file cannot be used.
@@ -147,10 +148,12 @@ class Ledger:
                 return
             for row in rows:
                 try:
-                    connection.execute(_INSERT, _values(row))
+                    self._connection().execute(_INSERT, _values(row))
                 except (sqlite3.Error, UnicodeEncodeError) as error:
                     extra = {"request_id": row["request_id"]}
                     _log.warning("a billed reply could not be recorded: %s", error, extra=extra)
+                    if isinstance(error, sqlite3.Error):
+                        self._let_go()
 
     def find(self, key: str, *, request_id: str) -> Response | None:
         """Return a reply to a request that was paid for already, without a cost.
@@ -192,9 +195,12 @@ class Ledger:
     def close(self) -> None:
         """Let go of the file; a later call opens it again."""
         with self._lock:
-            if self._held is not None:
-                self._held.close()
-                self._held = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def _connection(self) -> sqlite3.Connection:
         if self._held is None:
@@ -210,6 +216,8 @@ class Ledger:
             # Never opened again like this: closing a file lets go of all locks on it.
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
+            if self._path.is_symlink():
+                raise OSError("it is a link, which may lead anywhere") from None
             self._path.chmod(0o600)
         connection = sqlite3.connect(
             self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
@@ -262,9 +270,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if version == 0:
         for statement in _TABLES.split(";"):
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
     elif version != _VERSION:
         raise sqlite3.DatabaseError(f"it is of version {version!r}, not {_VERSION!r}")
+    # Written even where it is so already: that it can be is what must be known.
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.execute("DELETE FROM replies WHERE time < ?", (time.time() - _KEPT_SECONDS,))
     connection.execute("COMMIT")
 
@@ -339,11 +348,19 @@ class Recorded(Wrapper):
                 if attempt.sent:
                     _count(Cost(detail=BROKEN_OFF))
                 raise
-        cost = self._price(response.model, response.usage, request)
+        cost = self._priced(response, request)
         response = replace(response, cost=cost, provider=self._name)
         _count(cost, response.usage)
         await self._record(request, cost, response)
         return response
+
+    def _priced(self, response: Response, request: Request) -> Cost:
+        """Return what a reply costs. It is paid for: no count of a plug-in may lose it."""
+        try:
+            return self._price(response.model, response.usage, request)
+        except (ArithmeticError, ValueError, TypeError) as error:
+            _log.warning("the price of a reply of %r: %s", self._name, error)
+            return Cost(detail=f"the token counts of {self._name} are none")
 
     async def _failed(self, request: Request, error: ProviderError) -> None:
         if error.may_be_billed:

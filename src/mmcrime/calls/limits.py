@@ -253,7 +253,7 @@ class Limiter:
             left = f"without a deadline at most {LONGEST_WAIT:g} s are waited"
         else:
             left = f"the deadline is in {max(0.0, waiter.deadline - now):.1f} s"
-        return RateLimitedError(
+        error = RateLimitedError(
             f"{self._name!r} has no place for another request: "
             f"{self._binding(now, waiter.tokens)}. "
             f"It would wait for {wait:.1f} s or more, and {left}.",
@@ -262,6 +262,8 @@ class Limiter:
             retryable=False,
             next_step="Allow more time, or ask another provider.",
         )
+        error.out_of_time = waiter.deadline is not None
+        return error
 
     def _binding(self, now: float, tokens: int) -> str:
         """Name the limit that a waiter waits for."""

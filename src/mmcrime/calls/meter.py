@@ -29,6 +29,7 @@ class Meter:
         begun: Attempts that were sent, counted when they left.
         calls: The same, counted when it was known what came of them, the failed ones included.
         hits: Stored answers that were used instead.
+        fresh: Answers that were not stored.
         last: The answer that came in last, stored or not.
         voters: Provider and model of every answer.
     """
@@ -36,6 +37,7 @@ class Meter:
     begun: int = 0
     calls: int = 0
     hits: int = 0
+    fresh: int = 0
     last: Response | None = None
     voters: set[tuple[str, str]] = field(default_factory=set)
     _input: int | None = None
@@ -60,6 +62,7 @@ class Meter:
         self.last = response
         self.voters.add((response.provider, response.model))
         self.hits += response.cached
+        self.fresh += not response.cached
 
     @property
     def used(self) -> bool:
@@ -68,8 +71,8 @@ class Meter:
 
     @property
     def cached(self) -> bool:
-        """Whether all that was answered came from the store."""
-        return self.hits > 0 and not self.calls and not self.begun
+        """Whether all that was answered came from the store, whoever failed before."""
+        return self.hits > 0 and self.fresh == 0
 
     @property
     def usage(self) -> Usage:
@@ -132,13 +135,15 @@ def metered() -> Iterator[Meter]:
 
 @contextmanager
 def attempted() -> Iterator[Attempt]:
-    """Hear of whether the request of this attempt left."""
-    attempt = Attempt()
+    """Hear of whether the request of this attempt left; so does one around it."""
+    attempt, around = Attempt(), _attempt.get()
     token = _attempt.set(attempt)
     try:
         yield attempt
     finally:
         _attempt.reset(token)
+        if around is not None and attempt.sent:
+            around.sent = True
 
 
 def mark_sent() -> None:

@@ -93,7 +93,9 @@ class Retrying(Wrapper):
             made = retrying.statistics["attempt_number"]
             if made == 1 and not plan.ended:
                 raise
-            raise _with_remark(error, f"{_times(made)}{plan.ended}") from error
+            told = _with_remark(error, f"{_times(made)}{plan.ended}")
+            told.out_of_time |= bool(plan.ended) and self._deadline is not None
+            raise told from error
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mmcrime import __version__
-from mmcrime.cli import analyze, config, demo, doctor, providers
+from mmcrime.cli import analyze, cache, config, demo, doctor, providers
 from mmcrime.cli.choices import HELP
 from mmcrime.cli.interrupt import INTERRUPTED, interruptible, leave
 from mmcrime.cli.terminal import complain
@@ -35,6 +35,7 @@ app.command("doctor", short_help="Say what works here and what is missing.", con
 )
 app.add_typer(providers.app, name="providers")
 app.add_typer(config.app, name="config")
+app.add_typer(cache.app, name="cache")
 app.command("demo", short_help="Make a scene and analyze it, offline.", context_settings=HELP)(
     demo.command
 )

@@ -117,7 +117,9 @@ def _plugins(settings: Settings) -> Iterator[Line]:
                 yield Line("unset", label, f"works once {' and '.join(needed)} is set")
             elif not status.problem:
                 origin = "" if status.distribution == "mmcrime" else f"from {status.distribution}"
-                yield Line("ok", label, origin)
+                # Whether there is a key, and what it opens, is what `providers` says.
+                installed = "installed; see: mmcrime providers" if group == "providers" else ""
+                yield Line("ok", label, "; ".join(part for part in (origin, installed) if part))
             else:
                 # A package that is not installed is a choice; all else is a defect.
                 mark = "missing" if status.next_step.startswith("Run: pip") else "broken"

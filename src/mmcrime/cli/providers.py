@@ -48,12 +48,12 @@ def show(config: ConfigFile = None) -> None:
         said = _configured(settings, status.name)
         if status.problem:
             mark = "missing" if status.next_step.startswith("Run: pip") else "broken"
-            table_line(mark, status.name, f"{status.problem} {status.next_step}; {said}")
+            table_line(mark, status.name, f"{said}; {status.problem} {status.next_step}")
         else:
             table_line(*_built(settings, status.name, said))
     for name in sorted(set(settings.providers) - {status.name for status in found}):
         said = _configured(settings, name)
-        table_line("missing", name, f"no plug-in of that name is installed; {said}")
+        table_line("missing", name, f"{said}; no plug-in of that name is installed")
     if not found:
         table_line("none", "providers", "no plug-in is installed; all work is done on this machine")
 
@@ -69,11 +69,12 @@ def check(
     """Send one tiny drawn picture to a service and say what came back.
 
     It says whether the answer was right, which model gave it, how long it took and what it
-    cost. Stored answers are not used. Exits with 4 when one did not answer rightly.
+    cost. Stored answers are not used. Exits with 4 when one did not answer rightly, with 2
+    when there is none to ask.
 
     Example: mmcrime providers check openai
     """
-    from mmcrime.cli.codes import PROVIDERS
+    from mmcrime.cli.codes import CONFIG, PROVIDERS
     from mmcrime.cli.progress import working
     from mmcrime.cli.terminal import logs_to_stderr, remark, table_line
     from mmcrime.config import load_settings
@@ -83,6 +84,7 @@ def check(
     names = [name] if name else _in_use(settings)
     if not names:
         remark("No provider is enabled: name one, such as in: mmcrime providers check openai")
+        raise typer.Exit(CONFIG)  # nobody was asked, which is no sign that all is well
     failed = False
     with logs_to_stderr(), CrimeDetectionPipeline(settings=settings) as pipeline:
         for each in names:
@@ -102,7 +104,7 @@ def _in_use(settings: Settings) -> list[str]:
 def _told(outcome: Check) -> str:
     from mmcrime.reports.words import money
 
-    used = outcome.usage
+    used, cost = outcome.usage, money(outcome.cost.model_dump())
     counts = [
         f"{count} {unit}"
         for count, unit in (
@@ -112,11 +114,11 @@ def _told(outcome: Check) -> str:
         if count is not None
     ]
     parts = [
-        outcome.said,
+        outcome.said.rstrip("."),
         f"model {outcome.model}" if outcome.model else "",
         f"{outcome.seconds:.1f} s",
         *counts,
-        f"cost: {money(outcome.cost.model_dump())}",
+        cost if "cost" in cost else f"cost: {cost}",
     ]
     told = "; ".join(part for part in parts if part)
     return " ".join([f"{told}.", *outcome.remarks, outcome.next_step]).strip()
@@ -126,14 +128,17 @@ def _built(settings: Settings, name: str, said: str) -> tuple[str, str, str]:
     """Say of a provider that is installed what it would do."""
     from mmcrime.errors import ConfigError
     from mmcrime.pipeline.team import built
+    from mmcrime.registry import load_provider
 
     try:
         provider = built(name, settings).provider
     except ConfigError as error:
-        return "unset", name, f"{error.message} {error.next_step} {said}"
+        able = load_provider(name, allow=None).capabilities
+        return "unset", name, f"{said}; takes {_takes(able)}; {error}"
     model = f"model {provider.model}" if provider.model else "no model named"
     takes = _takes(provider.capabilities)
-    told = f"{said}; {model} at {provider.endpoint or 'its own address'}; takes {takes}."
+    key = "" if "key" in said else "key in the environment, or none needed; "
+    told = f"{said}; {key}{model} at {provider.endpoint or 'its own address'}; takes {takes}."
     return "ok", name, " ".join([told, *provider.remarks])
 
 

@@ -57,7 +57,9 @@ def load_settings(
             this release. The message names the key and never holds a secret.
     """
     if isinstance(config, Settings):
-        return _validated(merged(config.model_dump(), overrides), "the given settings", {})
+        # What nobody set stays unset: messages say of a value that it is the default.
+        given = config.model_dump(exclude_unset=True)
+        return _validated(merged(given, overrides), "the given settings", {})
     variables = {**read_dotenv(dotenv), **(os.environ if environ is None else environ)}
     if isinstance(config, Mapping):
         data, name = expand_short_form(dict(config)), "the given configuration"

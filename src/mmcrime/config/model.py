@@ -6,6 +6,7 @@ to the plug-in, which validates them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -190,6 +191,11 @@ class ProviderSettings(BaseModel):
     max_concurrency: Annotated[int, Field(gt=0)] = 8
     price: Price | None = None
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show no address, which may hold a password, and nothing that only a plug-in knows."""
+        hidden = {"base_url", *(self.model_extra or {})}
+        yield from ((k, "***" if k in hidden and v else v) for k, v in super().__repr_args__())
+
     @property
     def options(self) -> dict[str, Any]:
         """The provider's own options."""
@@ -306,6 +312,6 @@ class Settings(Section):
     context: str = ""
     language: LanguageSettings = LanguageSettings()
     plugins: PluginSettings = PluginSettings()
-    notification: dict[str, Any] | None = None
+    notification: Annotated[dict[str, Any] | None, Field(repr=False)] = None
     max_concurrent: Annotated[int, Field(ge=1)] = 4
     offline: bool = False

@@ -46,15 +46,24 @@ class Opinion:
 
 
 def asked(assessments: Sequence[Assessment]) -> int:
-    """Return how many distinct voters were asked; a skipped analyzer was not asked."""
-    answered = {a.vote_key for a in assessments if a.status == "answered"}
+    """Return how many distinct voters were asked; a skipped analyzer was not asked.
+
+    Whoever was asked first and answered by another is one of them, also where that other
+    has a vote of its own: a dead voter does not vanish behind the one that stood in for it.
+    """
+    answers: dict[tuple[str, str, str], list[bool]] = {}
+    for assessment in assessments:
+        if assessment.status == "answered":
+            stood_in = bool(assessment.fallbacks)
+            answers.setdefault(assessment.vote_key, []).append(stood_in)
+    replaced = sum(sum(ways) - all(ways) for ways in answers.values())
     # Of a dead voter only the name is sure; an answered one may have fallen back.
     dead = {
         (a.kind, a.analyzer, a.provider, a.model)
         for a in assessments
         if a.status in ("failed", "refused")
     }
-    return len(answered) + len(dead)
+    return len(answers) + replaced + len(dead)
 
 
 def live_votes(assessments: Sequence[Assessment]) -> tuple[Assessment, ...]:

@@ -46,11 +46,13 @@ class Track:
     Attributes:
         number: By which FFmpeg names it, too.
         shifts: Where the entries of each table of composition times begin, and how many it has.
+        durations: The same for each table of durations.
         edited: Whether an edit list does more than say where the track begins.
     """
 
     number: int = 0
     shifts: list[tuple[int, int]] = field(default_factory=list)
+    durations: list[tuple[int, int]] = field(default_factory=list)
     edited: bool = False
     # What decides whether FFmpeg makes an entry for each sample of one size.
     sound: bool = False
@@ -164,6 +166,7 @@ class _Walk:
             if kind == b"ctts":
                 self._track.shifts.append((body + 8, count))
             if kind == b"stts":
+                self._track.durations.append((body + 8, count))
                 self._track.steady = count == 1 and _number(head, 12) == 1
         elif kind in (b"stsz", b"stz2"):
             self._sizes(kind, head, length)

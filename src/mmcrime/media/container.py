@@ -11,6 +11,7 @@ opening, so that all readers of one file share one clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from av.stream import Discard
 from mmcrime.config import Limits
 from mmcrime.errors import CorruptMediaError, UnsafeMediaError, UnsupportedMediaError
 from mmcrime.evidence import Interval
-from mmcrime.media.streams import READ_ERRORS, Lost, decoder_pixels, reason_of, select
+from mmcrime.media.streams import READ_ERRORS, Ahead, Lost, decoder_pixels, reason_of, select
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -46,6 +47,8 @@ _CONTAINER_OPTIONS = {
 _DEMUXER_OPTIONS = {"mov": {"enable_drefs": "0", "use_absolute_path": "0"}}
 _MOST_READ_ERRORS = 16  # a demuxer that fails this often without one packet is given up
 
+_ROUNDING = 0.01  # ticks; far more than a day of them is rounded by
+_FARTHEST = 16  # pictures by which a made-up time may be wrong: as many as a decoder may hold
 _JOINED_DAMAGE = 0.5  # seconds between bad packets that count as one stretch: few entries a day
 
 FrameT = TypeVar("FrameT", "VideoFrame", "AudioFrame")
@@ -78,35 +81,46 @@ class FrameClock:
         stream: The stream that is decoded.
         origin: Start of media time, in seconds on the container's own clock.
         spacing: Seconds between frames, for frames without any time stamp.
-        first: Media time of the first frame, for streams whose presentation times are made
-            up (see `Recording.clock`): there the others follow by their decoding times.
+        ahead: For streams whose presentation times are made up: how far the stamps of their
+            frames lie behind. There frames are timed by their decoding times.
     """
 
     def __init__(
-        self, stream: Stream, *, origin: float, spacing: float, first: float | None = None
+        self, stream: Stream, *, origin: float, spacing: float, ahead: Ahead | None = None
     ) -> None:
         base = stream.time_base  # that of each of its frames too, in PyAV's decoding
         self._ticks, self._per = (base.numerator, base.denominator) if base else (0, 1)
         self._origin = origin
         self._spacing = spacing
-        self._next = first or 0.0
-        self._by_decoding = first is not None
+        self._next = 0.0
+        self._ahead = ahead
         self._begun = False
 
     def time(self, frame: VideoFrame | AudioFrame) -> float:
         """Return the media time of a frame, in seconds."""
-        presented = None if self._by_decoding else frame.pts
-        stamp = presented if presented is not None else frame.dts
+        stamp = frame.pts if frame.pts is not None else frame.dts
         time = self._next
-        if stamp is not None and self._ticks:
-            # As float(stamp * base), without making a fraction of every stamp.
-            time = stamp * self._ticks / self._per - self._origin
-            if self._by_decoding and not self._begun:  # the delay of the decoder
-                self._origin += time - self._next
-                time = self._next
+        if self._ahead is not None:
+            time = self._by_decoding(frame, self._ahead)
+        elif stamp is not None and self._ticks:
+            time = self._seconds(stamp)
         self._begun = True
         self._next = time + self._spacing
         return time
+
+    def _seconds(self, stamp: int) -> float:
+        # As float(stamp * base), without making a fraction of every stamp.
+        return stamp * self._ticks / self._per - self._origin
+
+    def _by_decoding(self, frame: VideoFrame | AudioFrame, ahead: Ahead) -> float:
+        if frame.dts is not None:
+            return self._seconds(frame.dts) - ahead.decoding
+        if frame.pts is None:
+            return self._next
+        # One that the decoder gave out because nothing followed: the next, or a keyframe alone.
+        made_up = self._seconds(frame.pts) - ahead.presentation
+        near = abs(made_up - self._next) <= _FARTHEST * self._spacing
+        return self._next if self._begun and near else made_up
 
 
 @dataclass(kw_only=True, eq=False)
@@ -225,6 +239,10 @@ class Container:
         start = float(stamp * packet.time_base)
         end = start + float((packet.duration or 0) * packet.time_base)
         self.failed_at = start
+        self.spoil(start, end)
+
+    def spoil(self, start: float, end: float) -> None:
+        """Note damage between two times, in seconds on the container's own clock."""
         if self.damaged and abs(start - self.damaged[-1][1]) <= _JOINED_DAMAGE:
             first, last = self.damaged[-1]
             self.damaged[-1] = (min(first, start), max(last, end))
@@ -246,7 +264,8 @@ class Container:
         base = stream.time_base
         if base is None:
             raise av.error.InvalidDataError(0, "the stream has no time base")
-        self.raw.seek(int(seconds / base), stream=stream, backward=True)
+        # A time that is a tick but for rounding is that tick, not the one before.
+        self.raw.seek(math.floor(seconds / base + _ROUNDING), stream=stream, backward=True)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mmcrime.media.streams import READ_ERRORS, has_layers, has_true_times
+from mmcrime.media.streams import LATE_ORDER, READ_ERRORS, has_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +60,9 @@ class Finder:
         video = container.video
         rate = float(video.average_rate or 0) if video is not None else 0.0
         self._slack = _FIELD / rate if rate > 0 else self._tolerance
-        believed = video is not None and has_true_times(video, recording.sniffed.demuxer)
-        self._detours = 0 if believed else _MOST_DETOURS
+        self._detours = 0 if span.ahead is None else _MOST_DETOURS
+        # Decoders of other formats make up what they cannot read, and report no error.
+        self._errs = video is not None and video.codec_context.name in LATE_ORDER
         self._skips = video is not None and not has_layers(video.codec_context)
         self._progressive = False  # the last picture was not interlaced
 
@@ -76,7 +77,7 @@ class Finder:
                 wanted; others may be left out, where that saves work. None wants all.
         """
         only = None if due is None else self._only(due)
-        pictures = self._seek(self._key_before(start), only)
+        pictures = self._seek(start, only)
         if pictures is not None:
             yield from self._true(pictures, self._container)
             return
@@ -150,11 +151,12 @@ class Finder:
             left = group[found:]
             if not left:
                 continue
-            pictures = self._seek(self._key_before(left[0]))
+            pictures = self._seek(left[0])
             if pictures is None:  # one pass through the file serves all that is left
                 rest = list(chain(left, *groups[number + 1 :]))
                 with self._recording.open(frame_threads=True) as container:
-                    yield from self._by_pictures(self._decoded(container), rest, container)
+                    whole = self._true(self._decoded(container), container)
+                    yield from self._by_pictures(whole, rest, container)
                 return
             self._detours += 1
             yield from self._by_pictures(pictures, left, self._container)
@@ -253,13 +255,13 @@ class Finder:
     def _key_before(self, time: float) -> int:
         return max(bisect_right(self._keys, time + EPSILON) - 1, 0)
 
-    def _seek(self, key: int, plan: Plan | None = None) -> Iterator[Timed] | None:
-        """Decode from a keyframe, or the one before if it is damaged.
+    def _seek(self, time: float, plan: Plan | None = None) -> Iterator[Timed] | None:
+        """Decode from the keyframe before a time, or the one before that if it is damaged.
 
         Returns None where seeking leads past the place, as it does in files without an
         index and behind a long damaged stretch.
         """
-        video = self._container.video
+        video, key = self._container.video, self._key_before(time)
         if key == 0 and self._fresh:
             self._fresh = False
             return self._decoded(self._container, plan)
@@ -271,25 +273,26 @@ class Finder:
                 self._container.seek(self._keys[candidate] + self._recording.timeline.origin, video)
             except READ_ERRORS:
                 break
-            pictures = self._decoded(self._container, plan, first=self._keys[candidate])
+            pictures = self._decoded(self._container, plan)
             first = next(pictures, None)
-            if first is not None and first[1] <= self._keys[candidate] + self._tolerance:
+            # By its decoding time a keyframe seems to be shown before others that are.
+            made_up = self._span.ahead is not None
+            latest = time + EPSILON if made_up else self._keys[candidate] + self._tolerance
+            if first is not None and first[1] <= latest:
                 return chain((first,), pictures)
         return None
 
-    def _decoded(
-        self,
-        container: Container,
-        plan: Plan | None = None,
-        *,
-        first: float | None = None,
-    ) -> Iterator[Timed]:
+    def _decoded(self, container: Container, plan: Plan | None = None) -> Iterator[Timed]:
         if container.video is None:
             return
-        clock = self._recording.clock(container.video, self._span, first=first)
+        clock = self._recording.clock(container.video, self._span)
         for picture in container.video_frames(plan):
             self._progressive = not picture.interlaced_frame
-            yield picture, clock.time(picture)
+            time = clock.time(picture)
+            if picture.is_corrupt and not self._errs:  # a part of it and of others is made up
+                start = time + self._recording.timeline.origin
+                container.spoil(start, start + self._span.spacing)
+            yield picture, time
 
 
 class _Plan:

@@ -5,9 +5,10 @@ gives out packets as the index says. So what the index says of a packet is what 
 would find, at a tenth of the cost. Only when a picture is shown, as opposed to decoded, is
 not in it: that comes from the table of composition times, which is read here.
 
-It is believed of plain files alone, if all packets lie inside the file, and if the first
-packets and those from the last keyframe on are as it says when they are read. All packets of
-other files are read. Neither way shows whether a packet decodes.
+It is believed of plain files alone, if all packets lie inside the file, if what it takes for
+keyframes begins like some, and if the first packets and those from the last keyframe on are as
+it says when they are read. All packets of other files are read. Neither way shows whether a
+packet decodes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from mmcrime.media.keyheads import KeyHeads
 from mmcrime.media.streams import READ_ERRORS
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ __all__ = ["IndexedStreams"]
 
 _CODECS = frozenset(("h264", "hevc", "aac"))  # their packets are given out as they are stored
 _BLOCK = 8_192  # entries that are looked at together
+_MOST_KEYS = 200_000  # in a file of more, all packets are as soon read as their heads
 _LATEST = 1 << 60  # ticks; far beyond what a file of a day has, far below what overflows
 _MOST_DELAY = 1 << 31  # ticks; FFmpeg holds it in 32 bits
 _KEYFRAME, _DISCARD = 1, 2  # AVINDEX_KEYFRAME and AVINDEX_DISCARD_FRAME of FFmpeg
@@ -67,7 +70,7 @@ class IndexedStreams:
             if shifts is None:
                 return None
             table = tables[stream.index] = _Table(stream, tally, shifts)
-            if not table.read(index.size):
+            if not table.read(file, index.size):
                 return None
         return cls(tables)
 
@@ -108,19 +111,30 @@ def _shifts(file: BinaryIO, index: Index, number: int, samples: int) -> NDArray[
     Nothing of a track that shows all as it is decoded; None for one that is not plain.
     """
     tracks = [track for track in index.tracks if track.number == number]
-    if len(tracks) != 1 or tracks[0].edited or len(tracks[0].shifts) > 1:
+    if len(tracks) != 1 or tracks[0].edited:
         return None
-    if not tracks[0].shifts:
+    (track,) = tracks
+    durations, shifts = _runs(file, track.durations), _runs(file, track.shifts)
+    if durations is None or durations[0].sum(dtype=np.int64) < samples:
+        return None
+    if not track.shifts:
         return np.zeros(0, np.int32)
-    ((at, count),) = tracks[0].shifts
+    if shifts is None or shifts[0].sum(dtype=np.int64) != samples:
+        return None
+    return np.repeat(shifts[1].astype(np.int32), shifts[0])
+
+
+def _runs(file: BinaryIO, places: Sequence[tuple[int, int]]) -> NDArray[np.int32] | None:
+    """Return for how many samples each value of a table holds, and the values."""
+    if len(places) != 1:
+        return None
+    ((at, count),) = places
     file.seek(at)
     table = file.read(8 * count)
     if len(table) < 8 * count:
         return None
-    lengths, shifts = np.frombuffer(table, ">i4").reshape(-1, 2).T
-    if (lengths < 0).any() or lengths.sum(dtype=np.int64) != samples:
-        return None
-    return np.repeat(shifts.astype(np.int32), lengths)
+    runs = np.frombuffer(table, ">i4").reshape(-1, 2).T
+    return None if (runs[0] < 0).any() else runs
 
 
 class _Table:
@@ -151,12 +165,15 @@ class _Table:
         self._seen = -1  # the last of those that were read
         self._end = float("-inf")  # seconds
 
-    def read(self, size: int) -> bool:
+    def read(self, file: BinaryIO, size: int) -> bool:
         """Look through all entries; return whether they are those of sound packets.
 
         Args:
+            file: Its position is changed.
             size: Bytes of the file.
         """
+        context = self.stream.codec_context
+        heads, looked = KeyHeads(file, context.name, context.extradata or b""), 0
         for at in range(0, len(self._entries), _BLOCK):
             flat = array("q")
             for entry in self._entries[at : at + _BLOCK]:
@@ -169,6 +186,11 @@ class _Table:
             keys = flags & _KEYFRAME > 0
             if keys.any():
                 self.last_key = int(decoded[keys][-1])
+            if self.stream.type == "video":
+                stated = zip(places[keys].tolist(), sizes[keys].tolist(), strict=True)
+                looked += int(keys.sum())
+                if looked > _MOST_KEYS or not all(heads.begins(*one) for one in stated):
+                    return False
             shown = decoded + self._shifts[at : at + len(decoded)] if len(self._shifts) else decoded
             self._note(shown, flags & _DISCARD == 0, keys)
         return self._packets > 0

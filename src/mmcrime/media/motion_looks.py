@@ -184,8 +184,12 @@ class _Reader:
 
     def _time(self, packet: Packet[Any]) -> float:
         base = float(packet.time_base or 0)
-        stamp = packet.pts if packet.pts is not None else packet.dts
+        ahead = self._span.ahead
+        believed = ahead is None or packet.is_keyframe
+        stamp = packet.pts if believed and packet.pts is not None else packet.dts
         time = self._later if stamp is None else stamp * base - self._origin
+        if ahead is not None and packet.is_keyframe and packet.pts is not None:
+            time -= ahead.presentation
         self._later = time + ((packet.duration or 0) * base or self._span.spacing)
         return time
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import av
 import av.error
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 __all__ = [
+    "LATE_ORDER",
     "READ_ERRORS",
+    "Ahead",
     "Lost",
     "Selected",
     "decoder_pixels",
@@ -41,12 +43,30 @@ _FEWEST_THREADED_PIXELS = 864 * 486  # smaller ones decode in less than a thread
 _MOST_THREADED_PIXELS = 4096 * 2304  # each further thread holds a picture or two
 _NO_DECODER = "no decoder for"
 
-_UNSEEN_ORDER = frozenset(("h264", "hevc"))  # their B-frames may be references
+LATE_ORDER = frozenset(("h264", "hevc"))
+"""Formats whose decoders may hold back more than one picture, and report what is damaged."""
+_REORDERED = LATE_ORDER | {"mpeg4", "mpeg1video", "mpeg2video"}  # they have B-frames
 _HEVC_VPS = re.compile(rb"\x40\x01(..)\xff\xff", re.DOTALL)
 """A video parameter set of HEVC: its header, the two bytes that state the layers, and the
 16 bits that are always set behind them (ITU-T H.265, 7.3.2.1)."""
 
 StreamT = TypeVar("StreamT", "VideoStream", "AudioStream")
+
+
+class Ahead(NamedTuple):
+    """By how much the stamps of decoded pictures lie behind the times at which they are shown.
+
+    A decoder gives out a picture with the decoding stamp of the packet that it had to wait
+    for: always the same number of packets, from whichever keyframe it began.
+
+    Attributes:
+        decoding: Seconds, of decoding stamps.
+        presentation: Seconds, of presentation stamps. Those of keyframes are made up alike,
+            those of others are not to be believed.
+    """
+
+    decoding: float
+    presentation: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -249,7 +269,8 @@ def has_true_times(stream: Stream, demuxer: str | None) -> bool:
     """Whether a packet's presentation time is that of the frame in it.
 
     AVI has none. FFmpeg makes them up from the order of the packets, which is that of
-    decoding; only where its parsers see which pictures are B-frames they come out right.
+    decoding, and from what its parsers take for B-frames. Those that are references (H.264)
+    or that repeat a picture in six bytes (MPEG-4) come out at wrong times.
 
     Args:
         stream: Of pictures or sound.
@@ -257,4 +278,4 @@ def has_true_times(stream: Stream, demuxer: str | None) -> bool:
     """
     context: Any = stream.codec_context  # None without a decoder, which the type stub denies
     made_up = demuxer == "avi" and stream.type == "video"
-    return not (made_up and context is not None and context.name in _UNSEEN_ORDER)
+    return not (made_up and context is not None and context.name in _REORDERED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from mmcrime.evidence import Interval
 from mmcrime.media.holes import LEAST_BYTES, LEAST_SECONDS, Suspect, lost_pictures
-from mmcrime.media.streams import READ_ERRORS, Lost, has_true_times, name_of
+from mmcrime.media.streams import LATE_ORDER, READ_ERRORS, Ahead, Lost, has_true_times, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +36,8 @@ class StreamSpan:
         times: Sorted presentation times of its packets (pictures only).
         keyframes: Sorted presentation times of its keyframes (pictures only).
         lost: Where its pictures are lost without an error, up to the next keyframe.
+        ahead: How decoded pictures are timed whose presentation times are made up; None
+            where they are not.
     """
 
     start: float
@@ -45,6 +46,7 @@ class StreamSpan:
     times: NDArray[np.float64]
     keyframes: NDArray[np.float64]
     lost: tuple[Interval, ...] = ()
+    ahead: Ahead | None = None
 
     @property
     def interval(self) -> Interval:
@@ -98,6 +100,10 @@ class Tally:
         self.stream = stream = lost.stream if lost is not None else used
         self._decoder: Any = used.codec_context if used is not None else None
         self._first: Any = None
+        self._begun: Any = None  # the first packet that decodes, of a keyframe if there is one
+        self._fed = self._failed = 0  # packets behind it until a frame came; that do not decode
+        self._holds_one = False  # the decoder holds back one picture
+        self._lag = 0.0  # by which made-up presentation times of keyframes are late
         self._reason = lost.reason if lost is not None else ""
         # What the closed container's stream says is not asked later.
         self._name = "" if stream is None else name_of(stream)
@@ -106,6 +112,7 @@ class Tally:
         self.start = 0.0
         self._true = stream is None or has_true_times(stream, demuxer)
         self._visual = stream is not None and stream.type == "video"
+        self._late = used is not None and used.codec_context.name in LATE_ORDER
         self._base = float(stream.time_base or 0) if stream is not None else 0.0
         self._last = self._end = float("-inf")
         self._next = 0.0
@@ -129,6 +136,8 @@ class Tally:
         if stamp is None or not (self._true or other is None):
             stamp = other
         time = self._next if stamp is None else stamp * self._base
+        if self.packets == 0 and packet.pts is not None:
+            self._lag = packet.pts * self._base - time
         self._next = time + (packet.duration or 0) * self._base
         self.start = time if self.packets == 0 else min(self.start, time)
         if self._visual:
@@ -144,7 +153,8 @@ class Tally:
         if self._visual:
             self._times.append(time)
             if packet.is_keyframe:
-                self._keys.append(time)
+                made_up = None if self._true else packet.pts
+                self._keys.append(time if made_up is None else made_up * self._base - self._lag)
 
     def end_of(self, packet: Packet[Any]) -> float:
         """Return when a packet with a presentation time ends."""
@@ -197,8 +207,29 @@ class Tally:
         return self._first
 
     def _decode(self, packet: Packet[Any] | None) -> None:
-        with suppress(*READ_ERRORS):
+        self._fed += self._begun is not None
+        try:
             self._first = next(iter(self._decoder.decode(packet)), None)
+        except READ_ERRORS:
+            self._failed += self._begun is not None
+            return
+        self._holds_one = self._visual and self._decoder.has_b_frames
+        begun = self._begun
+        if packet is not None and (begun is None or packet.is_keyframe > begun.is_keyframe):
+            self._begun, self._fed, self._failed = packet, 0, 0
+
+    @property
+    def _ahead(self) -> Ahead | None:
+        """How pictures are timed by their decoding stamps, where these are true."""
+        if self._true:
+            return None
+        begun = self._begun
+        if begun is None or begun.dts is None or self._first.dts is None:
+            return Ahead(0.0, self._lag)
+        waited = (self._first.dts - begun.dts) * self._base
+        each = waited / self._fed if self._fed else self.seconds / self.packets
+        held = self._fed - self._failed if self._late else self._holds_one
+        return Ahead(each * held, self._lag)
 
     @property
     def seconds(self) -> float:
@@ -234,4 +265,5 @@ class Tally:
             times=times - origin,
             keyframes=keys - origin,
             lost=tuple((since - origin, until - origin) for since, until in holes),
+            ahead=self._ahead,
         )

@@ -24,7 +24,6 @@ from mmcrime.media.container import Container, FrameClock, open_container
 from mmcrime.media.holes import OVERHEAD, Suspect, confirmed
 from mmcrime.media.index import IndexedStreams
 from mmcrime.media.stated import mp3_states_length, wav_seconds
-from mmcrime.media.streams import has_true_times
 from mmcrime.media.tags import check_tags
 from mmcrime.media.tally import StreamSpan, Tally
 
@@ -119,19 +118,15 @@ class Recording:
         ):
             yield container
 
-    def clock(self, stream: Stream, span: StreamSpan, *, first: float | None = None) -> FrameClock:
+    def clock(self, stream: Stream, span: StreamSpan) -> FrameClock:
         """Return the clock of one decoding run.
 
         Args:
             stream: The stream that is decoded.
             span: What was measured of it.
-            first: Media time of the keyframe that the run begins with; None for the start
-                of the stream.
         """
-        if has_true_times(stream, self.sniffed.demuxer):
-            return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing)
-        begin = span.shown_at(span.start) if first is None else first
-        return FrameClock(stream, origin=self.timeline.origin, spacing=span.spacing, first=begin)
+        origin = self.timeline.origin
+        return FrameClock(stream, origin=origin, spacing=span.spacing, ahead=span.ahead)
 
     @property
     def end(self) -> float:
@@ -174,6 +169,8 @@ def _measured(
     ):
         # What the headers say is asked before FFmpeg adds what it finds on the way.
         rate = c.video.average_rate if c.video is not None else None
+        if by_header and c.video is not None and not rate:
+            raise CorruptMediaError("its index states no frame rate.", source=source)
         skipped, tags, claimed = list(c.skipped), dict(c.raw.metadata), _claimed(c)
         video = Tally(c.video, c.lost_video, demuxer=sniffed.demuxer)
         audio = Tally(c.audio, c.lost_audio, demuxer=sniffed.demuxer)

@@ -3,7 +3,8 @@
 A step, a knock or a drum beat jumps as steeply as a shot. Two things set a shot apart: its
 energy is still there after 50 ms, since blast and echoes outlast most blows on wood or soil;
 and it does not come as the fourth of its kind or in the middle of held chords. So of a burst
-the first shots are told, and none that follows three like it within three seconds.
+the first shots are told, and none that follows three like it within three seconds; blows like
+them only prolong the event (`sound_series`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from mmcrime.perceive.sound_features import (
     ENVELOPE,
     Array,
     burst,
+    colour,
     envelope,
     loudness,
     mean_level,
     steadiness,
 )
+from mmcrime.perceive.sound_series import BangSeries, Blow
 from mmcrime.perceive.sound_tones import geometric_mean, ramp
 
 IMPULSIVE_THRESHOLD = 0.84
@@ -41,6 +44,9 @@ _REFRACTORY = 40  # 160 ms: echoes of one bang
 _PAST_BLOCKS = 5  # about 5 s: how long what was loud before is remembered
 _SILENT = -120.0
 _PROPERTIES = 15  # of a bang
+_JUMP_DB = 10.0  # least rise of a bang within 20 ms
+_BLOW_DB = 8.0  # and of a blow, which may come out of the echoes of the one before it
+_LINGER_DB = -18.0  # a shot is still this loud after 25 to 100 ms, most steps are not
 
 
 class BangFinder:
@@ -57,9 +63,10 @@ class BangFinder:
         self._loudest: deque[float] = deque([_SILENT], maxlen=_PAST_BLOCKS)
         # Rows: `envelope` and `loudness` of what was measured with earlier blocks.
         self._measured: Array = np.full((2, _BEFORE), _SILENT)
+        self._series = BangSeries()
 
     def block(self, view: Array, left: int) -> list[SoundEvent]:
-        """Return the bangs whose onset lies in this block.
+        """Judge a block and return the bangs that no later blow can prolong.
 
         Args:
             view: ``1 + HISTORY + BLOCK + AHEAD`` samples.
@@ -70,27 +77,60 @@ class BangFinder:
         if real < len(levels):  # what follows the end is unknown: it neither decays nor rises
             for row in (levels, loud):
                 row[real:] = row[real - 5 : real].mean()
-        events: list[SoundEvent] = []
+        stop = min(_BEFORE + _STEPS, real)
+        told = self._told(levels, loud, view, stop)
+        if told or not self._series.empty:
+            self._follow(levels, loud, view, told, stop)
+        self._loudest.append(float(loud[_BEFORE : _BEFORE + _STEPS].max()))
+        self._block += 1
+        return self._series.settled(self._time(_BEFORE))
+
+    def close(self) -> list[SoundEvent]:
+        """Return the bangs that are still held back, at the end of the sound."""
+        return self._series.settled()
+
+    def _told(self, levels: Array, loud: Array, view: Array, stop: int) -> dict[int, SoundEvent]:
+        """Return the bangs whose onset lies in this block by the step of their peak."""
+        told: dict[int, SoundEvent] = {}
         first = self._block * _STEPS
         past, refused = max(self._loudest), -1
-        for k in _jumps(levels, min(_BEFORE + _STEPS, real)):
+        for k in _jumps(levels, stop, _JUMP_DB):
             step = first + k - _BEFORE
             if step < self._free_from:
                 continue
-            rise = levels[k : k + 5]
-            peak = k + int(np.argmax(rise >= rise.max() - 3.0))  # the end of the attack
+            peak = _attack_end(levels, k)
             if peak == refused:  # the same attack, one step later
                 continue
             heard = max(past, float(loud[_BEFORE : max(k - 15, _BEFORE + 1)].max()))
             score = _bang_score(levels, loud, peak, heard, view)
             if score >= IMPULSIVE_THRESHOLD:
                 self._free_from = step + _REFRACTORY
-                events.append(self._event(levels, k, peak, score))
+                told[peak] = self._event(levels, k, peak, score)
             else:
                 refused = peak
-        self._loudest.append(float(loud[_BEFORE : _BEFORE + _STEPS].max()))
-        self._block += 1
-        return events
+        return told
+
+    def _follow(
+        self, levels: Array, loud: Array, view: Array, told: dict[int, SoundEvent], stop: int
+    ) -> None:
+        """Pass the blows of this block on to the series, the told ones among them."""
+        peaks = {_attack_end(levels, k) for k in _jumps(levels, stop, _BLOW_DB)}
+        for peak in sorted(peaks | set(told)):
+            at = 1 + HISTORY + (peak - _BEFORE) * ENVELOPE
+            lingers = mean_level(loud[peak + 6 : peak + 25]) - float(loud[peak : peak + 5].max())
+            if peak in told or (lingers >= _LINGER_DB and _free_of_notes(view, at) >= 0.5):
+                blow = Blow(
+                    peak=self._time(peak),
+                    end=self._time(_faded(levels, peak)),
+                    level=float(levels[peak]),
+                    colour=colour(view, at),
+                    told=told.get(peak),
+                )
+                self._series.add(blow)
+
+    def _time(self, k: int) -> float:
+        """Return the media time of a step of the levels of this block."""
+        return self._start + (self._block * _STEPS - _BEFORE + k) * ENVELOPE / SAMPLE_RATE
 
     def _measure(self, view: Array) -> tuple[Array, Array]:
         """Return both levels of ``_BEFORE`` steps, the block and what is ahead of it."""
@@ -102,16 +142,11 @@ class BangFinder:
         return whole[0], whole[1]
 
     def _event(self, levels: Array, onset: int, peak: int, score: float) -> SoundEvent:
-        quiet = np.flatnonzero(levels[peak : peak + 125] < levels[peak] - 20.0)
-        last = peak + (int(quiet[0]) if len(quiet) else 125)
-        base = self._block * _STEPS - _BEFORE
-        start, top, end = (
-            self._start + (base + step) * ENVELOPE / SAMPLE_RATE for step in (onset, peak, last)
-        )
+        start, top, end = (self._time(k) for k in (onset, peak, _faded(levels, peak)))
         return SoundEvent(start=start, end=end, peak=top, label="impulsive", score=score)
 
 
-def _jumps(levels: Array, stop: int) -> list[int]:
+def _jumps(levels: Array, stop: int, rise: float) -> list[int]:
     """Return the steps at which the level jumps to a peak of the next 160 ms."""
     k = np.arange(_BEFORE, stop)
     if not len(k):
@@ -119,8 +154,19 @@ def _jumps(levels: Array, stop: int) -> list[int]:
     around = np.lib.stride_tricks.sliding_window_view
     before = around(levels, 3)[k - 6].max(axis=1)
     after = around(levels, 41)[k].max(axis=1)
-    jump = (levels[k] - before >= 10.0) & (levels[k] >= after - 6.0) & (levels[k] > FLOOR_DB)
+    jump = (levels[k] - before >= rise) & (levels[k] >= after - 6.0) & (levels[k] > FLOOR_DB)
     return [int(step) for step in k[jump]]
+
+
+def _attack_end(levels: Array, onset: int) -> int:
+    rise = levels[onset : onset + 5]
+    return onset + int(np.argmax(rise >= rise.max() - 3.0))
+
+
+def _faded(levels: Array, peak: int) -> int:
+    """Return the step at which a bang is 20 dB down, half a second later at most."""
+    quiet = np.flatnonzero(levels[peak : peak + 125] < levels[peak] - 20.0)
+    return peak + (int(quiet[0]) if len(quiet) else 125)
 
 
 def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -> float:
@@ -157,10 +203,15 @@ def _bang_score(levels: Array, loud: Array, k: int, heard: float, view: Array) -
     ]
     if _bound(parts) < IMPULSIVE_THRESHOLD:
         return 0.0
-    held = ramp(steadiness(view[at + 3_200 : at + 16_000]), 0.5, 0.3)
-    if held < 1.0:  # notes before it and after it: music
-        held = max(held, ramp(steadiness(view[at - 24_000 : at - 600]), 0.5, 0.3))
-    return _bound([*parts, held])
+    return _bound([*parts, _free_of_notes(view, at)])
+
+
+def _free_of_notes(view: Array, at: int) -> float:
+    """Return 0 for a blow among notes that are held before it and after it, else up to 1."""
+    after = ramp(steadiness(view[at + 3_200 : at + 16_000]), 0.5, 0.3)
+    if after == 1.0:
+        return after
+    return max(after, ramp(steadiness(view[at - 24_000 : at - 600]), 0.5, 0.3))
 
 
 def _bound(parts: list[float]) -> float:

@@ -50,6 +50,8 @@ class SoundEventDetector:
     def feed(self, window: AudioWindow) -> list[SoundEvent]:
         """Listen to one window and return the events that are now certain.
 
+        An event that goes on is held back, so a later one may come before it.
+
         Args:
             window: Mono float samples at `SAMPLE_RATE`, of any length.
 
@@ -109,7 +111,7 @@ class _Run:
         missing = -(-rest // BLOCK) * BLOCK + AHEAD - rest if rest else 0
         self._buffer = np.concatenate([self._buffer, np.zeros(missing)])
         events = self._drain() if rest else []
-        return self._in_order(events + self._tracker.close())
+        return self._in_order(events + self._bangs.close() + self._tracker.close())
 
     def _drain(self) -> list[SoundEvent]:
         events: list[SoundEvent] = []

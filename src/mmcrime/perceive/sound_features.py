@@ -216,8 +216,7 @@ def burst(samples: Array, at: int) -> Burst:
     spectrum = _spectrum(samples[start : start + _BURST])
     before = _spectrum(samples[start - 2 * _BURST : start - _BURST])
     power, earlier = spectrum[_BURST_BAND], before[_BURST_BAND]
-    hertz = _BURST_FREQUENCIES
-    octaves = np.array([spectrum[(low <= hertz) & (hertz < high)].sum() for low, high in _OCTAVES])
+    octaves = _octaves(spectrum)
     shares = octaves / octaves.sum()
     return Burst(
         flatness=float(np.exp(np.log(power).mean()) / power.mean()),
@@ -225,6 +224,26 @@ def burst(samples: Array, at: int) -> Burst:
         grown=float(np.mean(power >= 10.0 * earlier)),
         voiced=_voicing(samples[at : at + 1280]),
     )
+
+
+def colour(samples: Array, at: int) -> Array:
+    """Return the level of the five octaves in the first 32 ms of a level jump.
+
+    Args:
+        samples: Sound around it, at least 64 samples before and 448 after ``at``.
+        at: Index of the loudest envelope step.
+
+    Returns:
+        dB around their mean, so that the distance does not matter.
+    """
+    start = at - ENVELOPE
+    levels = decibels(_octaves(_spectrum(samples[start : start + _BURST])))
+    return levels - float(levels.mean())
+
+
+def _octaves(spectrum: Array) -> Array:
+    hertz = _BURST_FREQUENCIES
+    return np.array([spectrum[(low <= hertz) & (hertz < high)].sum() for low, high in _OCTAVES])
 
 
 def _spectrum(samples: Array) -> Array:

@@ -82,7 +82,7 @@ async def check(name: str, provider: Provider) -> Check:
         model=model,
         seconds=time.perf_counter() - started,
         usage=meter.usage,
-        cost=meter.cost,
+        cost=meter.cost if meter.calls else Cost(usd=0.0, source="none"),
         remarks=provider.remarks,
     )
 
@@ -96,12 +96,13 @@ def _request() -> Request:
     image.save(buffer, "PNG")
     picture = Part(data=buffer.getvalue(), media_type="image/png", width=_SIDE, height=_SIDE)
     return Request(
-        instructions="Answer with one JSON object that follows the schema.",
+        # In words too: not every service takes a schema.
+        instructions='Answer with one JSON object that has the one key "colour".',
         parts=(Part(text=_QUESTION), picture),
         schema=_SCHEMA,
         schema_name="colour_answer",
         max_output_tokens=1024,
-        recipe="canary-1",
+        recipe="canary-2",
     )
 
 

@@ -147,6 +147,8 @@ class Request:
         schema: JSON schema that the answer must follow, where the provider can bind it.
         schema_name: Name of the schema, letters and underscores.
         max_output_tokens: Most tokens of the answer, thinking included.
+        usable: Says of the text of an answer whether it is of use; one that is not is not
+            stored, so that nobody gets it again. It must return the same for the same text.
         recipe: Versions of what made this request (prompt, preprocessing): part of the key
             under which an answer is stored.
         key: The key under which the call layer stores the answer; set by it.
@@ -158,6 +160,7 @@ class Request:
     schema: Mapping[str, Any] | None = None
     schema_name: str = "answer"
     max_output_tokens: int = 4096
+    usable: Callable[[str], bool] | None = field(default=None, repr=False, compare=False)
     recipe: str = ""
     key: str = ""
 

@@ -153,7 +153,7 @@ def _assessment(assessment: Mapping[str, Any], verdict: Mapping[str, Any]) -> tu
     error = assessment.get("error") or {}
     remarks = [assessment.get("evidence_description"), *(assessment.get("flags") or ())]
     remarks += [f"could also be: {other}" for other in doubts(assessment, verdict)]
-    remarks += assessment.get("fallbacks") or ()
+    remarks += [f"tried before: {other}" for other in assessment.get("fallbacks") or ()]
     remarks += [error.get("message"), error.get("next_step")]
     return (
         ", ".join([*(str(name) for name in who if name), *family(assessment)]),

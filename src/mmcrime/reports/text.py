@@ -217,9 +217,10 @@ def _remarks(page: Page, assessment: Mapping[str, Any], verdict: Mapping[str, An
         page.note(f"marked {text}")
     if left:
         page.note(f"and {left} more; all of it is in the JSON.")
-    for key in ("flags", "fallbacks"):
-        if assessment.get(key):
-            page.note(f"{key}: " + ", ".join(clean(text) for text in assessment[key]))
+    if assessment.get("flags"):
+        page.note("flags: " + ", ".join(clean(text) for text in assessment["flags"]))
+    if assessment.get("fallbacks"):
+        page.note("tried before: " + "; ".join(clean(text) for text in assessment["fallbacks"]))
     error = assessment.get("error")
     if error and assessment["status"] == "skipped":
         page.note(clean(error["message"]))

@@ -169,6 +169,7 @@ _NO_COST = {
     "cache": "a stored answer",
 }
 _PRICES = {"user": "your price"}
+_SMALLEST = 0.0001  # US dollars
 
 
 def money(cost: Mapping[str, Any]) -> str:
@@ -180,7 +181,14 @@ def money(cost: Mapping[str, Any]) -> str:
     source = clean(cost.get("source"))
     if source in _NO_COST:
         return f"no cost, {_NO_COST[source]}"
-    return f"${usd:.4f} ({_PRICES.get(source, source.replace('_', ' '))})"
+    return f"{_dollars(usd)} ({_PRICES.get(source, source.replace('_', ' '))})"
+
+
+def _dollars(usd: float) -> str:
+    """Return a sum; one that four places would show as nothing is told from nothing."""
+    if usd == 0:
+        return "$0"
+    return f"${usd:.4f}" if abs(usd) >= _SMALLEST else f"under ${_SMALLEST:.4f}"
 
 
 def hundredths(share: float | None) -> str:

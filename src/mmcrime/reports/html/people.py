@@ -103,7 +103,7 @@ def _voter(assessment: Mapping[str, Any]) -> Voter:
         latency="not measured" if latency is None else f"{figure(latency)} s",
         usage=usage(assessment),
         cost=_cost(assessment.get("cost") or {}),
-        fallbacks=", ".join(clean(name, limit=80) for name in assessment.get("fallbacks") or ()),
+        fallbacks="; ".join(clean(one, limit=_LIMIT) for one in assessment.get("fallbacks") or ()),
         flags=", ".join(_FLAGS.get(flag, flag) for flag in flags),
         alarm="suspected_instructions" in flags,
         error=steps([error])[0] if error else None,
