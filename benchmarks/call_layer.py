@@ -311,8 +311,8 @@ def table(found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--calls", type=int, default=500, help="calls in each round (500)")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of each way (7)")
+    parser.add_argument("--calls", type=int, default=150, help="calls in each round (150)")
+    parser.add_argument("--rounds", type=int, default=25, help="rounds of each way (25)")
     parser.add_argument("--without", choices=["litellm"], help="leave this one out")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, service(0.0) as url:
