@@ -584,6 +584,20 @@ def test_injected_providers_vote_under_the_names_they_are_given(tmp_path: Path) 
         assert pipeline.analyze(shot()).verdict.outcome == "not_detected"
 
 
+def test_an_answer_about_one_file_serves_no_other_that_looks_the_same(tmp_path: Path) -> None:
+    """Promise 2: the vote of one file never counts for another."""
+    fake = FakeProvider(
+        lambda _: Response(status="answered", text=words(), model="f-1"),
+    )
+    fake.free = True
+    first, same_pixels = shot(), shot() + b"\0"  # bytes behind the end are no part of a picture
+    with opened({}, tmp_path, providers={"mine": fake}) as pipeline:
+        reports = [pipeline.analyze(media) for media in (first, same_pixels, first)]
+    votes = [a for report in reports for a in report.assessments if a.kind == "llm"]
+    assert [vote.cached for vote in votes] == [False, False, True]
+    assert fake.calls == 2
+
+
 # -- secrets ---------------------------------------------------------------------------
 
 

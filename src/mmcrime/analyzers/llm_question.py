@@ -78,7 +78,9 @@ class Question:
             schema=self.schema,
             schema_name="incident_answer",
             max_output_tokens=self.most_tokens,
-            recipe=self.recipe,
+            # An answer is about one file: pictures that look the same are no reason to give
+            # what was said of another one.
+            recipe=f"{self.recipe}/{evidence.media.content_id}",
         )
 
 

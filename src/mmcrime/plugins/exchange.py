@@ -149,8 +149,9 @@ class Request:
         max_output_tokens: Most tokens of the answer, thinking included.
         usable: Says of the text of an answer whether it is of use; one that is not is not
             stored, so that nobody gets it again. It must return the same for the same text.
-        recipe: Versions of what made this request (prompt, preprocessing): part of the key
-            under which an answer is stored.
+        recipe: What the parts do not say of themselves, such as the versions of prompt and
+            preprocessing and the content id of the media: part of the key under which an
+            answer is stored.
         key: The key under which the call layer stores the answer; set by it.
     """
 
