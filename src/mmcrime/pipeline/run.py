@@ -23,6 +23,7 @@ from mmcrime.fusion import Fused, fuse
 from mmcrime.media.handle import MediaHandle, open_media
 from mmcrime.perceive.assemble import gather
 from mmcrime.pipeline import compose
+from mmcrime.pipeline.answers import Seat
 from mmcrime.pipeline.options import CallOptions
 from mmcrime.pipeline.panel import assess, not_asked
 from mmcrime.pipeline.peaks import peak_frames
@@ -102,12 +103,8 @@ async def run(job: Job) -> Report:
         EgressError: If the source is a URL and ``offline`` is set.
     """
     started = time.perf_counter()
-    # Both raise ConfigError, which must come before anything is opened or fetched.
-    named, asked = job.options.analyzers, job.team.providers(job.options.providers)
-    voices = job.team.language_models(named, job.options.providers)
-    seats = (*job.team.analyzers(named), *voices)
-    reserve = job.team.fallback()
-    providers = {name: _wrapped(job, service) for name, service in {**reserve, **asked}.items()}
+    # It raises ConfigError, which must come before anything is opened or fetched.
+    panel = _panel(job)
     progress = Progress(lambda share: show_progress(job, share))
     async with _opened(job) as handle:
         opened = time.perf_counter()
@@ -125,18 +122,7 @@ async def run(job: Job) -> Report:
         )
         media = compose.media_record(handle.media)
         job.emit(Prepared(source=job.name, media=media, evidence=record))
-        context = _context(job, providers, tuple(reserve))
-        assessments = await assess(
-            seats,
-            gathered.evidence,
-            context,
-            tell=lambda answer: _tell(job, answer),
-            progress=progress,
-        )
-        # Where language models sit, each provider has one that speaks for it.
-        for silent in not_asked({} if voices else {name: providers[name] for name in asked}):
-            _tell(job, silent)
-            assessments = (*assessments, silent)
+        assessments = await _judged(job, panel, gathered.evidence, progress)
         fused = await _fused(job, gathered.evidence, assessments)
         peaks = await peak_frames(
             handle,
@@ -167,6 +153,56 @@ async def run(job: Job) -> Report:
     _announce(job, report)
     progress.finish()
     return report
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Panel:
+    """Whom a run asks.
+
+    Attributes:
+        seats: The analyzers.
+        context: What the run gives to each of them.
+        unspoken: The named providers that no analyzer of their own speaks for.
+    """
+
+    seats: tuple[Seat, ...]
+    context: RunContext
+    unspoken: Mapping[str, Watched]
+
+
+def _panel(job: Job) -> _Panel:
+    """Seat the analyzers, and surround the providers with the call layer.
+
+    Raises:
+        ConfigError: If the call names something that is not there.
+    """
+    named, asked = job.options.analyzers, job.team.providers(job.options.providers)
+    voices = job.team.language_models(named, job.options.providers)
+    reserve = job.team.fallback()
+    providers = {name: _wrapped(job, service) for name, service in {**reserve, **asked}.items()}
+    return _Panel(
+        seats=(*job.team.analyzers(named), *voices),
+        context=_context(job, providers, tuple(reserve)),
+        # Where language models sit, each provider has one.
+        unspoken={} if voices else {name: providers[name] for name in asked},
+    )
+
+
+async def _judged(
+    job: Job, panel: _Panel, evidence: Evidence, progress: Progress
+) -> tuple[Assessment, ...]:
+    """Ask everybody, and say which providers nobody put a question to."""
+    assessments = await assess(
+        panel.seats,
+        evidence,
+        panel.context,
+        tell=lambda answer: _tell(job, answer),
+        progress=progress,
+    )
+    for silent in not_asked(panel.unspoken):
+        _tell(job, silent)
+        assessments = (*assessments, silent)
+    return assessments
 
 
 async def _fused(job: Job, evidence: Evidence, assessments: Sequence[Assessment]) -> Fused:
