@@ -49,6 +49,8 @@ def answer_key(
         _text(str(request.max_output_tokens)),
         _text(str(len(request.parts))),
     ]
+    if request.task != "answer":  # what was stored before there were tasks still serves
+        fields += [_text(request.task), _text(request.language)]
     for part in request.parts:
         fields += _part(part)
     return blake3(b"".join(fields)).hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from mmcrime.errors import ConfigError
 
@@ -146,6 +146,12 @@ class BudgetSettings(Section):
     tokens_per_day: Annotated[int, Field(ge=0)] | None = None
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("it must begin with redis:// or rediss://")
+    return url
+
+
 class CacheSettings(Section):
     """Where answers are stored, so that nothing is paid for twice.
 
@@ -154,11 +160,19 @@ class CacheSettings(Section):
         directory: Folder of the store, of the record of what was paid, and of what a day
             has cost; None for the system's own place for caches.
         size_gb: Size of the store in GB; the oldest answers give way.
+        url: Address of a Redis, ``redis://`` or ``rediss://``, through which all processes and
+            machines that name it share stored answers, limits, the doors to services that
+            keep failing, and what a day has cost; None to share them through the directory,
+            as far as files can.
+        namespace: What the keys in Redis begin with; installations that are to share nothing
+            need different ones.
     """
 
     enabled: bool = True
     directory: str | None = None
     size_gb: Annotated[float, Field(gt=0)] = 2.0
+    url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "mmcrime"
 
 
 class ProviderSettings(BaseModel):

@@ -135,7 +135,11 @@ class Team:
                 f"The analyzer {LLM!r} asks a provider, and none is named or enabled.",
                 next_step="Name one: providers=[...] in Python, --provider on the command line.",
             )
-        return tuple(self._language_model(name) for name in services)
+        return tuple(
+            self._language_model(name)
+            for name, service in services.items()
+            if "answer" in service.provider.capabilities.tasks
+        )
 
     def providers(self, names: Sequence[str] | None) -> Mapping[str, Service]:
         """Return the providers of these names, or those that are configured for use.

@@ -14,6 +14,7 @@ from mmcrime.plugins.exchange import (
     RateStatus,
     Request,
     Response,
+    Task,
     TokenEstimate,
     TokenUsage,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Request",
     "Response",
     "RunContext",
+    "Task",
     "TokenEstimate",
     "TokenUsage",
     "Transcriber",

@@ -15,9 +15,20 @@ __all__ = [
     "RateStatus",
     "Request",
     "Response",
+    "Task",
     "TokenEstimate",
     "TokenUsage",
 ]
+
+Task = Literal["answer", "label", "transcribe"]
+"""What a provider is asked to do.
+
+``answer``: put the question in words and answer in words. ``label``: sort one picture or one
+stretch of sound into the model's own classes; the text of the response is a JSON list of
+``{"label": str, "score": float}``. ``transcribe``: write down what is said in one stretch of
+sound; the text is a JSON list of ``{"start": float, "end": float, "text": str}`` with seconds
+from the beginning of that sound, empty where nothing is said.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +74,7 @@ class Capabilities:
     """What a provider accepts. Data, not methods; None means no limit is known.
 
     Attributes:
+        tasks: What it can be asked to do.
         images: Most pictures in one request; 0 for none.
         image_bytes: Most bytes of one picture, as the service counts them.
         image_side: Longest side of a picture in pixels.
@@ -81,6 +93,7 @@ class Capabilities:
         tokens: How to estimate the tokens of a request.
     """
 
+    tasks: frozenset[Task] = frozenset({"answer"})
     images: int | None = 0
     image_bytes: int | None = None
     image_side: int | None = None
@@ -143,6 +156,8 @@ class Request:
     Attributes:
         instructions: The fixed part, the same for every Media; services may keep it.
         parts: What is asked about, in order.
+        task: What to do with the parts; one of the tasks of the provider.
+        language: BCP 47 tag of what is said, for ``transcribe``; empty for whatever it is.
         model: The model to ask; None for the provider's own `Provider.model`.
         schema: JSON schema that the answer must follow, where the provider can bind it.
         schema_name: Name of the schema, letters and underscores.
@@ -157,6 +172,8 @@ class Request:
 
     instructions: str
     parts: tuple[Part, ...]
+    task: Task = "answer"
+    language: str = ""
     model: str | None = None
     schema: Mapping[str, Any] | None = None
     schema_name: str = "answer"
