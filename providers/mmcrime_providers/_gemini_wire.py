@@ -21,6 +21,7 @@ __all__ = [
     "VIDEO_FORMATS",
     "Resolution",
     "Safety",
+    "batch_body",
     "content_of",
     "model_in",
     "read_answer",
@@ -118,6 +119,28 @@ def settings_of(
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         **given,
     )
+
+
+def batch_body(
+    request: Request, *, safety: Safety, resolution: Resolution, fps: float | None
+) -> dict[str, Any]:
+    """Return a request as it stands in a batch: what the SDK would send, as plain JSON."""
+    config = settings_of(request, safety=safety, resolution=resolution)
+    settings = config.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude={"should_return_http_response", "automatic_function_calling"},
+    )
+    content = content_of(request, {}, fps=fps)
+    body: dict[str, Any] = {}
+    body["contents"] = [content.model_dump(mode="json", by_alias=True, exclude_none=True)]
+    if "systemInstruction" in settings:
+        told = settings.pop("systemInstruction")
+        body["systemInstruction"] = {"parts": [{"text": told}], "role": "user"}
+    if "safetySettings" in settings:
+        body["safetySettings"] = settings.pop("safetySettings")
+    return {**body, "generationConfig": settings}
 
 
 def model_in(body: Mapping[str, Any]) -> str:

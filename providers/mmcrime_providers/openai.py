@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -17,17 +18,19 @@ from pydantic import Field, SecretStr
 
 from mmcrime.errors import ConfigError, ProviderError
 from mmcrime.plugins import (
+    BatchLimits,
     Capabilities,
     Part,
     PluginOptions,
-    Provider,
     Request,
     Response,
     TokenEstimate,
 )
+from mmcrime_providers._batch import HALF
 from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
+from mmcrime_providers._openai_batch import OpenAIBatches
 from mmcrime_providers._openai_errors import OpenAIFailure
 from mmcrime_providers._openai_wire import (
     AUDIO_FORMATS,
@@ -95,7 +98,7 @@ class OpenAIOptions(PluginOptions):
     organization: str | None = None
 
 
-class OpenAIProvider(Provider):
+class OpenAIProvider(OpenAIBatches):
     """Asks OpenAI, or a service that speaks its protocol, with OpenAI's own SDK."""
 
     Options: ClassVar[type[PluginOptions]] = OpenAIOptions
@@ -144,6 +147,10 @@ class OpenAIProvider(Provider):
             self.model = model
         held = _VENDOR if vendor else _COMPATIBLE
         self.capabilities = replace(held, audio=audio)  # type: ignore[misc]  # of this instance
+        # What servers of other makers charge for a batch, nobody has said.
+        self.batch_limits = BatchLimits(
+            requests=50_000, bytes=200_000_000, price=HALF if self._hosted else 1.0
+        )
         self._chat_only = api == "chat"
         self._may_turn = api == "auto" and not vendor
         self._detail: Detail = detail
@@ -152,11 +159,7 @@ class OpenAIProvider(Provider):
 
     async def generate(self, request: Request) -> Response:
         """Answer one request; see `Provider.generate`."""
-        self._service.check(
-            request.parts,
-            self._takes,
-            next_step=f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
-        )
+        self._check(request)
         chat = self._chat_only or any(part.kind == "audio" for part in request.parts)
         try:
             # The timeout of the SDK is one of each step; an answer may drip for ever.
@@ -189,7 +192,10 @@ class OpenAIProvider(Provider):
             if failure.is_refusal:
                 return Response(status="refused", text="", model=model, reason=failure.code)
             raise self._service.failed(failure, model) from error
-        return self._read(raw.http_response, model, chat=chat)
+        answer = raw.http_response
+        body = self._service.json_object(answer.content)
+        response = self._answer(body, answer.headers, answer.text, model, chat=chat)
+        return replace(response, rate=rate_status(answer.headers))
 
     def _no_route(self) -> ProviderError:
         """Turn to chat completions; the next attempt, which is announced like any, uses them."""
@@ -208,42 +214,62 @@ class OpenAIProvider(Provider):
             return chat_body(request, model=model, detail=self._detail, vendor=self._hosted)
         return responses_body(request, model=model, detail=self._detail)
 
-    def _read(self, answer: httpx2.Response, model: str, *, chat: bool) -> Response:
+    def _answer(
+        self,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        text: str,
+        model: str,
+        *,
+        chat: bool,
+    ) -> Response:
         """Read an answer of status 200, which may hold an error or nothing at all."""
-        body = self._service.json_object(answer.content)
-        failure = OpenAIFailure.inside(body, answer.headers, answer.text)
+        failure = OpenAIFailure.inside(body, headers, text)
         if failure is not None and not failure.is_refusal:
             raise self._service.failed(failure, model_in(body) or model)
         if failure is not None:
-            response = Response(
+            return Response(
                 status="refused",
                 text="",
                 model=model_in(body) or model,
                 reason=failure.code,
                 usage=usage_in(body),
             )
-        else:
-            read = read_chat if chat else read_responses
-            response = read(body, provider=_NAME, asked=model)
-        return replace(response, rate=rate_status(answer.headers))
+        read = read_chat if chat else read_responses
+        return read(body, provider=_NAME, asked=model)
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            line = http_client(timeout=self._service.timeout, url=self._url)
-            self._client = openai.AsyncOpenAI(
-                api_key=self._key or "unused",  # the SDK wants one, servers of one's own do not
-                base_url=self.endpoint,
-                organization=self._organization,
-                max_retries=0,
-                timeout=line.timeout,  # said aloud: as one number it would be that of each step
-                http_client=line,
-            )
-            if not self._own:
-                # What variables add for OpenAI is no business of another address.
-                self._client.organization = self._organization
-                self._client.project = None
-                self._client._custom_headers = {}  # noqa: SLF001  # there is no other way
+            self._client = self._sdk(http_client(timeout=self._service.timeout, url=self._url))
         return self._client
+
+    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
+        """Return the SDK's client on a connection."""
+        client = openai.AsyncOpenAI(
+            api_key=self._key or "unused",  # the SDK wants one, servers of one's own do not
+            base_url=self.endpoint,
+            organization=self._organization,
+            max_retries=0,
+            timeout=line.timeout,  # said aloud: as one number it would be that of each step
+            http_client=line,
+        )
+        if not self._own:
+            # What variables add for OpenAI is no business of another address.
+            client.organization = self._organization
+            client.project = None
+            client._custom_headers = {}  # noqa: SLF001  # there is no other way
+        return client
+
+    @property
+    def _batches_chat(self) -> bool:
+        return self._chat_only or self.capabilities.audio
+
+    def _check(self, request: Request) -> None:
+        self._service.check(
+            request.parts,
+            self._takes,
+            next_step=f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
+        )
 
     def _takes(self, part: Part) -> bool:
         sound = self.capabilities.audio and part.media_type in AUDIO_FORMATS
