@@ -1,4 +1,4 @@
-"""`mmcrime analyze --provider huggingface-labels`, over real HTTP: votes, failures, settings."""
+"""`mmcrime analyze` with the providers of Hugging Face, over real HTTP: votes and failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from mmcrime.calls import limits, retry
 from mmcrime.testing import WireReply, wire_server
 from mmcrime.testing.footage import write_footage
-from services import nobody
+from services import nobody, words
 
 Run = Callable[..., tuple[int, str, str]]
 NAME = "huggingface-labels"
@@ -233,6 +233,36 @@ def test_a_check_sends_a_square_or_a_tone(
         assert len(server.requests) == 1
     assert found == code
     assert said in " ".join(out.split())
+
+
+def test_the_router_answers_beside_a_provider_that_labels(run: Run) -> None:
+    """Two voters of two kinds, each asked once, at its own address."""
+    said = {"role": "assistant", "content": words("yes")}
+    completion = {"model": "org/writer-2", "choices": [{"finish_reason": "stop", "message": said}]}
+    with wire_server(WireReply(body=completion)) as router, wire_server(scored(0.9)) as server:
+        configured(server.url)
+        held = json.loads(Path("config.json").read_text(encoding="utf-8"))
+        held["providers"]["huggingface"] = {
+            "base_url": f"{router.url}/v1",
+            "model": "org/writer",
+            "price": FREE,
+        }
+        Path("config.json").write_text(json.dumps(held), encoding="utf-8")
+        both = ("--provider", "huggingface", "--provider", NAME)
+        code, out, _ = run("analyze", "shot.png", *both, "--json")
+        assert (len(router.requests), len(server.requests)) == (1, 1)
+    report = report_of(out)
+    votes = {
+        a["id"]: (a["kind"], a["model"], a["outcome"])
+        for a in report["assessments"]
+        if a["status"] == "answered"
+    }
+    assert code == 0
+    assert votes == {
+        "llm:huggingface": ("llm", "org/writer-2", "detected"),
+        f"labels:{NAME}": ("objects", "org/seer", "detected"),
+    }
+    assert report["verdict"]["votes_answered"] == 2
 
 
 def test_the_list_of_providers_says_that_it_labels(run: Run) -> None:
