@@ -190,7 +190,7 @@ def test_some_pictures_that_fail_are_a_gap_and_an_error() -> None:
     assert found.coverage.examined == ((0.0, 5.0), (10.0, 20.0))
     assert (found.coverage.frames, provider.calls) == (3, 4)
     (gap,) = found.coverage.gaps
-    assert (gap.start, gap.end) == (5.0, 10.0)
+    assert (gap.start, gap.end, gap.reason.partition(":")[0]) == (5.0, 10.0, "not_judged")
     assert found.error is not None
     assert found.error.type == "UnavailableError"
     assert found.error.message.startswith("1 of 4 pictures were not judged: it is down")

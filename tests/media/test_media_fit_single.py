@@ -62,11 +62,11 @@ def test_a_picture_file_has_no_times_and_counts_what_was_judged() -> None:
 
 def test_all_limits_of_a_request_hold_for_the_one_picture() -> None:
     evidence = made_up([(400, 300)])
-    able = replace(EYE, image_side=200, image_bytes=90_000, media_bytes=40_000)
+    able = replace(EYE, image_side=200, image_bytes=90_000, media_bytes=9_000)
     (piece,) = single_pictures(evidence, able, provider="p", max_frames=None)
     assert (piece.part.width, piece.part.height) == (200, 150)
     assert piece.part.load is not None
-    assert len(piece.part.load()) <= 40_000
+    assert len(piece.part.load()) <= 9_000
 
 
 def test_sound_is_cut_into_equal_stretches_that_cover_what_can_be_heard() -> None:

@@ -51,6 +51,22 @@ def test_each_task_has_its_seat(tasks: tuple[str, ...], seats: list[str], pictur
     assert asked(*tasks, picture=picture) == dict.fromkeys(seats, "answered")
 
 
+@pytest.mark.parametrize(("status", "ok"), [("answered", True), ("truncated", False)])
+def test_a_check_takes_nothing_but_a_whole_answer_for_labels(status: Any, ok: bool) -> None:
+    able = Capabilities(tasks=frozenset({"label"}), images=1)
+    provider = FakeProvider(
+        lambda _: Response(status=status, text=LABELS, model="m-1"), capabilities=able
+    )
+    settings = {
+        "analyzers": {"labels": {"types": {"brawl": "fighting"}}},
+        "budget": {"calls_per_run": 1},
+    }
+    with CrimeDetectionPipeline(settings, providers={"acme": provider}) as pipeline:
+        found = pipeline.check_provider("acme")
+    assert (found.ok, found.model) == (ok, "m-1")
+    assert ("providers.acme.model" in found.next_step) is not ok
+
+
 def test_one_of_two_analyzers_may_be_switched_off(picture: bytes) -> None:
     found = asked("answer", "label", picture=picture, llm={"enabled": False})
     assert found == {"labels:acme": "answered"}

@@ -48,6 +48,7 @@ def test_what_is_sent_keeps_the_contract_of_the_protocol(shared: Path, schema: b
     body = json.loads(sent["raw"])
     assert (sent["errors"], sent["path"]) == ([], "/v1/chat/completions")
     assert (body["model"], body["max_tokens"]) == ("org/seer:nebius", 4096)
+    assert list(body["messages"][1]["content"][1]["image_url"]) == ["url"]
     assert ("response_format" in body) is schema
     if schema:
         bound = body["response_format"]

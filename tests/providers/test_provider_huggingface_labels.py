@@ -71,7 +71,15 @@ def test_a_model_cannot_lead_to_another_address() -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [REQUEST, label(), label(WORDS), label(IMAGE, IMAGE), label(WORDS, IMAGE), label(SOUND)],
+    [
+        REQUEST,
+        Request(instructions="", parts=(IMAGE,)),
+        label(),
+        label(WORDS),
+        label(IMAGE, IMAGE),
+        label(WORDS, IMAGE),
+        label(SOUND),
+    ],
 )
 def test_nothing_but_the_labels_of_one_picture_is_asked_for(request_: Request) -> None:
     with wire_server(GOOD) as server:
