@@ -67,10 +67,6 @@ def test_text_generation_inference_is_asked_without_its_own_kind_of_schema(share
     assert "providers.huggingface.json_schema" in caught.value.next_step
 
 
-def _details(body: Any) -> None:
-    body["messages"][1]["content"][1]["image_url"]["details"] = "low"
-
-
 def _an_image_of_responses(body: Any) -> None:
     url = body["messages"][1]["content"][1]["image_url"]["url"]
     body["messages"][1]["content"][1] = {"type": "input_image", "image_url": url}
@@ -82,9 +78,7 @@ def _the_schema_of_the_hubs_client(body: Any) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(
-    "mutate", [_details, _an_image_of_responses, _the_schema_of_the_hubs_client]
-)
+@pytest.mark.parametrize("mutate", [_an_image_of_responses, _the_schema_of_the_hubs_client])
 def test_the_contract_refuses_what_is_wrong(
     shared: Path, mutate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

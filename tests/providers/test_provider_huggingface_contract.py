@@ -60,9 +60,9 @@ class TestRouter(ProviderContract):
         )
 
 
-class _Labels(ProviderContract):
+class TestLabels(ProviderContract):
     secret = KEY
-    modality: Literal["image", "audio"]
+    modality: Literal["image", "audio"] = "image"
     # A classifier declines nothing and is never cut off.
     test_a_refusal_is_an_outcome = None  # type: ignore[assignment]
     test_an_answer_that_was_cut_off_says_so = None  # type: ignore[assignment]
@@ -89,9 +89,9 @@ class _Labels(ProviderContract):
         )
 
 
-class TestPictureLabels(_Labels):
-    modality = "image"
-
-
-class TestSoundLabels(_Labels):
-    modality = "audio"
+def test_sound_is_asked_about_in_the_same_way_as_pictures() -> None:
+    sound = TestLabels()
+    sound.modality = "audio"
+    sound.test_it_says_what_it_is()
+    sound.test_an_answer_is_read()
+    sound.test_all_that_is_asked_reaches_the_service_once()

@@ -145,15 +145,7 @@ class Team:
             for provider, service in services.items()
         }
         for name in named:
-            if not any(
-                seat.name.startswith(f"{name}:") for held in seats.values() for seat in held
-            ):
-                raise ConfigError(
-                    f"The analyzer {name!r} asks a provider, and none is named or enabled that "
-                    f"can {_ASKS[name]}.",
-                    next_step="Name one: providers=[...] in Python, --provider on the command "
-                    "line.",
-                )
+            _somebody_sits(name, seats)
         return seats
 
     def providers(self, names: Sequence[str] | None) -> Mapping[str, Service]:
@@ -277,6 +269,16 @@ def seated(analyzer: Analyzer) -> Seat:
                 next_step=f"Use {' or '.join(map(repr, allowed)) or 'a text'}.",
             )
     return Seat(analyzer=analyzer, **said)
+
+
+def _somebody_sits(analyzer: str, seats: Mapping[str, Sequence[Seat]]) -> None:
+    names = [seat.name for held in seats.values() for seat in held]
+    if not any(name.startswith(f"{analyzer}:") for name in names):
+        raise ConfigError(
+            f"The analyzer {analyzer!r} asks a provider, and none is named or enabled that can "
+            f"{_ASKS[analyzer]}.",
+            next_step="Name one: providers=[...] in Python, --provider on the command line.",
+        )
 
 
 def _no_twins(seats: Sequence[Seat]) -> None:
