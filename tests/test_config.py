@@ -411,3 +411,12 @@ def test_the_example_is_complete_loads_and_follows_the_schema() -> None:
     jsonschema.validate(example, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"medja": 1}, schema)
+
+
+def test_analyzers_that_ask_a_provider_run_once_for_each_and_not_by_themselves() -> None:
+    given = {"analyzers": {"labels": {"types": {"a": "fighting"}}, "llm": {"enabled": False}}}
+    analyzers = Settings.model_validate(given).analyzers
+    assert list(analyzers.enabled()) == ["motion", "sound"]
+    assert (analyzers.is_enabled("labels"), analyzers.is_enabled("llm")) == (True, False)
+    assert not analyzers.is_enabled("unheard-of")
+    assert analyzers.options_of("labels") == {"types": {"a": "fighting"}}

@@ -33,9 +33,10 @@ def provider_table(meanings: Meanings) -> str:
         (ROOT / "providers/mmcrime_providers/models.json").read_text(encoding="utf-8")
     )
     rows: dict[str, Callable[[str, type[Provider]], str]] = {
-        "install": lambda name, _: f'`pip install ".[{name}]"`',
+        "install": lambda name, _: _install(name, project["optional-dependencies"]),
         "key in the environment": lambda _, cls: _variables(meanings(cls.Options)["api_key"]),
-        f"suggested model, {models['updated']}": lambda name, _: f"`{models['suggested'][name]}`",
+        f"suggested model, {models['updated']}": lambda name, _: _model(models, name),
+        "can be asked to": lambda _, cls: ", ".join(sorted(cls.capabilities.tasks)),
         "most pictures in a request": lambda _, cls: _count(cls.capabilities.images),
         "largest picture": lambda _, cls: _picture(cls.capabilities),
         "longest sound": lambda _, cls: _sound(cls),
@@ -68,9 +69,18 @@ def _class(entry: str) -> type[Provider]:
     return cls
 
 
+def _install(name: str, extras: Mapping[str, Any]) -> str:
+    return f'`pip install ".[{name}]"`' if name in extras else "comes with the base"
+
+
+def _model(models: Mapping[str, Any], name: str) -> str:
+    suggested = models["suggested"].get(name)
+    return f"`{suggested}`" if suggested else "none: name one"
+
+
 def _variables(said: str) -> str:
     """Return the variables that the docstring of the option names, first the one that wins."""
-    return ", else ".join(f"`{name}`" for name in re.findall(r"``(\w+_API_KEY)``", said))
+    return ", else ".join(f"`{name}`" for name in re.findall(r"``(\w+_(?:API_KEY|TOKEN))``", said))
 
 
 def _picture(able: Capabilities) -> str:
@@ -87,7 +97,9 @@ def _picture(able: Capabilities) -> str:
 def _sound(cls: type[Provider]) -> str:
     if cls.capabilities.audio:
         return _length(cls.capabilities.audio_seconds)
-    return "with the option `audio`" if "audio" in cls.Options.model_fields else "no"
+    options = cls.Options.model_fields
+    named = next((name for name in ("audio", "modality") if name in options), None)
+    return f"with the option `{named}`" if named else "no"
 
 
 def _video(able: Capabilities) -> str:

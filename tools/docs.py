@@ -56,7 +56,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 )
 GROUPS = ("analyzers", "transcribers", "providers")
 LEFT_OUT: Mapping[str, frozenset[str]] = {
-    "analyzers": frozenset({"provider"}),  # of `llm`: the pipeline sets it
+    "analyzers": frozenset({"provider", "hears"}),  # the pipeline sets them
     "providers": frozenset(ProviderSettings.model_fields),  # they have a table of their own
 }
 
@@ -193,8 +193,9 @@ def _analyzer_row(name: str) -> str:
     section = own.get_default() if own else AnalyzerSettings()
     enabled = f"`{str(section.enabled).lower()}`"
     meaning = "Whether this analyzer runs."
-    if name == "llm":
-        meaning = "Whether this analyzer runs, once for each provider that is used."
+    if name in ("llm", "labels"):
+        what = "answers" if name == "llm" else "labels"
+        meaning = f"Whether this analyzer runs, once for each provider that {what} and is used."
     if own is None:
         enabled += " in a section, however empty; without a section it does not run"
         meaning = (

@@ -25,19 +25,18 @@ from mmcrime.plugins import (
     Response,
     TokenEstimate,
 )
-from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error
+from mmcrime_providers._http import public_url, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
+from mmcrime_providers._openai_client import openai_client, read_answer
 from mmcrime_providers._openai_errors import OpenAIFailure
 from mmcrime_providers._openai_wire import (
     AUDIO_FORMATS,
     Detail,
     chat_body,
-    model_in,
     read_chat,
     read_responses,
     responses_body,
-    usage_in,
 )
 from mmcrime_providers._service import Service, off_the_loop
 
@@ -209,40 +208,23 @@ class OpenAIProvider(Provider):
         return responses_body(request, model=model, detail=self._detail)
 
     def _read(self, answer: httpx2.Response, model: str, *, chat: bool) -> Response:
-        """Read an answer of status 200, which may hold an error or nothing at all."""
-        body = self._service.json_object(answer.content)
-        failure = OpenAIFailure.inside(body, answer.headers, answer.text)
-        if failure is not None and not failure.is_refusal:
-            raise self._service.failed(failure, model_in(body) or model)
-        if failure is not None:
-            response = Response(
-                status="refused",
-                text="",
-                model=model_in(body) or model,
-                reason=failure.code,
-                usage=usage_in(body),
-            )
-        else:
-            read = read_chat if chat else read_responses
-            response = read(body, provider=_NAME, asked=model)
-        return replace(response, rate=rate_status(answer.headers))
+        return read_answer(
+            answer,
+            service=self._service,
+            asked=model,
+            failures=OpenAIFailure,
+            read=read_chat if chat else read_responses,
+        )
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            line = http_client(timeout=self._service.timeout, url=self._url)
-            self._client = openai.AsyncOpenAI(
-                api_key=self._key or "unused",  # the SDK wants one, servers of one's own do not
-                base_url=self.endpoint,
+            self._client = openai_client(
+                url=self._url,
+                key=self._key,
+                timeout=self._service.timeout,
+                own=self._own,
                 organization=self._organization,
-                max_retries=0,
-                timeout=line.timeout,  # said aloud: as one number it would be that of each step
-                http_client=line,
             )
-            if not self._own:
-                # What variables add for OpenAI is no business of another address.
-                self._client.organization = self._organization
-                self._client.project = None
-                self._client._custom_headers = {}  # noqa: SLF001  # there is no other way
         return self._client
 
     def _takes(self, part: Part) -> bool:

@@ -147,11 +147,12 @@ def _takes(able: Capabilities) -> str:
     if able.images is None:
         pictures = "pictures"
     elif able.images:
-        pictures = f"up to {able.images} pictures"
+        pictures = "one picture" if able.images == 1 else f"up to {able.images} pictures"
     parts = [pictures]
     parts += ["sound"] if able.audio else []
     parts += ["video"] if able.video else []
     parts += ["a JSON schema"] if able.json_schema else []
+    parts += ["gives labels"] if "label" in able.tasks else []
     return ", ".join(parts)
 
 

@@ -272,15 +272,23 @@ class AnalyzersSettings(BaseModel):
     motion: AnalyzerSettings = AnalyzerSettings()
     sound: AnalyzerSettings = AnalyzerSettings()
     llm: AnalyzerSettings = AnalyzerSettings()
+    labels: AnalyzerSettings = AnalyzerSettings()
     speech: SpeechSettings = SpeechSettings()
 
     def enabled(self) -> dict[str, dict[str, Any]]:
         """Return the enabled analyzers with their own options.
 
-        Speech is none of them, nor is ``llm``, which runs once for each provider.
+        Speech is none of them, nor are ``llm`` and ``labels``, which run once for each
+        provider.
         """
         sections = self._sections()
-        return {n: s.options for n, s in sections.items() if s.enabled and n != "llm"}
+        once = {n: s for n, s in sections.items() if n not in ("llm", "labels")}
+        return {n: s.options for n, s in once.items() if s.enabled}
+
+    def is_enabled(self, name: str) -> bool:
+        """Return whether an analyzer may run."""
+        section = self._sections().get(name)
+        return section is not None and section.enabled
 
     def options_of(self, name: str) -> dict[str, Any]:
         """Return the own options of one analyzer, enabled or not."""
@@ -288,7 +296,12 @@ class AnalyzersSettings(BaseModel):
         return section.options if section else {}
 
     def _sections(self) -> dict[str, AnalyzerSettings]:
-        own = {"motion": self.motion, "sound": self.sound, "llm": self.llm}
+        own = {
+            "motion": self.motion,
+            "sound": self.sound,
+            "llm": self.llm,
+            "labels": self.labels,
+        }
         return {**own, **(self.model_extra or {})}
 
 

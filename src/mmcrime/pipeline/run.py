@@ -177,14 +177,13 @@ def _panel(job: Job) -> _Panel:
         ConfigError: If the call names something that is not there.
     """
     named, asked = job.options.analyzers, job.team.providers(job.options.providers)
-    voices = job.team.language_models(named, job.options.providers)
+    voices = job.team.voices(named, job.options.providers)
     reserve = job.team.fallback()
     providers = {name: _wrapped(job, service) for name, service in {**reserve, **asked}.items()}
     return _Panel(
-        seats=(*job.team.analyzers(named), *voices),
+        seats=(*job.team.analyzers(named), *(seat for seats in voices.values() for seat in seats)),
         context=_context(job, providers, tuple(reserve)),
-        # Where language models sit, each provider has one.
-        unspoken={} if voices else {name: providers[name] for name in asked},
+        unspoken={name: providers[name] for name in asked if not voices.get(name)},
     )
 
 

@@ -15,7 +15,7 @@ from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError, UnknownProviderError
 from mmcrime.evidence import MediaKind
 from mmcrime.pipeline.answers import Seat
-from mmcrime.plugins import Analyzer, PluginOptions, Provider, Transcriber
+from mmcrime.plugins import Analyzer, PluginOptions, Provider, Task, Transcriber
 from mmcrime.results import AssessmentKind
 
 _log = logging.getLogger("mmcrime.pipeline")
@@ -29,8 +29,8 @@ _SAID: Mapping[str, tuple[str, ...]] = {
 }
 """What an analyzer says of itself, and the words it may use; none means any text."""
 _P = TypeVar("_P", Analyzer, Provider, Transcriber)
-LLM = "llm"
-"""Registered name of the analyzer that asks a language model: one for each provider."""
+_ASKS: Mapping[str, Task] = {"llm": "answer", "labels": "label"}
+"""What the analyzers ask for of which there is one for each provider, by registered name."""
 _NOT_DECIDING = frozenset({"api_key", "timeout", "model", "base_url"})
 """Options that decide no answer, or stand in the key of an answer by themselves."""
 
@@ -96,11 +96,13 @@ class Team:
         self.transcriber = transcriber or self._configured_transcriber()
         # Built now, so that a wrong setting is an error at the start and not in a run.
         self.analyzers(None)
-        self.language_models(None, None)
+        self.voices(None, None)
         self.fallback()
 
     def analyzers(self, names: Sequence[str] | None) -> tuple[Seat, ...]:
-        """Return the analyzers of these names, or the enabled ones; ``llm`` is none of them.
+        """Return the analyzers of these names, or the enabled ones.
+
+        Those that ask a provider are none of them; see `voices`.
 
         Raises:
             ConfigError: If a name is unknown or its options are wrong.
@@ -108,15 +110,16 @@ class Team:
         if names is None:
             configured = self._settings.analyzers.enabled()
             names = tuple(configured if self._injected is None else self._injected)
-        return tuple(self._analyzer(name) for name in dict.fromkeys(names) if name != LLM)
+        return tuple(self._analyzer(name) for name in dict.fromkeys(names) if name not in _ASKS)
 
-    def language_models(
+    def voices(
         self, names: Sequence[str] | None, providers: Sequence[str] | None
-    ) -> tuple[Seat, ...]:
-        """Return one language-model analyzer for each provider that a run uses.
+    ) -> Mapping[str, tuple[Seat, ...]]:
+        """Return, for each provider that a run uses, the analyzers that ask it.
 
-        There is none where analyzers were injected or named without ``llm``, unless the call
-        names providers itself.
+        That is ``llm`` for one that answers and ``labels`` for one that labels. There is none
+        where analyzers were injected or named without them, unless the call names providers
+        itself.
 
         Args:
             names: The analyzers that the call names; None for the enabled ones.
@@ -125,21 +128,25 @@ class Team:
         Raises:
             ConfigError: If a name is unknown, or its options are wrong.
         """
-        enabled = self._settings.analyzers.llm.enabled and self._injected is None
-        named = names is not None and LLM in names
-        if not named and not (enabled and (names is None or providers is not None)):
-            return ()
-        services = self.providers(providers)
-        if named and not services:
-            raise ConfigError(
-                f"The analyzer {LLM!r} asks a provider, and none is named or enabled.",
-                next_step="Name one: providers=[...] in Python, --provider on the command line.",
+        named = [name for name in _ASKS if names is not None and name in names]
+        also = self._injected is None and (names is None or providers is not None)
+        wanted = [
+            name
+            for name in _ASKS
+            if name in named or (also and self._settings.analyzers.is_enabled(name))
+        ]
+        services = self.providers(providers) if wanted else {}
+        seats = {
+            provider: tuple(
+                self._voice(name, service)
+                for name in wanted
+                if _ASKS[name] in service.provider.capabilities.tasks
             )
-        return tuple(
-            self._language_model(name)
-            for name, service in services.items()
-            if "answer" in service.provider.capabilities.tasks
-        )
+            for provider, service in services.items()
+        }
+        for name in named:
+            _somebody_sits(name, seats)
+        return seats
 
     def providers(self, names: Sequence[str] | None) -> Mapping[str, Service]:
         """Return the providers of these names, or those that are configured for use.
@@ -159,7 +166,14 @@ class Team:
         Raises:
             ConfigError: If a name is unknown or its options are wrong.
         """
-        return {name: self._service(name) for name in self._settings.fallback}
+        services = {name: self._service(name) for name in self._settings.fallback}
+        for name, service in services.items():
+            if "answer" not in service.provider.capabilities.tasks:
+                raise ConfigError(
+                    f"fallback names {name!r}, which answers no questions.",
+                    next_step="Name a provider that asks a language model.",
+                )
+        return services
 
     async def aclose(self) -> None:
         """Close everybody; one that fails to close stops nobody else."""
@@ -186,12 +200,14 @@ class Team:
             )
         return self._analyzers[name]
 
-    def _language_model(self, provider: str) -> Seat:
-        name = f"{LLM}:{provider}"
+    def _voice(self, analyzer: str, service: Service) -> Seat:
+        name = f"{analyzer}:{service.name}"
         if name not in self._analyzers:
-            cls = registry.load_analyzer(LLM, allow=self._allow)
-            options = {**self._settings.analyzers.options_of(LLM), "provider": provider}
-            seat = seated(_build(cls, f"analyzers.{LLM}", options))
+            cls = registry.load_analyzer(analyzer, allow=self._allow)
+            options = {**self._settings.analyzers.options_of(analyzer), "provider": service.name}
+            if _ASKS[analyzer] == "label":
+                options["hears"] = service.provider.capabilities.images == 0
+            seat = seated(_build(cls, f"analyzers.{analyzer}", options))
             self._analyzers[name] = replace(seat, gated=True)
         return self._analyzers[name]
 
@@ -253,6 +269,16 @@ def seated(analyzer: Analyzer) -> Seat:
                 next_step=f"Use {' or '.join(map(repr, allowed)) or 'a text'}.",
             )
     return Seat(analyzer=analyzer, **said)
+
+
+def _somebody_sits(analyzer: str, seats: Mapping[str, Sequence[Seat]]) -> None:
+    names = [seat.name for held in seats.values() for seat in held]
+    if not any(name.startswith(f"{analyzer}:") for name in names):
+        raise ConfigError(
+            f"The analyzer {analyzer!r} asks a provider, and none is named or enabled that can "
+            f"{_ASKS[analyzer]}.",
+            next_step="Name one: providers=[...] in Python, --provider on the command line.",
+        )
 
 
 def _no_twins(seats: Sequence[Seat]) -> None:
