@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 
 from mmcrime.errors import ProviderError, UnavailableError
-from mmcrime_providers._json import as_mapping
+from mmcrime_providers._json import as_mapping, as_text
 from mmcrime_providers._replicate_client import ReplicateClient, UnsuccessfulError
 from mmcrime_providers._replicate_errors import ReplicateFailure
 from mmcrime_providers._replicate_wire import creation, name_of
@@ -157,7 +157,8 @@ class Run:
         held = self.service.json_object(answer)
         name = name_of(held)
         self.name = self.name or name
-        if not name or name != self.name or held.get("status") not in _RUNNING | _ENDED:
+        status = as_text(held.get("status"))
+        if not name or name != self.name or status not in _RUNNING | _ENDED:
             raise self.service.unreadable("something that is no prediction")
         self.seen = held
 
