@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,9 +18,9 @@ from pydantic import SecretStr
 
 from mmcrime import CrimeDetectionPipeline
 from mmcrime.calls.estimate import input_tokens
-from mmcrime.errors import AuthenticationError, ConfigError, ProviderError
+from mmcrime.errors import AuthenticationError, ConfigError, ProviderError, UnavailableError
 from mmcrime.plugins import Part, Request, Response
-from mmcrime.testing import wire_server
+from mmcrime.testing import WireReply, wire_server
 from mmcrime_providers import _gemini_legacy_wire as sdk
 from mmcrime_providers.gemini_legacy import GeminiLegacyOptions, GeminiLegacyProvider
 from services import USD, config, shot
@@ -154,6 +155,13 @@ def test_constructed_a_block_that_the_sdk_does_not_know_is_a_refusal() -> None:
     assert (found.status, found.reason) == ("refused", "MODEL_ARMOR")
 
 
+def test_constructed_an_error_with_status_200_is_one() -> None:
+    body = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
+    with wire_server(WireReply(body=body)) as server, pytest.raises(UnavailableError) as caught:
+        ask(make(server.url), PLAIN)
+    assert caught.value.may_be_billed  # it was taken, at first
+
+
 @pytest.mark.shared
 def test_the_estimate_is_above_what_was_counted(shared: Path) -> None:
     found = replay(shared, "gemini", "image_200", make)
@@ -186,6 +194,7 @@ def test_the_key_is_enough_and_what_to_know_is_told(
     end, chosen, *_ = provider.remarks
     assert "no longer maintained" in end
     assert "'gemini'" in end
+    assert (provider.model or "").startswith("gemini-")
     assert f"{provider.model!r} is asked" in chosen
     assert "providers.gemini-legacy.model" in chosen
 
@@ -218,7 +227,11 @@ def test_a_gateway_needs_no_key_and_never_gets_that_of_google(
     assert KEY not in str(server.requests[0].headers)
 
 
-def test_a_gateway_may_have_a_path_and_a_password() -> None:
+def test_a_gateway_may_have_a_path_and_a_password_which_no_log_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The SDK puts the address into fields of its records, beside the message."""
+    caplog.set_level(logging.DEBUG)
     with wire_server(answer()) as server:
         url = server.url.replace("//", "//somebody:passwort@")
         provider = make(f"{url}/gateway/")
@@ -228,6 +241,9 @@ def test_a_gateway_may_have_a_path_and_a_password() -> None:
     given = base64.b64encode(b"somebody:passwort").decode()
     assert sent.headers["authorization"] == f"Basic {given}"
     assert "passwort" not in provider.endpoint
+    fields = [str(vars(record)) for record in caplog.records]
+    assert [one for one in fields if "/gateway/v1beta" in one]
+    assert not [one for one in fields if "passwort" in one or KEY in one]
 
 
 def test_a_key_is_not_sent_to_google_where_all_can_read_it() -> None:
