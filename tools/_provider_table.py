@@ -33,7 +33,7 @@ def provider_table(meanings: Meanings) -> str:
     rows: dict[str, Callable[[str, type[Provider]], str]] = {
         "install": lambda name, _: f'`pip install ".[{name}]"`',
         "key in the environment": lambda _, cls: _variables(meanings(cls.Options)["api_key"]),
-        f"suggested model, {models['updated']}": lambda name, _: f"`{models['suggested'][name]}`",
+        f"suggested model, {models['updated']}": lambda name, _: _suggested(models, name),
         "most pictures in a request": lambda _, cls: _count(cls.capabilities.images),
         "largest picture": lambda _, cls: _picture(cls.capabilities),
         "longest sound": lambda _, cls: _sound(cls),
@@ -56,9 +56,14 @@ def _class(entry: str) -> type[Provider]:
     return cls
 
 
+def _suggested(models: Mapping[str, Any], name: str) -> str:
+    model = models["suggested"].get(name)
+    return f"`{model}`" if model else "none: name one"
+
+
 def _variables(said: str) -> str:
     """Return the variables that the docstring of the option names, first the one that wins."""
-    return ", else ".join(f"`{name}`" for name in re.findall(r"``(\w+_API_KEY)``", said))
+    return ", else ".join(f"`{name}`" for name in re.findall(r"``(\w+_(?:KEY|TOKEN))``", said))
 
 
 def _picture(able: Capabilities) -> str:
