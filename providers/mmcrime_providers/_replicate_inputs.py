@@ -33,6 +33,8 @@ class ReplicateInputs(PluginOptions):
         most_images: Most pictures in that list; None where no limit is known.
         video: Takes one video.
         videos: Takes a list of videos, in place of ``video``.
+        video_fps: Pictures a second of a video that the model looks at; a report says what was
+            seen, so that it must be known.
         video_seconds: Longest video; None where no limit is known.
         audio: Takes one sound.
         audio_seconds: Longest sound; None where no limit is known.
@@ -46,6 +48,7 @@ class ReplicateInputs(PluginOptions):
     most_images: Annotated[int, Field(ge=1)] | None = None
     video: _Name | None = None
     videos: _Name | None = None
+    video_fps: Annotated[float, Field(gt=0)] | None = None
     video_seconds: Annotated[float, Field(gt=0)] | None = None
     audio: _Name | None = None
     audio_seconds: Annotated[float, Field(gt=0)] | None = None
@@ -60,6 +63,8 @@ class ReplicateInputs(PluginOptions):
             raise ValueError("an input takes one thing only")
         if (self.image and self.images) or (self.video and self.videos):
             raise ValueError("pictures, and videos, go into one input: of one, or of a list")
+        if (self.video or self.videos) and self.video_fps is None:
+            raise ValueError("video_fps is missing: how often the model looks at a video")
         return self
 
     def place_of(self, part: Part) -> tuple[str | None, int | None]:
@@ -94,6 +99,7 @@ def capabilities_of(inputs: ReplicateInputs) -> Capabilities:
         audio_seconds=inputs.audio_seconds,
         video=bool(inputs.video or inputs.videos),
         video_seconds=inputs.video_seconds,
+        video_fps=inputs.video_fps or 1.0,
         media_bytes=_LARGEST,
         # Nobody but the model knows; these are at least those of the families in the table.
         tokens=TokenEstimate(

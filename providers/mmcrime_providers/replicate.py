@@ -11,7 +11,7 @@ import httpx2
 from pydantic import Field, SecretStr
 
 from mmcrime.errors import ConfigError, ProviderError, UnavailableError
-from mmcrime.plugins import Capabilities, PluginOptions, Provider, Request, Response
+from mmcrime.plugins import Capabilities, Part, PluginOptions, Provider, Request, Response
 from mmcrime_providers._http import public_url
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._replicate_client import ReplicateClient, UnsuccessfulError
@@ -50,7 +50,7 @@ class ReplicateOptions(PluginOptions):
         upload_timeout: Seconds that uploading large media may take before.
         inputs: Names of the model's inputs; None for the table of models that are known:
             ``prompt``, ``system``, ``image`` or ``images`` (a list, of ``most_images``),
-            ``video`` or ``videos`` (``video_seconds``), ``audio`` (``audio_seconds``) and
+            ``video`` or ``videos`` (``video_fps``, ``video_seconds``), ``audio`` (``audio_seconds``) and
             ``max_tokens``.
     """
 
@@ -72,7 +72,7 @@ class ReplicateProvider(Provider):
 
     Options: ClassVar[type[PluginOptions]] = ReplicateOptions
     capabilities: ClassVar[Capabilities] = capabilities_of(
-        ReplicateInputs(images="images", videos="videos", audio="audio")
+        ReplicateInputs(images="images", videos="videos", video_fps=1.0, audio="audio")
     )
 
     def __init__(
@@ -210,7 +210,7 @@ class ReplicateProvider(Provider):
         formats = {*held.image_formats, *held.audio_formats, *held.video_formats}
         counts: dict[str, int] = {}
 
-        def takes(part: Any) -> bool:
+        def takes(part: Part) -> bool:
             name, most = inputs.place_of(part)
             if name is None or part.media_type not in formats:
                 return False

@@ -228,7 +228,9 @@ def test_sound_and_video_go_where_the_model_takes_them() -> None:
     _, sent = sent_of(Request(instructions="", parts=(SOUND, CLIP)))
     assert sent["input"]["audio"].startswith("data:audio/wav;base64,")
     assert sent["input"]["videos"][0].startswith("data:video/mp4;base64,")
-    _, sent = sent_of(Request(instructions="", parts=(CLIP,)), inputs=ReplicateInputs(video="v"))
+    _, sent = sent_of(
+        Request(instructions="", parts=(CLIP,)), inputs=ReplicateInputs(video="v", video_fps=2)
+    )
     assert sent["input"]["v"].startswith("data:video/mp4;base64,")
 
 
@@ -258,15 +260,19 @@ def test_every_model_of_the_table_takes_pictures_and_can_be_asked() -> None:
     able = make("http://127.0.0.1:9").capabilities
     assert (able.images, able.video_seconds, able.audio_seconds) == (10, 2700, 28_800)
     assert not able.json_schema
+    own = ReplicateInputs(video="clip", video_fps=0.5)
+    assert make("http://127.0.0.1:9", inputs=own).capabilities.video_fps == 0.5
 
 
 @pytest.mark.parametrize(
     "inputs",
     [
         {"image": "a", "images": "b"},
-        {"video": "a", "videos": "b"},
+        {"video": "a", "videos": "b", "video_fps": 1},
+        {"video": "a"},
+        {"video": "a", "video_fps": 0},
         {"image": "prompt"},
-        {"images": "media", "videos": "media"},
+        {"images": "media", "videos": "media", "video_fps": 1},
         {"picture": "image"},
         {"most_images": 0},
         {"prompt": ""},
