@@ -35,7 +35,9 @@ def shared() -> Path:
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test use the keys, or the addresses, of whoever runs it."""
     for name in list(os.environ):
-        if name.startswith(("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "HF_TOKEN")):
+        if name.startswith(
+            ("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "HF_TOKEN", "REPLICATE_")
+        ):
             monkeypatch.delenv(name)
 
 

@@ -25,7 +25,9 @@ def provider_table(meanings: Meanings) -> str:
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = {
-        name: _class(value) for name, value in project["entry-points"]["mmcrime.providers"].items()
+        name: _class(value)
+        for name, value in project["entry-points"]["mmcrime.providers"].items()
+        if name not in installed_apart(project)
     }
     models = json.loads(
         (ROOT / "providers/mmcrime_providers/models.json").read_text(encoding="utf-8")
@@ -49,6 +51,16 @@ def provider_table(meanings: Meanings) -> str:
         for what, said in rows.items()
     ]
     return "\n".join([head, "| --- |" + " --- |" * len(found), *body])
+
+
+def installed_apart(project: Mapping[str, Any]) -> frozenset[str]:
+    """Return the extras that fit into no environment with the others, nor so into this one.
+
+    Their plug-ins cannot be imported here; a section of the page describes each.
+    """
+    extras = project["optional-dependencies"]
+    together = set(re.findall(r"[\w-]+", " ".join(extras["all"])))
+    return frozenset(extras) - together - {"all", "dev", "docs"}
 
 
 def _class(entry: str) -> type[Provider]:

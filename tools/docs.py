@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import typer
 from _marked import ROOT, options, settle
-from _provider_table import provider_table
+from _provider_table import installed_apart, provider_table
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -227,6 +227,8 @@ def plug_ins() -> str:
     for group in GROUPS:
         points: Mapping[str, str] = project["entry-points"].get(f"mmcrime.{group}", {})
         for name, value in points.items():
+            if name in installed_apart(project):
+                continue
             module, _, attribute = value.partition(":")
             plugin = getattr(import_module(module), attribute)
             extra = f"`[{name}]`" if name in project["optional-dependencies"] else "base"
