@@ -94,13 +94,13 @@ class Pricing:
         """
         if self.free:
             return LOCAL_COST
-        if (known := self._by_user(usage.input, usage.output, request, usage)) is not None:
+        if (known := self._by_user(usage, request)) is not None:
             return known
         entry = self._entry(model)
         if isinstance(entry, str):
             return Cost(detail=entry)
         if entry.by_the_hour:
-            return _by_the_hour(entry, request, usage)
+            return _by_the_hour(entry, (entry.now,), request, usage)
         return self._by_tokens(entry, usage, request)
 
     def at_most(self, model: str | None, request: Request, capabilities: Capabilities) -> Cost:
@@ -114,13 +114,14 @@ class Pricing:
         if self.free:
             return LOCAL_COST
         tokens = input_tokens(request, capabilities)
-        if (known := self._by_user(tokens, request.max_output_tokens, request)) is not None:
+        most = TokenUsage(input=tokens, output=request.max_output_tokens)
+        if (known := self._by_user(most, request)) is not None:
             return known
         entry = self._entry(model)
         if isinstance(entry, str):
             return Cost(detail=entry)
         if entry.by_the_hour:
-            return _by_the_hour(entry, request)
+            return _by_the_hour(entry, entry.soon, request, most)
         sound = sound_tokens(request, capabilities)
         hears = any(part.kind == "audio" for part in request.parts)
         if (sound or hears) and _lacks_price_of_sound(entry):
@@ -164,33 +165,27 @@ class Pricing:
             return f"the table has no price of sound for {entry.name}"
         return ""
 
-    def _by_user(
-        self,
-        tokens_in: int | None,
-        tokens_out: int | None,
-        request: Request | None,
-        usage: TokenUsage | None = None,
-    ) -> Cost | None:
+    def _by_user(self, usage: TokenUsage, request: Request | None) -> Cost | None:
         """Return what the user's price makes of it; None where the user gave none for this."""
         price = self.price
         if price is None:
             return None
-        words = request is not None and request.task == "transcribe"
-        if words and price.per_minute_of_audio is not None:
-            usd = _seconds(request, usage) * Decimal(str(price.per_minute_of_audio)) / 60
-            return self._users(usd)
+        if request is not None and request.task == "transcribe":
+            if price.per_minute_of_audio is not None:
+                each = Decimal(str(price.per_minute_of_audio))
+                return self._users(_seconds(request, usage) * each / 60)
+            if request.model not in (None, self.model):
+                return None
         if price.input_per_million is None or price.output_per_million is None:
-            return None
-        if words and request is not None and request.model not in (None, self.model):
             return None
         usd = Decimal(0)
         for tokens, each in (
-            (tokens_in, price.input_per_million),
-            (tokens_out, price.output_per_million),
+            (usage.input, Decimal(str(price.input_per_million))),
+            (usage.output, Decimal(str(price.output_per_million))),
         ):
             if tokens is None and each:
                 return Cost(detail=f"{self.provider} did not say how many tokens it used")
-            usd += (tokens or 0) * Decimal(str(each)) / _MILLION
+            usd += (tokens or 0) * each / _MILLION
         return self._users(usd)
 
     def _users(self, usd: Decimal) -> Cost:
@@ -268,17 +263,18 @@ def _readings(usage: TokenUsage, entry: Entry, with_sound: bool) -> Iterator[_Co
             )
 
 
-def _seconds(request: Request | None, usage: TokenUsage | None) -> int:
-    """Return the seconds of sound that are paid for: none where the service counts nothing."""
-    return 0 if request is None or usage == NO_TOKENS else seconds_of_sound(request)
+def _seconds(request: Request, usage: TokenUsage) -> int:
+    """Return the seconds of sound that are paid for: none where nothing is billed."""
+    return 0 if usage == NO_TOKENS else seconds_of_sound(request)
 
 
-def _by_the_hour(entry: Entry, request: Request | None, usage: TokenUsage | None = None) -> Cost:
-    """Return what the sound of a request costs; at the dearest rate until it is known."""
+def _by_the_hour(
+    entry: Entry, prices: Sequence[Rates], request: Request | None, usage: TokenUsage
+) -> Cost:
+    """Return what the sound of a request costs, at the dearest of some prices."""
     if request is None or request.task != "transcribe":
         return Cost(detail=f"{entry.name} is sold by the hour of sound that it transcribes")
-    held = entry.soon if usage is None else (entry.now,)
-    each = max(dearest(rates, HOURS, 0) for rates in held)
+    each = max(dearest(rates, HOURS, 0) for rates in prices)
     return Cost(
         usd=float(_seconds(request, usage) * each / 3600),
         source="price_table",
