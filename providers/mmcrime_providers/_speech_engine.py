@@ -153,6 +153,10 @@ class SpeechEngine(Provider):
         """Return the key in all forms in which it is sent."""
         return (self._key,)
 
+    def _keyed(self, header: str, value: str) -> dict[str, str]:
+        """Return the header that holds the key; none where a server of one's own needs none."""
+        return {header: value} if self._key else {}
+
     async def _ask(self, method: str, path: str, model: str, **sent: Any) -> httpx2.Response:
         """Send one request and return its answer.
 

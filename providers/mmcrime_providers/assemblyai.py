@@ -119,7 +119,7 @@ class AssemblyAIProvider(SpeechEngine):
             yield start, end, as_text(word.get("text"))
 
     async def _json(self, method: str, path: str, model: str, **sent: Any) -> dict[str, Any]:
-        headers = {"Authorization": self._key}
+        headers = self._keyed("Authorization", self._key)
         answer = await self._ask(method, path, model, headers=headers, **sent)
         return self._service.json_object(answer.content)
 
@@ -131,7 +131,7 @@ class AssemblyAIProvider(SpeechEngine):
                     "DELETE",
                     f"/v2/transcript/{number}",
                     "",
-                    headers={"Authorization": self._key},
+                    headers=self._keyed("Authorization", self._key),
                 )
 
 

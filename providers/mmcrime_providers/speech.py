@@ -77,7 +77,7 @@ class AzureSpeechProvider(OneCallEngine):
                 "profanity": self._profanity,
             },
             "headers": {
-                "Ocp-Apim-Subscription-Key": self._key,
+                **self._keyed("Ocp-Apim-Subscription-Key", self._key),
                 "Content-Type": "audio/wav; codecs=audio/pcm; samplerate=16000",
                 "Accept": "application/json",
             },
@@ -138,7 +138,7 @@ class GoogleSpeechProvider(OneCallEngine):
         }
         sound = {"content": base64.b64encode(part.data).decode("ascii")}
         return "/v1/speech:recognize", {
-            "headers": {"X-Goog-Api-Key": self._key},
+            "headers": self._keyed("X-Goog-Api-Key", self._key),
             "json": {"config": settings, "audio": sound},
         }
 
@@ -192,7 +192,7 @@ class IBMSpeechProvider(OneCallEngine):
         super().__init__(api_key=api_key, url=base_url, timeout=timeout, model=model)
 
     def _secrets(self) -> tuple[str, ...]:
-        return self._key, self._login
+        return (self._key, self._login) if self._key else ()
 
     @property
     def _login(self) -> str:
@@ -201,7 +201,10 @@ class IBMSpeechProvider(OneCallEngine):
     def _call(self, part: Part, request: Request) -> tuple[str, Mapping[str, Any]]:
         return "/v1/recognize", {
             "params": {"model": request.model or locale(request.language), "timestamps": "true"},
-            "headers": {"Authorization": f"Basic {self._login}", "Content-Type": "audio/wav"},
+            "headers": {
+                **self._keyed("Authorization", f"Basic {self._login}"),
+                "Content-Type": "audio/wav",
+            },
             "content": part.data,
         }
 

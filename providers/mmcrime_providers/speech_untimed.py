@@ -46,7 +46,10 @@ class WitProvider(OneCallEngine):
     def _call(self, part: Part, request: Request) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002  # the app knows the language
         return "/speech", {
             "params": {"v": "20200513"},
-            "headers": {"Authorization": f"Bearer {self._key}", "Content-Type": "audio/wav"},
+            "headers": {
+                **self._keyed("Authorization", f"Bearer {self._key}"),
+                "Content-Type": "audio/wav",
+            },
             "content": part.data,
         }
 
@@ -153,7 +156,7 @@ class CohereSpeechProvider(OneCallEngine):
 
     def _call(self, part: Part, request: Request) -> tuple[str, Mapping[str, Any]]:
         return "/v2/audio/transcriptions", {
-            "headers": {"Authorization": f"Bearer {self._key}"},
+            "headers": self._keyed("Authorization", f"Bearer {self._key}"),
             "data": {"model": request.model, "language": primary_language(request.language)},
             "files": {"file": ("sound.wav", part.data, "audio/wav")},
         }

@@ -247,8 +247,13 @@ class Team:
                 f"analyzers.speech.engine: the provider {name!r} does not transcribe.",
                 next_step=f"Use one that does, or one of: {', '.join(local)}.",
             )
-        options = _validated(ProviderTranscriber, where, speech.options)
-        return Speech(service=service, model=options.model_dump()["model"])
+        model = _validated(ProviderTranscriber, where, speech.options).model_dump()["model"]
+        if model and "model" not in type(service.provider).Options.model_fields:
+            raise ConfigError(
+                f"{where}.model is {model!r}, and {name!r} has no models to choose from.",
+                next_step=f"Leave it out; what {name!r} can be told stands in providers.{name}.",
+            )
+        return Speech(service=service, model=model)
 
 
 def built(name: str, settings: Settings) -> Service:

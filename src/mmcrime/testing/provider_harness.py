@@ -16,10 +16,11 @@ from mmcrime.errors import ProviderError
 from mmcrime.plugins import Part, Provider, Request, Response, TokenUsage
 from mmcrime.testing.wire import WireReply, WireServer, wire_server
 
-__all__ = ["GUARD", "PICTURE", "ProviderHarness", "WireCases", "closed", "using"]
+__all__ = ["GUARD", "PICTURE", "SOUND", "ProviderHarness", "WireCases", "closed", "using"]
 
 GUARD = 60.0  # seconds; no test needs them unless the provider hangs
 PICTURE = bytes.fromhex("ffd8ffe0") + b"a picture that no other is like" + bytes.fromhex("ffd9")
+SOUND = b"RIFF\x35\0\0\0WAVEfmt and a sound that no other is like"
 _SCHEMA = {
     "type": "object",
     "properties": {"what_is_seen": {"type": "string"}},
@@ -85,6 +86,15 @@ class ProviderHarness(ABC):
 
     def _request(self, provider: Provider, *, model: str | None = None) -> Request:
         capabilities = provider.capabilities
+        if capabilities.tasks == {"transcribe"}:
+            return Request(
+                instructions="Write down what is said.",
+                parts=(Part(data=SOUND, media_type="audio/wav", time=1.5, seconds=4.0),),
+                task="transcribe",
+                language="en",
+                model=model,
+                max_output_tokens=512,
+            )
         parts = [Part(text="The garage at night.")]
         if capabilities.images != 0:
             kind = capabilities.image_formats[0]
