@@ -78,9 +78,13 @@ class Pricing:
         self.free = free and price is None
         self._seen: dict[str, tuple[datetime, Entry | str]] = {}
 
-    def load(self) -> None:
-        """Read the table, once in a process. It blocks for some 0.2 s: call it in a thread."""
-        if self.price is None and not self.free:
+    def load(self, request: Request | None = None) -> None:
+        """Read the table, once in a process. It blocks for some 0.2 s: call it in a thread.
+
+        Args:
+            request: What will be asked: the user may have given no price for that.
+        """
+        if not self.free and self._by_user(NO_TOKENS, request) is None:
             table_name()
 
     def cost_of(self, model: str | None, usage: TokenUsage, request: Request | None = None) -> Cost:
