@@ -89,4 +89,4 @@ def seconds_in(held: Mapping[str, Any], name: str, *, unit: float = 1.0) -> floa
 def primary_language(tag: str) -> str:
     """Return the language of a BCP 47 tag without its region; empty for a tag that has none."""
     language = as_text(tag).replace("_", "-").partition("-")[0].lower()
-    return language if language.isascii() and language.isalpha() and len(language) < 4 else ""
+    return language if language.isascii() and language.isalpha() and 2 <= len(language) <= 3 else ""

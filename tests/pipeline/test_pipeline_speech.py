@@ -15,7 +15,7 @@ from mmcrime.results import Report
 from mmcrime.testing import FakeProvider, WireReply, wire_server
 from mmcrime.testing.wire import WireServer
 from services import KEYS, PRICE, nobody, section
-from wire import contract_server
+from wire import contract_server, recorded
 
 WORDS = "She had your dark suit in greasy wash water all year."
 HEARD = WireReply(body={"text": WORDS, "usage": {"type": "duration", "seconds": 3}})
@@ -194,6 +194,22 @@ def test_gemini_is_asked_as_a_chat_model_that_listens(
     assert (said.text, said.engine) == (WORDS, "gemini")
     assert said.end - said.start == pytest.approx(2.25)
     assert report.cost.usd == pytest.approx(0.002)
+
+
+@pytest.mark.shared
+def test_a_recorded_answer_in_prose_is_no_transcript(
+    shared: Path, clip: Path, tmp_path: Path
+) -> None:
+    """What Gemini said of a sound when nobody asked for a list: real, and no words with times."""
+    status, headers, body = recorded(shared, "gemini", "audio_200").reply
+    with wire_server(WireReply(status=status, headers=headers, body=body)) as server:
+        config = settings("http://x.invalid", tmp_path, engine="gemini")
+        config["providers"] = {"gemini": section("gemini", server.url)}
+        report = analyzed(config, clip)
+    assert report.evidence.transcript == ()
+    assert "transcriber_failed: InvalidResponseError" in reasons(report)
+    assert report.cost.usd is not None
+    assert report.cost.usd > 0
 
 
 # -- by name --------------------------------------------------------------------------------
