@@ -24,8 +24,11 @@ def provider_table(meanings: Meanings) -> str:
         meanings: Returns what the docstring of a class says of each attribute.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    points = project["entry-points"]["mmcrime.providers"]
     found = {
-        name: _class(value) for name, value in project["entry-points"]["mmcrime.providers"].items()
+        name: cls
+        for name, cls in ((name, _class(value)) for name, value in points.items())
+        if "answer" in cls.capabilities.tasks
     }
     models = json.loads(
         (ROOT / "providers/mmcrime_providers/models.json").read_text(encoding="utf-8")
@@ -37,6 +40,7 @@ def provider_table(meanings: Meanings) -> str:
         "most pictures in a request": lambda _, cls: _count(cls.capabilities.images),
         "largest picture": lambda _, cls: _picture(cls.capabilities),
         "longest sound": lambda _, cls: _sound(cls),
+        "transcribes speech": lambda _, cls: _transcribes(cls.capabilities),
         "longest video": lambda _, cls: _video(cls.capabilities),
         "most media of a request": lambda _, cls: _size(cls.capabilities.media_bytes),
         "largest request": lambda _, cls: _tokens(cls.capabilities.context_tokens),
@@ -48,6 +52,32 @@ def provider_table(meanings: Meanings) -> str:
         for what, said in rows.items()
     ]
     return "\n".join([head, "| --- |" + " --- |" * len(found), *body])
+
+
+def speech_table() -> str:
+    """Return one row for each provider that transcribes and does nothing else."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = [
+        "| name | sends to | key in the environment | longest sound | model |",
+        "| --- " * 5 + "|",
+    ]
+    for name, value in project["entry-points"]["mmcrime.providers"].items():
+        cls: Any = _class(value)
+        if cls.capabilities.tasks != {"transcribe"}:
+            continue
+        field = cls.Options.model_fields.get("model")
+        model = (
+            "one" if field is None else f"`{field.default}`" if field.default else "of the language"
+        )
+        longest = f"{cls.capabilities.audio_seconds:g} s"
+        rows.append(f"| `{name}` | `{cls.domain}` | `{cls.variable}` | {longest} | {model} |")
+    return "\n".join(rows)
+
+
+def _transcribes(able: Capabilities) -> str:
+    if "transcribe" not in able.tasks:
+        return "no"
+    return f"with `{able.speech_model}`" if able.speech_model else "with any model that listens"
 
 
 def _class(entry: str) -> type[Provider]:

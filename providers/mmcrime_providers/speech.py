@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
@@ -40,7 +40,7 @@ class AzureSpeechOptions(SpeechOptions):
     """
 
     region: str | None = Field(default=None, pattern=r"^[a-z0-9]{2,40}$")
-    profanity: str = Field(default="raw", pattern=r"^(raw|masked|removed)$")
+    profanity: Literal["raw", "masked", "removed"] = "raw"
 
 
 class AzureSpeechProvider(OneCallEngine):
@@ -58,7 +58,7 @@ class AzureSpeechProvider(OneCallEngine):
         base_url: str | None = None,
         timeout: float = 60.0,
         region: str | None = None,
-        profanity: str = "raw",
+        profanity: Literal["raw", "masked", "removed"] = "raw",
     ) -> None:
         if base_url is None and region is None:
             raise ConfigError(
