@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from mmcrime import CrimeDetectionPipeline
 from mmcrime.calls import limits, retry
 from mmcrime.errors import ConfigError, UnknownProviderError
+from mmcrime.evidence import AudioWindow, Reliability, TranscriptSegment
+from mmcrime.plugins import Transcriber
 from mmcrime.results import Report
 from mmcrime.testing import FakeProvider, WireReply, wire_server
 from mmcrime.testing.wire import WireServer
@@ -210,6 +213,31 @@ def test_a_recorded_answer_in_prose_is_no_transcript(
     assert "transcriber_failed: InvalidResponseError" in reasons(report)
     assert report.cost.usd is not None
     assert report.cost.usd > 0
+
+
+class Elsewhere(Transcriber):
+    """A plug-in that sends the sound away by itself."""
+
+    name: ClassVar[str] = "elsewhere"
+    remote: ClassVar[bool] = True
+    reliability: ClassVar[Reliability] = "medium"
+
+    async def transcribe(
+        self, window: AudioWindow, *, language: str
+    ) -> Sequence[TranscriptSegment]:
+        return []
+
+
+@pytest.mark.shared
+def test_what_a_plug_in_sends_by_itself_is_announced_and_costs_nobody_knows_what(
+    clip: Path, tmp_path: Path
+) -> None:
+    config = settings("http://x.invalid", tmp_path)
+    with CrimeDetectionPipeline(config, transcriber=Elsewhere()) as pipeline:
+        report = pipeline.analyze(clip)
+    assert [left.to for left in report.egress] == ["elsewhere"]
+    assert (report.cost.usd, report.cost.source) == (None, "unknown")
+    assert "'elsewhere'" in report.cost.detail
 
 
 # -- by name --------------------------------------------------------------------------------
