@@ -106,6 +106,14 @@ def test_a_server_of_ones_own_is_asked_for_the_model_of_its_section() -> None:
     assert sent_for(REQUEST, model="whisper-small")["model"] == "whisper-small"
 
 
+def test_its_model_that_transcribes_comes_before_the_one_that_answers() -> None:
+    with wire_server(TEXT) as server:
+        provider = make(server.url)
+        provider.capabilities = replace(provider.capabilities, speech_model="ears-1")  # type: ignore[misc]  # of this instance
+        (response,) = ask(provider, REQUEST)
+    assert response.model == "ears-1"
+
+
 def test_openai_itself_is_asked_for_its_model_that_transcribes() -> None:
     provider = OpenAIProvider(api_key=SecretStr(KEY))
     assert provider.capabilities.speech_model == "gpt-transcribe"

@@ -155,10 +155,6 @@ class TestAzure(_Engine):
     test_an_unknown_model_names_the_setting = None  # it has but one
 
 
-class TestGoogle(_Engine):
-    name, model = "google-speech", "latest_long"
-
-
 class _Alike(_Engine):
     """What the base does with the line is not tried with every engine."""
 
@@ -168,6 +164,10 @@ class _Alike(_Engine):
     test_many_at_the_same_time_get_their_own_answers = None
     test_it_works_in_every_fresh_loop = None
     test_a_line_that_breaks_may_have_cost_something = None
+
+
+class TestGoogle(_Alike):
+    name, model = "google-speech", "latest_long"
 
 
 class TestCohere(_Alike):
