@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -25,9 +25,7 @@ def provider_table(meanings: Meanings) -> str:
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = {
-        name: _class(value)
-        for name, value in project["entry-points"]["mmcrime.providers"].items()
-        if name not in installed_apart(project)
+        name: cls for name, cls in _classes(project) if cls.capabilities.tasks != {"transcribe"}
     }
     models = json.loads(
         (ROOT / "providers/mmcrime_providers/models.json").read_text(encoding="utf-8")
@@ -40,6 +38,7 @@ def provider_table(meanings: Meanings) -> str:
         "most pictures in a request": lambda _, cls: _count(cls.capabilities.images),
         "largest picture": lambda _, cls: _picture(cls.capabilities),
         "longest sound": lambda _, cls: _sound(cls),
+        "transcribes speech": lambda _, cls: _transcribes(cls.capabilities),
         "longest video": lambda _, cls: _video(cls.capabilities),
         "most media of a request": lambda _, cls: _size(cls.capabilities.media_bytes),
         "largest request": lambda _, cls: _tokens(cls.capabilities.context_tokens),
@@ -63,10 +62,38 @@ def installed_apart(project: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(extras) - together - {"all", "dev", "docs"}
 
 
-def _class(entry: str) -> type[Provider]:
-    module, _, attribute = entry.partition(":")
-    cls: type[Provider] = getattr(import_module(module), attribute)
-    return cls
+def speech_table() -> str:
+    """Return one row for each provider that transcribes and does nothing else."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = [
+        "| name | sends to | key in the environment | longest sound | model |",
+        "| --- " * 5 + "|",
+    ]
+    for name, cls in _classes(project):
+        if cls.capabilities.tasks != {"transcribe"}:
+            continue
+        field = cls.Options.model_fields.get("model")
+        model = (
+            "one" if field is None else f"`{field.default}`" if field.default else "of the language"
+        )
+        longest = f"{cls.capabilities.audio_seconds:g} s"
+        rows.append(f"| `{name}` | `{cls.domain}` | `{cls.variable}` | {longest} | {model} |")
+    return "\n".join(rows)
+
+
+def _transcribes(able: Capabilities) -> str:
+    if "transcribe" not in able.tasks:
+        return "no"
+    return f"with `{able.speech_model}`" if able.speech_model else "with any model that listens"
+
+
+def _classes(project: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield name and class of each provider that can be imported here."""
+    apart = installed_apart(project)
+    for name, value in project["entry-points"]["mmcrime.providers"].items():
+        if name not in apart:
+            module, _, attribute = value.partition(":")
+            yield name, getattr(import_module(module), attribute)
 
 
 def _install(name: str, extras: Mapping[str, Any]) -> str:

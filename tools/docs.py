@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import typer
 from _marked import ROOT, options, settle
-from _provider_table import installed_apart, provider_table
+from _provider_table import installed_apart, provider_table, speech_table
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -71,7 +71,10 @@ def main() -> int:
                 "provider-keys": provider_keys(),
                 "plug-ins": plug_ins(),
             },
-            "docs/providers.md": {"providers": provider_table(_meanings)},
+            "docs/providers.md": {
+                "providers": provider_table(_meanings),
+                "speech": speech_table(),
+            },
         },
         check=check,
         command="python tools/docs.py",

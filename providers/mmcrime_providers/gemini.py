@@ -94,6 +94,7 @@ class GeminiProvider(Provider):
 
     Options: ClassVar[type[PluginOptions]] = GeminiOptions
     capabilities: ClassVar[Capabilities] = Capabilities(
+        tasks=frozenset({"answer", "transcribe"}),
         images=3600,
         image_formats=IMAGE_FORMATS,
         audio=True,

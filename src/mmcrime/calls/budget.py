@@ -133,7 +133,7 @@ class Budgeted(Wrapper):
                 sent.
         """
         if not self._loaded:
-            await asyncio.to_thread(self._pricing.load)
+            await asyncio.to_thread(self._pricing.load, request)
             self._loaded = True
         booking = await self._reserve(self._ask(request))
         ask = booking.amount

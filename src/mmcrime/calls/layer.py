@@ -151,7 +151,11 @@ class CallLayer:
         key = (name, provider.endpoint)
         if key not in self._pricings:
             self._pricings[key] = Pricing(
-                name, provider.endpoint, section.price, free=provider.free
+                name,
+                provider.endpoint,
+                section.price,
+                free=provider.free,
+                model=provider.model,
             )
         return self._pricings[key]
 

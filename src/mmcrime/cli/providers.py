@@ -148,8 +148,11 @@ def _takes(able: Capabilities) -> str:
         pictures = "pictures"
     elif able.images:
         pictures = "one picture" if able.images == 1 else f"up to {able.images} pictures"
+    if able.tasks == {"transcribe"}:
+        return "sound, to transcribe it"
     parts = [pictures]
     parts += ["sound"] if able.audio else []
+    parts += ["sound to transcribe"] if not able.audio and "transcribe" in able.tasks else []
     parts += ["video"] if able.video else []
     parts += ["a JSON schema"] if able.json_schema else []
     parts += ["gives labels"] if "label" in able.tasks else []

@@ -7,9 +7,9 @@ to the plug-in, which validates them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from mmcrime.errors import ConfigError
 
@@ -98,10 +98,12 @@ class SpeechSettings(Section):
 
     Attributes:
         enabled: Whether speech is transcribed.
-        engine: Registered name of the transcriber.
+        engine: Registered name of a transcriber, or of a provider that transcribes, to which
+            the stretches that sound like speech are then sent.
         limit_seconds: Seconds of each input that are listened to for speech; None for
             the engine's own default.
-        options: The transcriber's own options.
+        options: The transcriber's own options. Those of a provider stand in its section; here
+            it has ``model`` alone.
     """
 
     enabled: bool = True
@@ -115,11 +117,23 @@ class Price(Section):
 
     Attributes:
         input_per_million: US dollars for a million tokens that go in.
-        output_per_million: US dollars for a million tokens that come out.
+        output_per_million: US dollars for a million tokens that come out; the two belong
+            together.
+        per_minute_of_audio: US dollars for a minute of sound that is transcribed, by the
+            second, where that is how the service charges.
     """
 
-    input_per_million: Annotated[float, Field(ge=0)]
-    output_per_million: Annotated[float, Field(ge=0)]
+    input_per_million: Annotated[float, Field(ge=0)] | None = None
+    output_per_million: Annotated[float, Field(ge=0)] | None = None
+    per_minute_of_audio: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if (self.input_per_million is None) != (self.output_per_million is None):
+            raise ValueError("input_per_million and output_per_million belong together")
+        if self.input_per_million is None and self.per_minute_of_audio is None:
+            raise ValueError("no price is given")
+        return self
 
 
 class BudgetSettings(Section):

@@ -15,6 +15,7 @@ from typing import Any
 from mmcrime.calls.budget import RunBudget
 from mmcrime.calls.layer import CallLayer
 from mmcrime.calls.layer import Run as CallRun
+from mmcrime.calls.meter import Meter, metered
 from mmcrime.config import Settings, masked
 from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, UnsupportedMediaError
@@ -22,6 +23,7 @@ from mmcrime.evidence import CUT_OFF, Evidence
 from mmcrime.fusion import Fused, fuse
 from mmcrime.media.handle import MediaHandle, open_media
 from mmcrime.perceive.assemble import gather
+from mmcrime.perceive.provider_transcriber import ProviderTranscriber
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.answers import Seat
 from mmcrime.pipeline.options import CallOptions
@@ -30,10 +32,12 @@ from mmcrime.pipeline.peaks import peak_frames
 from mmcrime.pipeline.progress import Progress
 from mmcrime.pipeline.team import Service, Team
 from mmcrime.pipeline.watched import Watched
-from mmcrime.plugins import RunContext
+from mmcrime.plugins import RunContext, Transcriber
 from mmcrime.results import (
+    LOCAL_COST,
     Assessed,
     Assessment,
+    Cost,
     ErrorRecord,
     Event,
     IncidentFound,
@@ -108,15 +112,17 @@ async def run(job: Job) -> Report:
     progress = Progress(lambda share: show_progress(job, share))
     async with _opened(job) as handle:
         opened = time.perf_counter()
-        gathered = await gather(
-            handle,
-            settings=job.settings,
-            frame_interval=job.frame_interval,
-            transcriber=job.team.transcriber,
-            gate=job.gate,
-            deadline=job.deadline,
-            progress=progress.gathered,
-        )
+        transcriber = _transcriber(job)
+        with metered() as meter:
+            gathered = await gather(
+                handle,
+                settings=job.settings,
+                frame_interval=job.frame_interval,
+                transcriber=transcriber,
+                gate=job.gate,
+                deadline=job.deadline,
+                progress=progress.gathered,
+            )
         record = await asyncio.to_thread(
             compose.evidence_record, gathered.evidence, frame_interval=gathered.frame_interval
         )
@@ -138,6 +144,7 @@ async def run(job: Job) -> Report:
         evidence_record=record,
         peaks=peaks.frames,
         assessments=assessments,
+        transcribing=_cost_of_words(job, transcriber, meter),
         fused=fused,
         egress=job.gate.records,
         timings={
@@ -329,6 +336,25 @@ def _wrapped(job: Job, service: Service) -> Watched:
             run=run,
         )
     )
+
+
+def _transcriber(job: Job) -> Transcriber | None:
+    """Return the speech engine; a provider is surrounded with the call layer, as any other."""
+    spoken = job.team.speech
+    if spoken is None:
+        return job.team.transcriber
+    service = spoken.service
+    return ProviderTranscriber(_wrapped(job, service), name=service.name, model=spoken.model)
+
+
+def _cost_of_words(job: Job, transcriber: Transcriber | None, meter: Meter) -> Cost:
+    """Return what transcribing cost; what a plug-in sends by itself, only its service knows."""
+    if meter.used:
+        return meter.cost
+    if transcriber is None or isinstance(transcriber, ProviderTranscriber):
+        return LOCAL_COST
+    sent = any(record.purpose == "speech" for record in job.gate.records)
+    return Cost(detail=f"what {transcriber.name!r} costs is not known") if sent else LOCAL_COST
 
 
 def _context(job: Job, providers: Mapping[str, Watched], fallback: tuple[str, ...]) -> RunContext:

@@ -14,6 +14,7 @@ from mmcrime import registry
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError, UnknownProviderError
 from mmcrime.evidence import MediaKind
+from mmcrime.perceive.provider_transcriber import ProviderTranscriber
 from mmcrime.pipeline.answers import Seat
 from mmcrime.plugins import Analyzer, PluginOptions, Provider, Task, Transcriber
 from mmcrime.results import AssessmentKind
@@ -51,6 +52,19 @@ class Service:
     provider: Provider
     section: ProviderSettings
     options: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speech:
+    """A provider that is the speech engine.
+
+    Attributes:
+        service: The provider.
+        model: The model that transcribes; None for the provider's own choice.
+    """
+
+    service: Service
+    model: str | None
 
 
 class Team:
@@ -93,7 +107,9 @@ class Team:
             )
             for name, provider in (providers or {}).items()
         }
-        self.transcriber = transcriber or self._configured_transcriber()
+        engine = transcriber or self._configured_engine()
+        self.speech = engine if isinstance(engine, Speech) else None
+        self.transcriber = None if isinstance(engine, Speech) else engine
         # Built now, so that a wrong setting is an error at the start and not in a run.
         self.analyzers(None)
         self.voices(None, None)
@@ -158,7 +174,7 @@ class Team:
             enabled = [n for n, s in self._settings.providers.items() if s.enabled]
             default = self._settings.default_provider
             names = (*self._given, *enabled, *((default,) if default else ()))
-        return {name: self._service(name) for name in dict.fromkeys(names)}
+        return {name: self._voter(name) for name in dict.fromkeys(names)}
 
     def fallback(self) -> Mapping[str, Service]:
         """Return the providers that may stand in for one that does not answer, in order.
@@ -166,7 +182,7 @@ class Team:
         Raises:
             ConfigError: If a name is unknown or its options are wrong.
         """
-        services = {name: self._service(name) for name in self._settings.fallback}
+        services = {name: self._voter(name) for name in self._settings.fallback}
         for name, service in services.items():
             if "answer" not in service.provider.capabilities.tasks:
                 raise ConfigError(
@@ -216,12 +232,44 @@ class Team:
             self._services[name] = built(name, self._settings)
         return self._services[name]
 
-    def _configured_transcriber(self) -> Transcriber | None:
-        speech = self._settings.analyzers.speech
+    def _voter(self, name: str) -> Service:
+        """Return a provider that can be asked for an opinion."""
+        service = self._service(name)
+        if service.provider.capabilities.tasks == {"transcribe"}:
+            raise ConfigError(
+                f"The provider {name!r} only transcribes: it has no opinion.",
+                next_step="Name it as analyzers.speech.engine; it needs no other place.",
+            )
+        return service
+
+    def _configured_engine(self) -> Transcriber | Speech | None:
+        """Build the speech engine: a transcriber, or else a provider that transcribes."""
+        speech, where = self._settings.analyzers.speech, "analyzers.speech.options"
         if not speech.enabled:
             return None
-        cls = registry.load_transcriber(speech.engine, allow=self._allow)
-        return _build(cls, "analyzers.speech.options", speech.options)
+        name, local = speech.engine, registry.available("transcribers")
+        if name in local:
+            cls = registry.load_transcriber(name, allow=self._allow)
+            return _build(cls, where, speech.options)
+        if name not in self._services and name not in registry.available("providers"):
+            raise UnknownProviderError(
+                f"No transcriber is called {name!r}.",
+                next_step=f"Installed: {', '.join(local)}; a provider that transcribes will do "
+                "as well, see: mmcrime providers.",
+            )
+        service = self._service(name)
+        if "transcribe" not in service.provider.capabilities.tasks:
+            raise ConfigError(
+                f"analyzers.speech.engine: the provider {name!r} does not transcribe.",
+                next_step=f"Use one that does, or one of: {', '.join(local)}.",
+            )
+        model = _validated(ProviderTranscriber, where, speech.options).model_dump()["model"]
+        if model and "model" not in type(service.provider).Options.model_fields:
+            raise ConfigError(
+                f"{where}.model is {model!r}, and {name!r} has no models to choose from.",
+                next_step=f"Leave it out; what {name!r} can be told stands in providers.{name}.",
+            )
+        return Speech(service=service, model=model)
 
 
 def built(name: str, settings: Settings) -> Service:

@@ -19,8 +19,8 @@ from mmcrime.testing.wire import WireReply, WireServer, wire_server
 __all__ = ["GUARD", "PICTURE", "SOUND", "ProviderHarness", "WireCases", "closed", "using"]
 
 GUARD = 60.0  # seconds; no test needs them unless the provider hangs
-SOUND = b"RIFF" + b"a sound that no other is like" + b"WAVE"
 PICTURE = bytes.fromhex("ffd8ffe0") + b"a picture that no other is like" + bytes.fromhex("ffd9")
+SOUND = b"RIFF\x35\0\0\0WAVEfmt and a sound that no other is like"
 _SCHEMA = {
     "type": "object",
     "properties": {"what_is_seen": {"type": "string"}},
@@ -86,6 +86,8 @@ class ProviderHarness(ABC):
 
     def _request(self, provider: Provider, *, model: str | None = None) -> Request:
         capabilities = provider.capabilities
+        if capabilities.tasks == {"transcribe"}:
+            return _speech_request(model)
         if "answer" not in capabilities.tasks:
             return _label_request(capabilities, model)
         parts = [Part(text="The garage at night.")]
@@ -145,6 +147,17 @@ class ProviderHarness(ABC):
     def _keeps_the_key(self, *texts: str) -> None:
         for text in texts:
             assert self.secret not in text, "the key is told"
+
+
+def _speech_request(model: str | None) -> Request:
+    return Request(
+        instructions="Write down what is said.",
+        parts=(Part(data=SOUND, media_type="audio/wav", time=1.5, seconds=4.0),),
+        task="transcribe",
+        language="en",
+        model=model,
+        max_output_tokens=512,
+    )
 
 
 def _label_request(able: Capabilities, model: str | None) -> Request:
