@@ -50,8 +50,8 @@ class ReplicateOptions(PluginOptions):
         upload_timeout: Seconds that uploading large media may take before.
         inputs: Names of the model's inputs; None for the table of models that are known:
             ``prompt``, ``system``, ``image`` or ``images`` (a list, of ``most_images``),
-            ``video`` or ``videos`` (``video_fps``, ``video_seconds``), ``audio`` (``audio_seconds``) and
-            ``max_tokens``.
+            ``video`` or ``videos`` (``video_fps``, ``video_seconds``), ``audio``
+            (``audio_seconds``) and ``max_tokens``.
     """
 
     api_key: SecretStr | None = None
