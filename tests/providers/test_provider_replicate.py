@@ -347,6 +347,12 @@ def test_what_others_ended_is_an_error() -> None:
     assert (type(error), error.retryable, error.may_be_billed) == (UnavailableError, True, False)
 
 
+def test_only_a_prediction_that_failed_was_refused() -> None:
+    said = "NSFW content detected."
+    assert answer_to(prediction(error=said)).status == "answered"
+    assert type(error_of(prediction("canceled", error=said))) is ProviderError
+
+
 def test_words_beside_a_failure_are_no_answer() -> None:
     """A model may say half of it before it fails."""
     error = error_of(prediction("failed", error="broken", output=["not_", "detected"]))
@@ -488,6 +494,9 @@ def test_a_password_in_the_address_is_sent_and_not_logged(
 def test_the_limits_of_all_providers_hold_below_the_older_http_library_of_the_sdk() -> None:
     given = timeouts(partial(make, timeout=45.0), lambda p: p._opened()._line, prediction())
     assert (given["connect"], given["read"]) == (10.0, 45.0)
+    with wire_server(prediction()) as server:
+        ask(make(server.url), REQUEST)
+    assert server.requests[0].headers["accept-encoding"] == "identity"
     packed = WireReply(headers={"content-encoding": "gzip"}, body=b"\x1f\x8b")
     assert type(error_of(packed)) is InvalidResponseError
 
