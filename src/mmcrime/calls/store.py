@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sqlite3
 import threading
@@ -21,11 +20,12 @@ from mmcrime.calls.batches import Batches
 from mmcrime.calls.folder import private_folder
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.errors import ConfigError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Response
 
 __all__ = ["AnswerStore", "StoreStats"]
 
-_log = logging.getLogger("mmcrime.calls")
+_log = get_logger("mmcrime.calls")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 

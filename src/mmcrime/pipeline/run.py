@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -20,8 +19,9 @@ from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, UnsupportedMediaError
 from mmcrime.evidence import CUT_OFF, Evidence
 from mmcrime.fusion import Fused, fuse
+from mmcrime.logs import get_logger
 from mmcrime.media.handle import MediaHandle, open_media
-from mmcrime.perceive.assemble import gather
+from mmcrime.perceive.assemble import Gathered, gather
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.answers import Seat
 from mmcrime.pipeline.options import CallOptions
@@ -36,14 +36,16 @@ from mmcrime.results import (
     Assessment,
     ErrorRecord,
     Event,
+    EvidenceRecord,
     IncidentFound,
     Prepared,
     Report,
     Reported,
     Spent,
 )
+from mmcrime.telemetry import RunTelemetry, current_run, span
 
-_log = logging.getLogger("mmcrime.pipeline")
+_log = get_logger("mmcrime.pipeline")
 Emit = Callable[[Event], None]
 
 
@@ -60,6 +62,7 @@ class Job:
         layer: What surrounds every call of a provider.
         budget: What the run may cost; a run over many sources shares it.
         gate: The egress gate of this run.
+        telemetry: What the run is told to; None where nobody listens.
         request_id: The id in the report and in every log record.
         emit: Receives the events, in the pipeline's loop.
         deadline: Loop time after which nothing counts; None for never.
@@ -73,6 +76,7 @@ class Job:
     layer: CallLayer
     budget: RunBudget
     gate: Gate
+    telemetry: RunTelemetry | None
     request_id: str
     emit: Emit
     deadline: float | None
@@ -108,18 +112,7 @@ async def run(job: Job) -> Report:
     progress = Progress(lambda share: show_progress(job, share))
     async with _opened(job) as handle:
         opened = time.perf_counter()
-        gathered = await gather(
-            handle,
-            settings=job.settings,
-            frame_interval=job.frame_interval,
-            transcriber=job.team.transcriber,
-            gate=job.gate,
-            deadline=job.deadline,
-            progress=progress.gathered,
-        )
-        record = await asyncio.to_thread(
-            compose.evidence_record, gathered.evidence, frame_interval=gathered.frame_interval
-        )
+        gathered, record = await _prepared(job, handle, progress)
         media = compose.media_record(handle.media)
         job.emit(Prepared(source=job.name, media=media, evidence=record))
         assessments = await _judged(job, panel, gathered.evidence, progress)
@@ -153,6 +146,26 @@ async def run(job: Job) -> Report:
     _announce(job, report)
     progress.finish()
     return report
+
+
+async def _prepared(
+    job: Job, handle: MediaHandle, progress: Progress
+) -> tuple[Gathered, EvidenceRecord]:
+    """Make evidence of the media, and what the report says of it."""
+    with span("mmcrime.prepare"):
+        gathered = await gather(
+            handle,
+            settings=job.settings,
+            frame_interval=job.frame_interval,
+            transcriber=job.team.transcriber,
+            gate=job.gate,
+            deadline=job.deadline,
+            progress=progress.gathered,
+        )
+        record = await asyncio.to_thread(
+            compose.evidence_record, gathered.evidence, frame_interval=gathered.frame_interval
+        )
+    return gathered, record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,6 +231,8 @@ async def _fused(job: Job, evidence: Evidence, assessments: Sequence[Assessment]
 
 
 def _tell(job: Job, assessment: Assessment) -> None:
+    if (told := current_run()) is not None:
+        told.assessed(assessment)
     job.emit(Assessed(source=job.name, assessment=assessment))
 
 
@@ -284,8 +299,9 @@ async def _opened(job: Job) -> AsyncIterator[MediaHandle]:
         )
     )
     try:
-        async with asyncio.timeout_at(job.deadline):
-            handle = await asyncio.shield(opening)
+        with span("mmcrime.open"):
+            async with asyncio.timeout_at(job.deadline):
+                handle = await asyncio.shield(opening)
     except TimeoutError as error:
         opening.add_done_callback(_close_late)
         raise BudgetExceededError(
@@ -302,6 +318,8 @@ async def _opened(job: Job) -> AsyncIterator[MediaHandle]:
                 source=handle.media.name,
                 next_step="Leave kind out to take it for what it is.",
             )
+        if (told := current_run()) is not None:
+            told.opened(handle.media)
         yield handle
     finally:
         handle.close()  # deletes one file at most, and must not wait for a free thread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +13,12 @@ from mmcrime import registry
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError, UnknownProviderError
 from mmcrime.evidence import MediaKind
+from mmcrime.logs import get_logger
 from mmcrime.pipeline.answers import Seat
 from mmcrime.plugins import Analyzer, PluginOptions, Provider, Transcriber
 from mmcrime.results import AssessmentKind
 
-_log = logging.getLogger("mmcrime.pipeline")
+_log = get_logger("mmcrime.pipeline")
 _SAID: Mapping[str, tuple[str, ...]] = {
     "name": (),
     "family": (),
