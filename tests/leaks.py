@@ -11,7 +11,7 @@ import re
 import threading
 
 _KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk-[\w-]{8,}|AIza[\w-]{8,}|hf_[A-Za-z0-9]{8,}|r8_[A-Za-z0-9]{8,}"
+    r"(?<![\w-])(?:sk-[\w-]{8,}|AIza[\w-]{8,}|hf_[A-Za-z0-9]{8,}|r8_[A-Za-z0-9]{8,}"
     r"|(?i:bearer)\s+[\w.~+/=-]{8,})"
 )
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){0,4}\.[A-Za-z]{2,24}(?![\w.])")
