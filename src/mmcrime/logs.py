@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["JsonFormatter", "current_request", "get_logger", "of_request"]
+__all__ = ["JsonFormatter", "get_logger"]
 
 _MOST_TEXT = 2_000  # characters of one text; a message of a foreign library may have any length
 _MOST_TRACEBACK = 20_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services import shot
+from services import bad_key, config, serving, shot
 
 
 def test_the_command_line_writes_json_lines_when_it_is_told_to(
@@ -17,7 +17,6 @@ def test_the_command_line_writes_json_lines_when_it_is_told_to(
     monkeypatch.chdir(tmp_path)
     for number in range(2):
         (tmp_path / f"{number}.png").write_bytes(shot(number))
-    (tmp_path / "notes.txt").write_text("no media")
     code, out, err = mmcrime("--log-format", "json", "analyze", ".", "--json")
     assert code == 0
     assert len(out.splitlines()) == 2
@@ -38,17 +37,13 @@ def test_warnings_on_stderr_bear_the_request_of_the_report(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.png").write_bytes(shot())
-    blocked = tmp_path / "blocked"
-    blocked.write_text("a file where a folder should be")
-    given = {
-        "providers": {"openai": {"api_key": "x", "base_url": "http://127.0.0.1:9/v1"}},
-        "cache": {"directory": str(blocked / "cache")},
-        "analyzers": {"speech": {"enabled": False}},
-    }
-    (tmp_path / "config.json").write_text(json.dumps(given))
-    _, out, err = mmcrime(
-        "--log-format", "json", "analyze", "a.png", "--json", "--provider", "openai"
-    )
+    with serving({"openai": bad_key("openai")}) as servers:
+        given = config({"openai": servers["openai"].url}, tmp_path / "cache")
+        (tmp_path / "config.json").write_text(json.dumps(given))
+        code, out, err = mmcrime(
+            "--log-format", "json", "analyze", "a.png", "--json", "--provider", "openai"
+        )
+    assert code == 4
     lines = [json.loads(line) for line in err.splitlines()]
     warned = [line for line in lines if line["level"] == "WARNING"]
     assert warned
