@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from telemetry_kit import attributes, collector, received_metrics, received_spans
@@ -202,6 +203,19 @@ def test_a_pipeline_that_nobody_closed_keeps_no_threads_and_sends_what_it_has(
         gc.collect()
         _wait_until(lambda: not _threads())
         assert received_spans(server.requests)
+
+
+def test_a_forked_child_does_not_send_the_counts_of_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK starts its threads anew in a child, with all that its parent has counted."""
+    with collector() as server:
+        given = config({}, tmp_path, telemetry={"otlp_endpoint": server.url})
+        with CrimeDetectionPipeline(given) as pipeline:
+            pipeline.analyze(shot())
+            child = SimpleNamespace(getpid=lambda: os.getpid() + 1)
+            monkeypatch.setattr("mmcrime.telemetry.sending.os", child)
+        assert server.requests == []
 
 
 def test_a_closed_pipeline_is_told_to_nobody(tmp_path: Path) -> None:

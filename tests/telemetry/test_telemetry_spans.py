@@ -230,7 +230,8 @@ def test_waiting_for_a_place_is_no_part_of_what_was_sent(memory: Memory, tmp_pat
     given = config({}, tmp_path, budget={"usd_per_run": None})
     given["providers"] = {"mine": {"max_concurrency": 1}}
     with CrimeDetectionPipeline(given, providers={"mine": FakeProvider(slow)}) as pipeline:
-        list(pipeline.analyze_many([shot(1), shot(2)]))
+        reports = list(pipeline.analyze_many([shot(1), shot(2)]))
+    assert [report.verdict.votes_answered for report in reports] == [1, 1]
     first, second = memory.spans("chat fake-1")
     assert first.end_time is not None
     assert second.start_time is not None
@@ -241,6 +242,9 @@ def test_waiting_for_a_place_is_no_part_of_what_was_sent(memory: Memory, tmp_pat
     (point,) = memory.points("gen_ai.client.operation.duration")
     assert point.count == 2
     assert point.max < 0.5
+    # Nobody knows what this provider costs, which is not nothing.
+    assert not memory.points("mmcrime.cost")
+    assert "mmcrime.cost.usd" not in (first.attributes or {})
 
 
 def test_no_word_file_name_key_or_error_is_told(memory: Memory, tmp_path: Path) -> None:
