@@ -77,7 +77,10 @@ def test_no_log_tells_a_secret_unnoticed(kind: str, log_guard: list[str]) -> Non
     log_guard.clear()  # else this test would fail at its end, as it should elsewhere
 
 
-def test_the_loggers_of_others_are_looked_at_from_info_on(log_guard: list[str]) -> None:
+def test_the_loggers_of_others_are_looked_at_from_info_on(
+    log_guard: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "httpx2")
     library = logging.getLogger("httpx2")
     library.debug(KEY)
     assert not log_guard
