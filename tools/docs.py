@@ -40,6 +40,7 @@ from mmcrime.config import (
     ProviderSettings,
     Settings,
     SpeechSettings,
+    TelemetrySettings,
 )
 from mmcrime.plugins import PluginOptions
 
@@ -53,6 +54,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("media.limits", Limits),
     ("language", LanguageSettings),
     ("plugins", PluginSettings),
+    ("telemetry", TelemetrySettings),
 )
 GROUPS = ("analyzers", "transcribers", "providers")
 LEFT_OUT: Mapping[str, frozenset[str]] = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import mimetypes
 import secrets
 from collections.abc import Mapping, Sequence
 
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Part
 from mmcrime_providers._json import as_mapping, as_text
 from mmcrime_providers._replicate_client import ReplicateClient, UnsuccessfulError
@@ -16,7 +16,7 @@ from mmcrime_providers._service import Service
 
 __all__ = ["Files", "too_large"]
 
-_log = logging.getLogger("mmcrime.providers.replicate")
+_log = get_logger("mmcrime.providers.replicate")
 
 _ALONE = 256_000  # bytes; above it the service asks for files
 _INLINE = 1_000_000  # bytes of all media in a request, which every look at a prediction repeats

@@ -7,7 +7,6 @@ is not asked to: the id would come with the answer, and until then nothing could
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from mmcrime_providers._service import Service
 
 __all__ = ["Run", "translated"]
 
-_log = logging.getLogger("mmcrime.providers.replicate")
+_log = get_logger("mmcrime.providers.replicate")
 
 _RUNNING = frozenset({"starting", "processing"})
 _ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mmcrime import CrimeDetectionPipeline
+from mmcrime import ConfigError, CrimeDetectionPipeline
 from mmcrime.plugins import Capabilities, Request, Response
 from mmcrime.testing import FakeProvider
 from services import words
@@ -72,5 +72,9 @@ def test_one_of_two_analyzers_may_be_switched_off(picture: bytes) -> None:
     assert found == {"labels:acme": "answered"}
 
 
-def test_a_provider_of_another_task_alone_was_not_asked(picture: bytes) -> None:
-    assert asked("transcribe", picture=picture) == {"provider:acme": "failed"}
+def test_a_provider_that_only_transcribes_is_no_voter_but_may_be_the_speech_engine(
+    picture: bytes,
+) -> None:
+    with pytest.raises(ConfigError, match=r"'acme' only transcribes.* analyzers\.speech\.engine"):
+        asked("transcribe", picture=picture)
+    assert asked("transcribe", picture=picture, speech={"engine": "acme"}) == {}

@@ -8,7 +8,6 @@ far less than they may.
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from mmcrime.calls.caps import (
     NOTHING,
@@ -28,11 +27,12 @@ from mmcrime.errors import (
     BudgetExceededError,
     ProviderError,
 )
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Provider, Request, Response
 
 __all__ = ["Budgeted", "DayBudget", "RunBudget", "Spending"]
 
-_log = logging.getLogger("mmcrime.calls.budget")
+_log = get_logger("mmcrime.calls.budget")
 
 
 class RunBudget:

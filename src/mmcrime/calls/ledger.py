@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sqlite3
 import threading
@@ -20,12 +19,13 @@ from mmcrime.calls.prices import NO_TOKENS
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import ConfigError, MmcrimeError, ProviderError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Provider, Request, Response, TokenUsage
 from mmcrime.results import Cost
 
 __all__ = ["Ledger", "Recorded"]
 
-_log = logging.getLogger("mmcrime.calls")
+_log = get_logger("mmcrime.calls")
 
 _VERSION = 1
 _KEPT_SECONDS = 90 * 24 * 3600.0

@@ -127,7 +127,7 @@ def _told(outcome: Check) -> str:
 def _built(settings: Settings, name: str, said: str) -> tuple[str, str, str]:
     """Say of a provider that is installed what it would do."""
     from mmcrime.errors import ConfigError
-    from mmcrime.pipeline.team import built
+    from mmcrime.pipeline.service import built
     from mmcrime.registry import load_provider
 
     try:

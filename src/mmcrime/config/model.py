@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -25,6 +26,7 @@ __all__ = [
     "ProviderSettings",
     "Settings",
     "SpeechSettings",
+    "TelemetrySettings",
 ]
 
 _MIB = 1024 * 1024
@@ -319,6 +321,32 @@ class AnalyzersSettings(BaseModel):
         return {**own, **(self.model_extra or {})}
 
 
+def _collector_url(url: str) -> str:
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("it must begin with http:// or https:// and name a host")
+    if "@" in address.netloc or address.query or address.fragment:
+        raise ValueError("it must hold no user, query or fragment; a key belongs into headers")
+    return url
+
+
+class TelemetrySettings(Section):
+    """Where traces and metrics are sent, by mmcrime itself.
+
+    An application that has set up OpenTelemetry gets them without any of this.
+
+    Attributes:
+        otlp_endpoint: Address of a collector that takes OTLP over HTTP, such as
+            ``http://localhost:4318``; ``/v1/traces`` and ``/v1/metrics`` are added. None to
+            send nothing, whatever the environment says. Runs with ``offline`` are left out.
+        headers: HTTP headers that the collector wants to see, such as ``authorization``. A
+            value ``"env:NAME"`` is that of an environment variable.
+    """
+
+    otlp_endpoint: Annotated[str, AfterValidator(_collector_url)] | None = None
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+
+
 class Settings(Section):
     """All settings of one pipeline.
 
@@ -337,6 +365,7 @@ class Settings(Section):
             beyond 4,000 characters is left out.
         language: Languages of speech and output.
         plugins: Which distributions may provide plug-ins.
+        telemetry: Where traces and metrics are sent.
         notification: Section of the original system; kept, not used by this release.
         max_concurrent: Inputs that one pipeline works on at the same time.
         offline: Refuse everything that wants to leave this machine.
@@ -353,6 +382,7 @@ class Settings(Section):
     context: str = ""
     language: LanguageSettings = LanguageSettings()
     plugins: PluginSettings = PluginSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     notification: Annotated[dict[str, Any] | None, Field(repr=False)] = None
     max_concurrent: Annotated[int, Field(ge=1)] = 4
     offline: bool = False

@@ -2,69 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, get_args
-
-from pydantic import ValidationError
+from dataclasses import replace
 
 from mmcrime import registry
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError, UnknownProviderError
-from mmcrime.evidence import MediaKind
+from mmcrime.logs import get_logger
 from mmcrime.perceive.provider_transcriber import ProviderTranscriber
 from mmcrime.pipeline.answers import Seat
-from mmcrime.plugins import Analyzer, PluginOptions, Provider, Task, Transcriber
-from mmcrime.results import AssessmentKind
+from mmcrime.pipeline.service import Service, Speech, allowed, build, built, seated, validated
+from mmcrime.plugins import Analyzer, Provider, Task, Transcriber
 
-_log = logging.getLogger("mmcrime.pipeline")
-_SAID: Mapping[str, tuple[str, ...]] = {
-    "name": (),
-    "family": (),
-    "kind": get_args(AssessmentKind),
-    "stage": ("observe", "verify"),
-    "runs": ("local", "cloud"),
-    "modalities": get_args(MediaKind),
-}
-"""What an analyzer says of itself, and the words it may use; none means any text."""
-_P = TypeVar("_P", Analyzer, Provider, Transcriber)
+_log = get_logger("mmcrime.pipeline")
 _ASKS: Mapping[str, Task] = {"llm": "answer", "labels": "label"}
 """What the analyzers ask for of which there is one for each provider, by registered name."""
-_NOT_DECIDING = frozenset({"api_key", "timeout", "model", "base_url"})
-"""Options that decide no answer, or stand in the key of an answer by themselves."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """A provider that a run may ask.
-
-    Attributes:
-        name: The name the caller knows it by.
-        provider: The provider as it is, without the call layer.
-        section: Its configuration.
-        options: What of its options decides an answer, as text; part of the key under which
-            answers are stored.
-    """
-
-    name: str
-    provider: Provider
-    section: ProviderSettings
-    options: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Speech:
-    """A provider that is the speech engine.
-
-    Attributes:
-        service: The provider.
-        model: The model that transcribes; None for the provider's own choice.
-    """
-
-    service: Service
-    model: str | None
 
 
 class Team:
@@ -89,7 +42,7 @@ class Team:
         transcriber: Transcriber | None = None,
     ) -> None:
         self._settings = settings
-        self._allow = _allowed(settings)
+        self._allow = allowed(settings)
         seats = [seated(a) for a in analyzers or ()]
         _no_twins(seats)
         self._injected = None if analyzers is None else {seat.name: seat for seat in seats}
@@ -173,7 +126,8 @@ class Team:
         if names is None:
             enabled = [n for n, s in self._settings.providers.items() if s.enabled]
             default = self._settings.default_provider
-            names = (*self._given, *enabled, *((default,) if default else ()))
+            named = (*self._given, *enabled, *((default,) if default else ()))
+            names = [name for name in named if not self._only_hears(name)]
         return {name: self._voter(name) for name in dict.fromkeys(names)}
 
     def fallback(self) -> Mapping[str, Service]:
@@ -212,7 +166,7 @@ class Team:
             cls = registry.load_analyzer(name, allow=self._allow)
             options = self._settings.analyzers.options_of(name)
             self._analyzers[name] = replace(
-                seated(_build(cls, f"analyzers.{name}", options)), name=name
+                seated(build(cls, f"analyzers.{name}", options)), name=name
             )
         return self._analyzers[name]
 
@@ -223,7 +177,7 @@ class Team:
             options = {**self._settings.analyzers.options_of(analyzer), "provider": service.name}
             if _ASKS[analyzer] == "label":
                 options["hears"] = service.provider.capabilities.images == 0
-            seat = seated(_build(cls, f"analyzers.{analyzer}", options))
+            seat = seated(build(cls, f"analyzers.{analyzer}", options))
             self._analyzers[name] = replace(seat, gated=True)
         return self._analyzers[name]
 
@@ -231,6 +185,13 @@ class Team:
         if name not in self._services:
             self._services[name] = built(name, self._settings)
         return self._services[name]
+
+    def _only_hears(self, name: str) -> bool:
+        """Whether it is the speech engine and nothing else, so that nobody means it to vote."""
+        speech = self.speech and self.speech.service
+        return bool(
+            speech and speech.name == name and speech.provider.capabilities.tasks == {"transcribe"}
+        )
 
     def _voter(self, name: str) -> Service:
         """Return a provider that can be asked for an opinion."""
@@ -250,7 +211,7 @@ class Team:
         name, local = speech.engine, registry.available("transcribers")
         if name in local:
             cls = registry.load_transcriber(name, allow=self._allow)
-            return _build(cls, where, speech.options)
+            return build(cls, where, speech.options)
         if name not in self._services and name not in registry.available("providers"):
             raise UnknownProviderError(
                 f"No transcriber is called {name!r}.",
@@ -263,60 +224,13 @@ class Team:
                 f"analyzers.speech.engine: the provider {name!r} does not transcribe.",
                 next_step=f"Use one that does, or one of: {', '.join(local)}.",
             )
-        model = _validated(ProviderTranscriber, where, speech.options).model_dump()["model"]
+        model = validated(ProviderTranscriber, where, speech.options).model_dump()["model"]
         if model and "model" not in type(service.provider).Options.model_fields:
             raise ConfigError(
                 f"{where}.model is {model!r}, and {name!r} has no models to choose from.",
                 next_step=f"Leave it out; what {name!r} can be told stands in providers.{name}.",
             )
         return Speech(service=service, model=model)
-
-
-def built(name: str, settings: Settings) -> Service:
-    """Build a provider as it is configured.
-
-    Raises:
-        ConfigError: If nothing is called so, its options are wrong, or it has no key.
-    """
-    cls = registry.load_provider(name, allow=_allowed(settings))
-    section = settings.providers.get(name, ProviderSettings())
-    options = _provider_options(name, section, cls)
-    return Service(
-        name=name,
-        provider=_build(cls, f"providers.{name}", options),
-        section=section,
-        options=_deciding(cls, options),
-    )
-
-
-def _allowed(settings: Settings) -> frozenset[str] | None:
-    """Return the distributions that may provide plug-ins; None for all."""
-    allowed = settings.plugins.allow
-    return None if allowed is None else frozenset({*allowed, "mmcrime"})
-
-
-def seated(analyzer: Analyzer) -> Seat:
-    """Take down what an analyzer says of itself.
-
-    Raises:
-        ConfigError: If it is no analyzer, or says something that cannot be.
-    """
-    if not isinstance(analyzer, Analyzer):
-        raise ConfigError(
-            f"{type(analyzer).__name__!r} is no Analyzer.",
-            next_step="Derive it from mmcrime.Analyzer.",
-        )
-    said: dict[str, Any] = {name: getattr(analyzer, name, None) for name in _SAID}
-    for name, allowed in _SAID.items():
-        value = said[name]
-        values = value if name == "modalities" and isinstance(value, frozenset) else (value,)
-        good = all(isinstance(v, str) and v and (not allowed or v in allowed) for v in values)
-        if not good or not values:
-            raise ConfigError(
-                f"The analyzer {said['name']!r} has {name}={value!r}.",
-                next_step=f"Use {' or '.join(map(repr, allowed)) or 'a text'}.",
-            )
-    return Seat(analyzer=analyzer, **said)
 
 
 def _somebody_sits(analyzer: str, seats: Mapping[str, Sequence[Seat]]) -> None:
@@ -337,56 +251,3 @@ def _no_twins(seats: Sequence[Seat]) -> None:
                 f"Two injected analyzers are called {name!r}.",
                 next_step="Give each analyzer a name of its own.",
             )
-
-
-def _provider_options(name: str, section: ProviderSettings, cls: type[Provider]) -> dict[str, Any]:
-    """Return the provider's own options, and of the shared keys those that it declares.
-
-    Raises:
-        ConfigError: If the user gave a shared key that this provider has no use for.
-    """
-    key = section.require_key(name)
-    shared = {
-        "api_key": key.get_secret_value() if key else None,
-        "model": section.model,
-        "base_url": section.base_url,
-        "timeout": section.timeout,
-    }
-    declared = cls.Options.model_fields
-    given = {k: v for k, v in shared.items() if v is not None}
-    # The timeout has a default, so that nobody need have written it.
-    unused = [k for k in given if k not in declared and k != "timeout"]
-    if unused:
-        raise ConfigError(
-            f"providers.{name}.{unused[0]}: this provider has no such option.",
-            next_step=f"Known options: {', '.join(declared) or 'none'}.",
-        )
-    return {k: v for k, v in given.items() if k in declared} | section.options
-
-
-def _deciding(cls: type[Provider], options: Mapping[str, Any]) -> str:
-    """Return the options that decide an answer as text, secrets masked."""
-    checked = _validated(cls, "providers", options)
-    return checked.model_dump_json(exclude=set(_NOT_DECIDING))
-
-
-def _build(cls: type[_P], where: str, options: Mapping[str, Any]) -> _P:
-    """Validate the options with the plug-in's own model, then construct it."""
-    checked = _validated(cls, where, options)
-    given = {name: getattr(checked, name) for name in cls.Options.model_fields}
-    return cls(**given)
-
-
-def _validated(
-    cls: type[Analyzer] | type[Provider] | type[Transcriber], where: str, options: Mapping[str, Any]
-) -> PluginOptions:
-    try:
-        return cls.Options.model_validate(dict(options))
-    except ValidationError as error:
-        # include_input stays off: an option may be a secret.
-        problem: Any = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in (where, *problem["loc"]))
-        raise ConfigError(
-            f"{key!r}: {problem['msg']}.",
-            next_step=f"Known options: {', '.join(cls.Options.model_fields) or 'none'}.",
-        ) from error
