@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 
 from mmcrime.errors import ProviderError, UnavailableError
+from mmcrime.logs import get_logger
 from mmcrime_providers._json import as_mapping, as_text
 from mmcrime_providers._replicate_client import ReplicateClient, UnsuccessfulError
 from mmcrime_providers._replicate_errors import ReplicateFailure
