@@ -29,7 +29,9 @@ from mmcrime_providers._batch import (
 )
 from mmcrime_providers._http import http_client, scrub_error, scrubbed
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
+from mmcrime_providers._openai_client import read_body
 from mmcrime_providers._openai_errors import OpenAIFailure
+from mmcrime_providers._openai_wire import read_chat, read_responses
 from mmcrime_providers._service import Service
 
 __all__ = ["OpenAIBatches"]
@@ -71,17 +73,6 @@ class OpenAIBatches(BatchProvider):
 
     @abstractmethod
     def _body(self, request: Request, model: str, *, chat: bool) -> dict[str, Any]: ...
-
-    @abstractmethod
-    def _answer(
-        self,
-        body: Mapping[str, Any],
-        headers: Mapping[str, str],
-        text: str,
-        model: str,
-        *,
-        chat: bool,
-    ) -> Response: ...
 
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Upload the requests as a file, and make a batch of it; see `BatchProvider.submit`."""
@@ -218,7 +209,15 @@ class OpenAIBatches(BatchProvider):
         body = as_mapping(said.get("body"))
         status = count_of(said, "status_code")
         if status == httpx2.codes.OK:
-            return self._answer(body, {}, "", model, chat="choices" in body)
+            return read_body(
+                body,
+                headers={},
+                text="",
+                service=self._service,
+                asked=model,
+                failures=OpenAIFailure,
+                read=read_chat if "choices" in body else read_responses,
+            )
         wrong = as_mapping(line.get("error"))
         if wrong.get("code") == "batch_expired":
             raise UnavailableError(

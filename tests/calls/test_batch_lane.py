@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_kit import QUICK, Asking, question, said
+from calls_kit import Service, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import services
-from batch_kit import QUICK, Asking, question, said
 from batch_service import NAMES, BatchService, batch_service
-from calls_kit import Service, until
 from mmcrime.calls import batch_lane
 from mmcrime.calls.batch_book import BatchBook
 from mmcrime.calls.budget import RunBudget
@@ -166,8 +166,10 @@ def test_a_run_that_is_killed_pays_once(tmp_path: Path) -> None:
 
     with batch_service("anthropic", runs=10**9) as service:
         with process(service, "run-1") as first:
-            asyncio.run(until(lambda: bool(service.batches) and service.batches[0].looks > 1))
-            first.send_signal(signal.SIGKILL)
+            try:
+                asyncio.run(until(lambda: bool(service.batches) and service.batches[0].looks > 1))
+            finally:
+                first.send_signal(signal.SIGKILL)
         assert first.returncode == -signal.SIGKILL
         service.runs = 0
         with process(service, "run-2") as second:
