@@ -67,6 +67,7 @@ class Watch:
         pace: How often to look.
         own: Whether it was submitted here.
         waiting: Who waits, by the ids of requests.
+        ended: Whether the batch has, so that all that is left takes moments.
     """
 
     batch: Batch
@@ -78,6 +79,7 @@ class Watch:
     pace: Pace
     own: bool
     waiting: dict[str, list[Waiting]] = field(default_factory=dict)
+    ended: bool = False
     _resumed: bool = False
 
     def wait(self, id: str) -> Waiting:  # noqa: A002  # as it is called everywhere
@@ -131,6 +133,7 @@ class Watch:
         if status.state == "running":
             self._not_for_ever()
             return False
+        self.ended = True
         claimed = await self._claim()
         if claimed:
             await self._collect(name, status)
