@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mmcrime.calls import batch_lane
 from mmcrime.calls.announced import Announced
+from mmcrime.calls.batch_book import BATCHES_FILE, Batch, BatchBook
+from mmcrime.calls.batch_lane import BatchLane
+from mmcrime.calls.batch_price import BatchPricing
+from mmcrime.calls.batched import Attached, Laned
 from mmcrime.calls.breaker import Breakers, Guarded
 from mmcrime.calls.budget import Budgeted, DayBudget, RunBudget
 from mmcrime.calls.cache import Cached
@@ -21,13 +26,15 @@ from mmcrime.calls.retry import Retrying
 from mmcrime.calls.store import AnswerStore
 from mmcrime.calls.traced import TracedAttempt, TracedCall, TracedSending
 from mmcrime.config import ProviderSettings, Settings
-from mmcrime.plugins import EgressGate, Provider
+from mmcrime.errors import ConfigError
+from mmcrime.plugins import BatchProvider, EgressGate, Provider
 
-__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory", "stored"]
+__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory", "open_batches", "stored"]
 
 BREAKERS_FILE = "breakers.json"
 """Name of the file in the cache directory that says which services keep failing."""
 _DAYS_FILE = "days.json"
+_BATCH_ATTEMPTS = 4  # a request that failed in a batch goes with up to three further ones
 _GB = 1_000_000_000
 
 
@@ -51,6 +58,24 @@ def stored(settings: Settings) -> Iterator[tuple[Path, AnswerStore, Ledger]]:
     finally:
         store.close()
         ledger.close()
+
+
+def open_batches(settings: Settings) -> list[tuple[Batch, int]]:
+    """Return the batches that wait to be collected, and how many requests have no answer yet.
+
+    The oldest comes first. Writes nothing where there never was one. Blocks.
+
+    Raises:
+        ConfigError: If the record of batches cannot be used.
+    """
+    directory = cache_directory(settings)
+    if not (directory / BATCHES_FILE).exists():
+        return []
+    book = BatchBook(directory)
+    try:
+        return [(batch, len(book.items(batch.label))) for batch in book.pending()]
+    finally:
+        book.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +112,8 @@ class CallLayer:
         self._flights = Flights()
         self._limiters: dict[str, Limiter] = {}
         self._pricings: dict[tuple[str, str], Pricing] = {}
-        self._opened: list[AnswerStore | Ledger | DayBudget] = []
+        self._lanes: dict[str, BatchLane] = {}
+        self._opened: list[AnswerStore | Ledger | DayBudget | BatchBook] = []
 
     def wrap(
         self,
@@ -108,7 +134,14 @@ class CallLayer:
             options: What of its options decides an answer, as text.
             run: The run.
             stored: Whether stored answers may serve, if the settings allow it.
+
+        Raises:
+            ConfigError: If it shall be asked in batches, and knows none.
         """
+        if section.lane == "batch":
+            serve = stored and self._settings.cache.enabled
+            inner = self._batched(provider, name, section, run, serve=serve)
+            return self._cached(inner, name, options, run, serve=serve)
         pricing = self._pricing(provider, name, section)
         announced = Announced(TracedSending(provider, name=name), name=name, gate=run.gate)
         limiter = self._limiters.get(name)
@@ -132,8 +165,14 @@ class CallLayer:
         )
         guarded = Guarded(budgeted, name=name, breakers=self._breakers)
         serve = stored and self._settings.cache.enabled
+        retrying = Retrying(guarded, name=name, deadline=run.deadline)
+        return self._cached(retrying, name, options, run, serve=serve)
+
+    def _cached(
+        self, inner: Provider, name: str, options: str, run: Run, *, serve: bool
+    ) -> Provider:
         cached = Cached(
-            Retrying(guarded, name=name, deadline=run.deadline),
+            inner,
             name=name,
             store=self._store if serve else None,
             ledger=self._ledger if serve else None,
@@ -144,8 +183,71 @@ class CallLayer:
         )
         return TracedCall(cached, name=name)
 
+    def _batched(
+        self, provider: Provider, name: str, section: ProviderSettings, run: Run, *, serve: bool
+    ) -> Provider:
+        """Surround a provider that is asked in batches.
+
+        Services hold batches against limits of their own, and one is submitted for many
+        requests, so that neither the limits nor the door of the live lane are of use.
+        """
+        if not isinstance(provider, BatchProvider):
+            raise ConfigError(
+                f"providers.{name}.lane is 'batch', but this provider knows no batches.",
+                next_step=f"Set providers.{name}.lane to 'live', or leave it out.",
+            )
+        pricing = BatchPricing(
+            name,
+            provider.endpoint,
+            section.price,
+            free=provider.free,
+            share=provider.batch_limits.price,
+        )
+        lane = self._lane(provider, name, pricing)
+        laned = Laned(
+            Announced(provider, name=name, gate=run.gate),
+            name=name,
+            lane=lane,
+            tenant=run.tenant,
+            request_id=run.request_id,
+            deadline=run.deadline,
+        )
+        budgeted = Budgeted(
+            TracedAttempt(TracedSending(laned, name=name, lane="batch"), name=name),
+            name=name,
+            pricing=pricing,
+            run=run.budget,
+            day=self._day_budget,
+        )
+        retrying = Retrying(budgeted, name=name, deadline=run.deadline, attempts=_BATCH_ATTEMPTS)
+        if not serve:
+            return retrying
+        return Attached(
+            retrying,
+            name=name,
+            lane=lane,
+            gate=run.gate,
+            request_id=run.request_id,
+            deadline=run.deadline,
+        )
+
+    def _lane(self, provider: BatchProvider, name: str, pricing: BatchPricing) -> BatchLane:
+        if name not in self._lanes:
+            self._lanes[name] = BatchLane(
+                provider,
+                name=name,
+                book=self._book,
+                ledger=self._ledger,
+                price=pricing.cost_of,
+                pace=batch_lane.PACE,
+            )
+        return self._lanes[name]
+
     async def aclose(self) -> None:
-        """Write what waits to be written, and close the files."""
+        """Write what waits to be written, and close the files; batches go on without us."""
+        for lane in self._lanes.values():
+            await lane.aclose()
+        self._lanes.clear()
         for held in reversed(self._opened):
             if isinstance(held, DayBudget):
                 await held.aclose()
@@ -177,6 +279,12 @@ class CallLayer:
         ledger = Ledger(self._directory)
         self._opened.append(ledger)
         return ledger
+
+    @cached_property
+    def _book(self) -> BatchBook:
+        book = BatchBook(self._directory)
+        self._opened.append(book)
+        return book
 
     @cached_property
     def _day_budget(self) -> DayBudget:
