@@ -8,21 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from weakref import WeakSet
 
-from mmcrime.calls.announced import Announced
+from mmcrime.calls.announced import Announced, Sharing
 from mmcrime.calls.breaker import Breakers, Guarded
-from mmcrime.calls.budget import Budgeted, DayBudget, RunBudget
+from mmcrime.calls.budget import Budgeted, RunBudget
 from mmcrime.calls.cache import Cached
+from mmcrime.calls.day_book import DayBook
+from mmcrime.calls.day_budget import DayBudget
 from mmcrime.calls.flights import Flights
 from mmcrime.calls.ledger import Ledger, Recorded
 from mmcrime.calls.limits import Limited, Limiter
+from mmcrime.calls.link import Link
 from mmcrime.calls.prices import Pricing
 from mmcrime.calls.retry import Retrying
+from mmcrime.calls.shared_answers import SharedAnswers
+from mmcrime.calls.shared_day import SharedDayBudget
 from mmcrime.calls.store import AnswerStore
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.plugins import EgressGate, Provider
 
-__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory", "stored"]
+__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory", "shared_link", "stored"]
 
 BREAKERS_FILE = "breakers.json"
 """Name of the file in the cache directory that says which services keep failing."""
@@ -37,6 +43,27 @@ def cache_directory(settings: Settings) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("mmcrime", appauthor=False)
+
+
+def shared_link(settings: Settings, **more: float) -> Link | None:
+    """Return a connection to the Redis that the settings name; None where they name none.
+
+    Args:
+        settings: The settings.
+        **more: See `Link`.
+
+    Raises:
+        MissingDependencyError: If its package is not installed.
+    """
+    cache = settings.cache
+    if cache.url is None:
+        return None
+    return Link(
+        cache.url.get_secret_value(),
+        namespace=cache.namespace,
+        directory=cache_directory(settings),
+        **more,
+    )
 
 
 @contextmanager
@@ -76,8 +103,14 @@ class CallLayer:
 
     Nothing is written before the first call.
 
+    Where the settings name a Redis, that keeps what would else be kept in files, except for
+    made media and for the ledger, which is the record of this machine.
+
     Args:
         settings: The settings of the pipeline.
+
+    Raises:
+        MissingDependencyError: If they name a Redis and its package is not installed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -86,7 +119,9 @@ class CallLayer:
         self._flights = Flights()
         self._limiters: dict[str, Limiter] = {}
         self._pricings: dict[tuple[str, str], Pricing] = {}
-        self._opened: list[AnswerStore | Ledger | DayBudget] = []
+        self._opened: list[AnswerStore | Ledger | DayBook | SharedAnswers] = []
+        self._link = shared_link(settings)
+        self._told: WeakSet[EgressGate] = WeakSet()
 
     def wrap(
         self,
@@ -127,7 +162,7 @@ class CallLayer:
         )
         guarded = Guarded(budgeted, name=name, breakers=self._breakers)
         serve = stored and self._settings.cache.enabled
-        return Cached(
+        cached = Cached(
             Retrying(guarded, name=name, deadline=run.deadline),
             name=name,
             store=self._store if serve else None,
@@ -136,16 +171,23 @@ class CallLayer:
             options=options,
             tenant=run.tenant,
             request_id=run.request_id,
+            shared=self._shared if serve else None,
+            deadline=run.deadline,
         )
+        if self._link is None:
+            return cached
+        return Sharing(cached, place=self._link.place, gate=run.gate, told=self._told)
 
     async def aclose(self) -> None:
         """Write what waits to be written, and close the files."""
         for held in reversed(self._opened):
-            if isinstance(held, DayBudget):
-                await held.aclose()
-            else:
+            if isinstance(held, (AnswerStore, Ledger)):
                 await asyncio.to_thread(held.close)
+            else:
+                await held.aclose()
         self._opened.clear()
+        if self._link is not None:
+            await self._link.aclose()
 
     def _pricing(self, provider: Provider, name: str, section: ProviderSettings) -> Pricing:
         key = (name, provider.endpoint)
@@ -169,8 +211,20 @@ class CallLayer:
         return ledger
 
     @cached_property
-    def _day_budget(self) -> DayBudget:
-        budget = DayBudget(self._directory / _DAYS_FILE, self._settings.budget)
+    def _shared(self) -> SharedAnswers | None:
+        if self._link is None:
+            return None
+        answers = SharedAnswers(self._link)
+        self._opened.append(answers)
+        return answers
+
+    @cached_property
+    def _day_budget(self) -> DayBook:
+        budget: DayBook
+        if self._link is None:
+            budget = DayBudget(self._directory / _DAYS_FILE, self._settings.budget)
+        else:
+            budget = SharedDayBudget(self._link, self._settings.budget)
         self._opened.append(budget)
         return budget
 
