@@ -62,18 +62,24 @@ local function more(count, limit)
   return count > limit
 end
 
+-- Returns the sum, or nil where it is more than Redis counts to.
+local function plus(key, field, count)
+  local sum = redis.pcall('HINCRBY', key, field, count)
+  if type(sum) ~= 'table' then return sum end
+  if not string.find(sum.err, 'overflow', 1, true) then error(sum.err) end
+end
+
 local function fits(key, field, asked, limit)
   if limit == '' or asked == '0' then return true end
-  redis.call('HINCRBY', key, field, asked)
+  if not plus(key, field, asked) then return false end
   local total = redis.call('HGET', key, field)
   redis.call('HINCRBY', key, field, '-' .. asked)
   return not more(total, limit)
 end
 
 local function add(key, field, count)
-  local sum = redis.pcall('HINCRBY', key, field, count)
-  if type(sum) == 'table' then
-    if not string.find(sum.err, 'overflow', 1, true) then error(sum.err) end
+  local sum = plus(key, field, count)
+  if not sum then
     redis.call('HSET', key, field, '9223372036854775807')
   elseif sum < 0 then
     redis.call('HSET', key, field, '0')  -- somebody deleted what is corrected
@@ -173,8 +179,9 @@ class SharedDayBudget(DayBook):
             self.settings, "day", spent=_amount(counts), reserved=NOTHING, ask=change.amount
         )
         return refusal or ConfigError(
-            f"A call of {change.amount.spending.usd!r} USD is more than can be counted in a day.",
-            next_step="Correct the price of its model (providers.NAME.price).",
+            f"With a call of up to {change.amount.spending.usd!r} USD, {day} (UTC) would cost more "
+            "than can be counted.",
+            next_step="See what was counted, and correct the prices (providers.NAME.price).",
         )
 
     def _forgotten(self, day: str) -> ConfigError:
