@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,10 +18,11 @@ from mmcrime.calls.day_book import Booking, Change, DayBook
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import ConfigError
+from mmcrime.logs import get_logger
 
 __all__ = ["DayBudget"]
 
-_log = logging.getLogger("mmcrime.calls.budget")
+_log = get_logger("mmcrime.calls.budget")
 _FORMAT = 1
 _KEPT_DAYS = 7
 _LOCK_SECONDS = 30.0

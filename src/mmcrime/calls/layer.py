@@ -25,6 +25,7 @@ from mmcrime.calls.retry import Retrying
 from mmcrime.calls.shared_answers import SharedAnswers
 from mmcrime.calls.shared_day import SharedDayBudget
 from mmcrime.calls.store import AnswerStore
+from mmcrime.calls.traced import TracedAttempt, TracedCall, TracedSending
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.plugins import EgressGate, Provider
 
@@ -144,7 +145,7 @@ class CallLayer:
             stored: Whether stored answers may serve, if the settings allow it.
         """
         pricing = self._pricing(provider, name, section)
-        announced = Announced(provider, name=name, gate=run.gate)
+        announced = Announced(TracedSending(provider, name=name), name=name, gate=run.gate)
         limiter = self._limiters.get(name)
         if limiter is None:
             limiter = self._limiters[name] = Limiter(name, section)
@@ -158,7 +159,11 @@ class CallLayer:
             request_id=run.request_id,
         )
         budgeted = Budgeted(
-            recorded, name=name, pricing=pricing, run=run.budget, day=self._day_budget
+            TracedAttempt(recorded, name=name),
+            name=name,
+            pricing=pricing,
+            run=run.budget,
+            day=self._day_budget,
         )
         guarded = Guarded(budgeted, name=name, breakers=self._breakers)
         serve = stored and self._settings.cache.enabled
@@ -174,9 +179,10 @@ class CallLayer:
             shared=self._shared if serve else None,
             deadline=run.deadline,
         )
-        if self._link is None:
-            return cached
-        return Sharing(cached, place=self._link.place, gate=run.gate, told=self._told)
+sharing: Provider = cached
+        if self._link is not None:
+            sharing = Sharing(cached, place=self._link.place, gate=run.gate, told=self._told)
+        return TracedCall(sharing, name=name)
 
     async def aclose(self) -> None:
         """Write what waits to be written, and close the files."""
@@ -193,7 +199,11 @@ class CallLayer:
         key = (name, provider.endpoint)
         if key not in self._pricings:
             self._pricings[key] = Pricing(
-                name, provider.endpoint, section.price, free=provider.free
+                name,
+                provider.endpoint,
+                section.price,
+                free=provider.free,
+                model=provider.model,
             )
         return self._pricings[key]
 
