@@ -125,7 +125,7 @@ class CallLayer:
         budgeted = Budgeted(
             recorded, name=name, pricing=pricing, run=run.budget, day=self._day_budget
         )
-        guarded = Guarded(budgeted, name=name, breakers=self._breakers)
+        guarded = Guarded(budgeted, name=name, breakers=self._breakers, deadline=run.deadline)
         serve = stored and self._settings.cache.enabled
         return Cached(
             Retrying(guarded, name=name, deadline=run.deadline),

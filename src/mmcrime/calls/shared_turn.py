@@ -12,16 +12,12 @@ from importlib.resources import files
 from typing import Any
 
 from mmcrime.calls.limits import Place
-from mmcrime.calls.link import Script
+from mmcrime.calls.link import CLOCK, Script
 from mmcrime.calls.window import Held, meant
 from mmcrime.plugins import RateStatus
 
-__all__ = ["BODY", "CLOCK", "TURN", "News", "Reply"]
+__all__ = ["BODY", "TURN", "News", "Reply"]
 
-CLOCK = """\
-local now = redis.call('TIME')
-now = now[1] + now[2] / 1000000
-"""
 BODY = files("mmcrime.calls").joinpath("shared_limits.lua").read_text(encoding="utf-8")
 TURN = Script(CLOCK + BODY)
 
