@@ -135,6 +135,7 @@ class Link:
         self._client: Redis | None = None
         self._epoch = ""
         self._asking = asyncio.Lock()
+        self._away = False
 
     def key(self, *names: str) -> str:
         """Return a key of ours; the names may hold anything."""
@@ -179,7 +180,9 @@ class Link:
         end, pause = loop.time() + self._patience, _FIRST_PAUSE
         while True:
             try:
-                return await work(self._opened())
+                reply = await work(self._opened())
+                self._away = False
+                return reply  # noqa: TRY300  # the loop goes on in most of the other cases
             except self._errors.AuthenticationError as error:
                 raise self._unusable("it refuses the password") from error
             except (
@@ -191,7 +194,9 @@ class Link:
             ) as error:
                 if loop.time() + pause >= end:
                     raise self._unusable(_why(error)) from error
-                _log.warning("%s is away (%s); calls wait for it.", self.place, _why(error))
+                if not self._away:
+                    self._away = True
+                    _log.warning("%s is away (%s); calls wait for it.", self.place, _why(error))
             except self._errors.RedisError as error:
                 raise self._unusable(_why(error)) from error
             await asyncio.sleep(pause)

@@ -11,7 +11,6 @@ local m = cjson.decode(ARGV[2])
 
 local SLOT = 0.05 -- seconds, see window.py
 local RECOVERY = 120 -- seconds, see window.py
-local LEASE = 30 -- seconds after which a process that is silent holds no place
 local GRACE = 2 -- seconds that a process may ask later than it was told to and keep its turn
 local OVERTAKEN = 1 -- seconds that a first in line may be overtaken for by other processes
 local KEPT = 600 -- seconds after which nothing of what is here matters
@@ -233,7 +232,7 @@ if m.first then
   since = before and before.first == m.first.number and before.since or now
 end
 local active, first = others(since or now)
-local record = {number = m.number, active = m.active, lease = now + LEASE}
+local record = {number = m.number, active = m.active, lease = now + m.lease}
 record.limits, record.most = m.limits, m.most
 local why, at = 'told', now
 if m.first then

@@ -40,6 +40,7 @@ __all__ = ["SharedLimiter"]
 _log = logging.getLogger("mmcrime.calls.shared")
 
 _BEAT = 5.0  # seconds at most between two words of a process that waits or has requests under way
+_LEASE = 30.0  # seconds after which a process that is silent holds no place
 _POLL = 0.1  # seconds until a process that waits for a place of another one looks again
 _JITTER = 0.01  # seconds by which those that were told the same time come apart
 _SILENT = 1.0  # seconds after which Redis is called silent
@@ -249,6 +250,7 @@ class SharedLimiter:
             "number": self._number,
             "span": self._span,
             "beat": _BEAT,
+            "lease": _LEASE,
             "active": self._active,
             "most": self._most,
             "limits": {unit: limit for unit, limit in self._configured.items() if limit},
