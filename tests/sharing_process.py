@@ -41,10 +41,10 @@ async def hammer(link: Link, given: dict[str, Any]) -> dict[str, Any]:
 
     async def caller() -> None:
         while time.time() < given["end"]:
+            await asyncio.sleep(dice.uniform(0, given["pause"]))
             tokens = dice.randint(1, given["largest"])
-            left = given["end"] - time.time()
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(given["end"] - time.time()):
                     place = await line.enter(tokens, deadline=None)
             except TimeoutError:
                 return
@@ -53,7 +53,7 @@ async def hammer(link: Link, given: dict[str, Any]) -> dict[str, Any]:
                 await asyncio.sleep(0.05)
                 continue
             passed.append((place.at, tokens))
-            await asyncio.sleep(dice.uniform(0, 0.05))
+            await asyncio.sleep(dice.uniform(0, 0.01))
             line.leave()
 
     await asyncio.sleep(given["begin"] - time.time())
