@@ -192,14 +192,14 @@ class Link:
                 self._errors.TryAgainError,
                 OSError,
             ) as error:
-                if loop.time() + pause >= end:
+                if loop.time() >= end:
                     raise self._unusable(_why(error)) from error
                 if not self._away:
                     self._away = True
                     _log.warning("%s is away (%s); calls wait for it.", self.place, _why(error))
             except self._errors.RedisError as error:
                 raise self._unusable(_why(error)) from error
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(0.0, min(pause, end - loop.time())))
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _opened(self) -> Redis:

@@ -103,6 +103,7 @@ class SharedLimiter:
         self._asking: float | None = None  # since when Redis owes a reply
         self._woken = asyncio.Event()
         self._driver: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def enter(self, tokens: int, *, deadline: float | None) -> Place:
         """Wait for a place in the line; whoever gets one must `leave` it.
@@ -123,6 +124,7 @@ class SharedLimiter:
         if deadline is not None and deadline <= now:
             raise past_deadline(self._name)
         self._check_size(tokens)
+        self._closed = False
         self._waiters += 1
         waiter = _Waiter(self._waiters, tokens, deadline, now, loop.create_future())
         self._line[waiter] = None
@@ -168,7 +170,8 @@ class SharedLimiter:
         self._wake()
 
     async def aclose(self) -> None:
-        """Tell what is still to be told, if Redis listens, and speak no more."""
+        """Tell what is still to be told, if Redis listens, and be silent until the next request."""
+        self._closed = True
         if self._driver is None:
             return
         await asyncio.wait({self._driver}, timeout=_SILENT)
@@ -178,7 +181,7 @@ class SharedLimiter:
     def _wake(self) -> None:
         """See to it that Redis is told what changed and asked for the first in line."""
         self._woken.set()
-        if self._driver is None or self._driver.done():
+        if not self._closed and (self._driver is None or self._driver.done()):
             # In a context of its own: it works for all runs and belongs to none.
             self._driver = asyncio.create_task(self._drive(), context=contextvars.Context())
             self._driver.add_done_callback(self._ended)
