@@ -165,7 +165,7 @@ class CallLayer:
             run=run.budget,
             day=self._day_budget,
         )
-        guarded = Guarded(budgeted, name=name, breakers=self._breakers)
+        guarded = Guarded(budgeted, name=name, breakers=self._breakers, deadline=run.deadline)
         serve = stored and self._settings.cache.enabled
         cached = Cached(
             Retrying(guarded, name=name, deadline=run.deadline),
