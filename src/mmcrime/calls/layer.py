@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from weakref import WeakSet
 
 from mmcrime.calls.announced import Announced, Sharing
-from mmcrime.calls.breaker import Breakers, Guarded
+from mmcrime.calls.breaker import Breakers, Doors, Guarded
 from mmcrime.calls.budget import Budgeted, RunBudget
 from mmcrime.calls.cache import Cached
 from mmcrime.calls.day_book import DayBook
 from mmcrime.calls.day_budget import DayBudget
 from mmcrime.calls.flights import Flights
 from mmcrime.calls.ledger import Ledger, Recorded
-from mmcrime.calls.limits import Limited, Limiter
+from mmcrime.calls.limits import Limited, Limiter, Line
 from mmcrime.calls.link import Link
 from mmcrime.calls.prices import Pricing
 from mmcrime.calls.retry import Retrying
 from mmcrime.calls.shared_answers import SharedAnswers
+from mmcrime.calls.shared_breaker import SharedBreakers
 from mmcrime.calls.shared_day import SharedDayBudget
+from mmcrime.calls.shared_limits import SharedLimiter
 from mmcrime.calls.store import AnswerStore
 from mmcrime.calls.traced import TracedAttempt, TracedCall, TracedSending
 from mmcrime.config import ProviderSettings, Settings
@@ -104,8 +106,8 @@ class CallLayer:
 
     Nothing is written before the first call.
 
-    Where the settings name a Redis, that keeps what would else be kept in files, except for
-    made media and for the ledger, which is the record of this machine.
+    Where the settings name a Redis, that keeps what would else be kept in files and in memory,
+    except for made media and for the ledger, which is the record of this machine.
 
     Args:
         settings: The settings of the pipeline.
@@ -118,9 +120,9 @@ class CallLayer:
         self._settings = settings
         self._directory = cache_directory(settings)
         self._flights = Flights()
-        self._limiters: dict[str, Limiter] = {}
+        self._lines: dict[tuple[str, str], Line] = {}
         self._pricings: dict[tuple[str, str], Pricing] = {}
-        self._opened: list[AnswerStore | Ledger | DayBook | SharedAnswers] = []
+        self._closing: list[Callable[[], Awaitable[None]]] = []
         self._link = shared_link(settings)
         self._told: WeakSet[EgressGate] = WeakSet()
 
@@ -146,10 +148,8 @@ class CallLayer:
         """
         pricing = self._pricing(provider, name, section)
         announced = Announced(TracedSending(provider, name=name), name=name, gate=run.gate)
-        limiter = self._limiters.get(name)
-        if limiter is None:
-            limiter = self._limiters[name] = Limiter(name, section)
-        limited = Limited(announced, name=name, limiter=limiter, deadline=run.deadline)
+        line = self._line(name, provider.endpoint, section)
+        limited = Limited(announced, name=name, limiter=line, deadline=run.deadline)
         recorded = Recorded(
             limited,
             name=name,
@@ -179,19 +179,16 @@ class CallLayer:
             shared=self._shared if serve else None,
             deadline=run.deadline,
         )
-sharing: Provider = cached
-        if self._link is not None:
+        sharing: Provider = cached
+        if self._link is not None and not self._link.here:
             sharing = Sharing(cached, place=self._link.place, gate=run.gate, told=self._told)
         return TracedCall(sharing, name=name)
 
     async def aclose(self) -> None:
         """Write what waits to be written, and close the files."""
-        for held in reversed(self._opened):
-            if isinstance(held, (AnswerStore, Ledger)):
-                await asyncio.to_thread(held.close)
-            else:
-                await held.aclose()
-        self._opened.clear()
+        for close in reversed(self._closing):
+            await close()
+        self._closing.clear()
         if self._link is not None:
             await self._link.aclose()
 
@@ -207,17 +204,29 @@ sharing: Provider = cached
             )
         return self._pricings[key]
 
+    def _line(self, name: str, endpoint: str, section: ProviderSettings) -> Line:
+        # What one pipeline calls so is one service; another pipeline may mean another one.
+        key = (name, "" if self._link is None else endpoint)
+        if key not in self._lines:
+            if self._link is None:
+                self._lines[key] = Limiter(name, section)
+            else:
+                line = SharedLimiter(name, section, link=self._link, endpoint=endpoint)
+                self._closing.append(line.aclose)
+                self._lines[key] = line
+        return self._lines[key]
+
     @cached_property
     def _store(self) -> AnswerStore:
         size = round(self._settings.cache.size_gb * _GB)
         store = AnswerStore(self._directory, size_bytes=size)
-        self._opened.append(store)
+        self._closing.append(partial(asyncio.to_thread, store.close))
         return store
 
     @cached_property
     def _ledger(self) -> Ledger:
         ledger = Ledger(self._directory)
-        self._opened.append(ledger)
+        self._closing.append(partial(asyncio.to_thread, ledger.close))
         return ledger
 
     @cached_property
@@ -225,7 +234,7 @@ sharing: Provider = cached
         if self._link is None:
             return None
         answers = SharedAnswers(self._link)
-        self._opened.append(answers)
+        self._closing.append(answers.aclose)
         return answers
 
     @cached_property
@@ -235,9 +244,13 @@ sharing: Provider = cached
             budget = DayBudget(self._directory / _DAYS_FILE, self._settings.budget)
         else:
             budget = SharedDayBudget(self._link, self._settings.budget)
-        self._opened.append(budget)
+        self._closing.append(budget.aclose)
         return budget
 
     @cached_property
-    def _breakers(self) -> Breakers:
-        return Breakers(self._directory / BREAKERS_FILE)
+    def _breakers(self) -> Doors:
+        if self._link is None:
+            return Breakers(self._directory / BREAKERS_FILE)
+        doors = SharedBreakers(self._link)
+        self._closing.append(doors.aclose)
+        return doors

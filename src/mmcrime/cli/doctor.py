@@ -16,12 +16,9 @@ from mmcrime.cli.choices import ConfigFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmcrime.calls.breaker import BreakerStatus
     from mmcrime.config import Settings
     from mmcrime.errors import ConfigError
     from mmcrime.registry import Group
-
-_PATIENCE = 2.0  # seconds that a shared Redis has to answer
 
 
 class Line(NamedTuple):
@@ -47,8 +44,7 @@ def command(config: ConfigFile = None) -> None:
     """Say in one line per part what works, what is missing and what brings it.
 
     Exits with 2 when the configuration is broken or the Redis that it names cannot be used,
-    with 1 when a part that comes with every
-    installation is, else with 0.
+    with 1 when a part that comes with every installation is, else with 0.
 
     Example: mmcrime doctor
     """
@@ -78,7 +74,7 @@ def command(config: ConfigFile = None) -> None:
             _train(),
             *_configuration(settings, broken, find_config(config)),
             shared,
-            *_shut(settings),
+            *([] if shared.mark == "broken" else _shut(settings)),
         ]
     for line in lines:
         table_line(*line)
@@ -190,14 +186,17 @@ def _shared(settings: Settings) -> Line:
 
 def _shut(settings: Settings) -> Iterator[Line]:
     """Say which services kept failing, so that they are left alone for a while."""
-    from mmcrime.errors import ConfigError
+    from mmcrime.cli.shared import doors
+    from mmcrime.errors import ConfigError, EgressError
 
     try:
-        doors = _doors(settings)
-    except ConfigError as error:
-        yield Line("broken", "shared state", f"{error.message} {error.next_step}")
+        found = doors(settings)
+    except EgressError:
         return
-    for door in doors:
+    except ConfigError as error:  # it went away just now
+        yield Line("broken", "services", f"{error.message} {error.next_step}")
+        return
+    for door in found:
         model = f" ({door.model})" if door.model else ""
         until = "" if door.until is None else f"{door.until:%Y-%m-%d %H:%M:%S} UTC"
         again = f"one call is let through from {until} on"
@@ -205,33 +204,6 @@ def _shut(settings: Settings) -> Iterator[Line]:
             again = "the next call is let through, to see whether it is well again"
         text = f"{door.provider}{model} failed {door.failures} times in a row: {door.why} {again}"
         yield Line("shut", f"service {door.provider}", text)
-
-
-def _doors(settings: Settings) -> tuple[BreakerStatus, ...]:
-    import asyncio
-
-    from mmcrime.calls.breaker import Breakers
-    from mmcrime.calls.layer import BREAKERS_FILE, cache_directory
-    from mmcrime.calls.link import Link
-    from mmcrime.calls.shared_breaker import SharedBreakers
-
-    directory, url = cache_directory(settings), settings.cache.url
-    if url is None:
-        return Breakers(directory / BREAKERS_FILE).status()
-
-    async def work() -> tuple[BreakerStatus, ...]:
-        link = Link(
-            url.get_secret_value(),
-            namespace=settings.cache.namespace,
-            directory=directory,
-            patience=_PATIENCE,
-        )
-        try:
-            return await SharedBreakers(link).status()
-        finally:
-            await link.aclose()
-
-    return asyncio.run(work())
 
 
 def _default(settings: Settings) -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from mmcrime.calls.breaker import BreakerStatus
     from mmcrime.calls.link import Link
     from mmcrime.calls.outlook import Outlook
     from mmcrime.config import Settings
@@ -28,7 +29,7 @@ def with_link(settings: Settings, work: Callable[[Link], Awaitable[_T]]) -> _T |
     """Do something with the connection; None where the settings name none.
 
     Raises:
-        EgressError: If ``offline`` is set.
+        EgressError: If ``offline`` is set, and it is another machine.
         ConfigError: If Redis cannot be reached or used.
     """
     from mmcrime.calls.layer import shared_link
@@ -37,8 +38,9 @@ def with_link(settings: Settings, work: Callable[[Link], Awaitable[_T]]) -> _T |
     link = shared_link(settings, patience=_PATIENCE)
     if link is None:
         return None
-    gate = Gate(offline=settings.offline)
-    gate.announce(what="a question about what is stored", to=link.place, purpose="cache")
+    if not link.here:
+        gate = Gate(offline=settings.offline)
+        gate.announce(what="a question about what is stored", to=link.place, purpose="cache")
 
     async def done() -> _T:
         try:
@@ -53,7 +55,7 @@ def health(settings: Settings) -> tuple[str, str]:
     """Say how the Redis is: a mark, and what there is to say of it.
 
     Raises:
-        EgressError: If ``offline`` is set.
+        EgressError: If ``offline`` is set, and it is another machine.
         ConfigError: If Redis cannot be reached or used.
     """
     from mmcrime.calls.outlook import look_at
@@ -73,3 +75,20 @@ def health(settings: Settings) -> tuple[str, str]:
         )
     risky = outlook.drops_counts or outlook.survives in ("snapshots", "nothing")
     return "risky" if risky else "ok", "; ".join(said)
+
+
+def doors(settings: Settings) -> tuple[BreakerStatus, ...]:
+    """Return the services that kept failing, as all who share them know.
+
+    Raises:
+        EgressError: If ``offline`` is set, and the Redis is on another machine.
+        ConfigError: If Redis cannot be reached or used.
+    """
+    from mmcrime.calls.breaker import Breakers
+    from mmcrime.calls.layer import BREAKERS_FILE, cache_directory
+    from mmcrime.calls.shared_breaker import SharedBreakers
+
+    shared = with_link(settings, lambda link: SharedBreakers(link).status())
+    if shared is not None:
+        return shared
+    return Breakers(cache_directory(settings) / BREAKERS_FILE).status()
