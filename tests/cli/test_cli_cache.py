@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from mmcrime.calls.breaker import Door
 from mmcrime.calls.ledger import Ledger
+from mmcrime.calls.link import Link
+from mmcrime.calls.shared_breaker import SharedBreakers
 from mmcrime.calls.store import AnswerStore
+from mmcrime.errors import UnavailableError
 from mmcrime.plugins import Response
 from mmcrime.results import Cost
 from services import nobody
@@ -115,10 +120,8 @@ def test_what_machines_share_and_is_out_of_reach_is_an_error(
     store.close()
 
 
-def test_offline_nobody_asks_what_machines_share(
-    mmcrime: Command, folder: Path, namespace: str
-) -> None:
-    sharing(URL, namespace, offline=True)
+def test_offline_nobody_asks_what_another_machine_holds(mmcrime: Command, folder: Path) -> None:
+    sharing("redis://elsewhere.test", "shop", offline=True)
     code, _, err = mmcrime("cache", "stats")
     assert code != 0
     assert "offline is set" in err
@@ -126,10 +129,34 @@ def test_offline_nobody_asks_what_machines_share(
     assert (code, "unused   shared cache" in out) == (0, True)
 
 
+def test_offline_what_this_machine_holds_is_looked_at(
+    mmcrime: Command, folder: Path, namespace: str
+) -> None:
+    sharing(URL, namespace, offline=True)
+    code, out, _ = mmcrime("cache", "stats")
+    assert (code, "0 entries in 'redis:" in out) == (0, True)
+
+
+def test_doctor_names_a_service_that_keeps_failing_for_all_who_share_it(
+    mmcrime: Command, folder: Path, namespace: str, tmp_path: Path
+) -> None:
+    async def shut() -> None:
+        link = Link(URL, namespace=namespace, directory=tmp_path)
+        doors, door = SharedBreakers(link, failures=1, apart=0), Door("acme", "https://a.test", "m")
+        down = UnavailableError("502 from upstream.", provider="acme")
+        await doors.failed(door, await doors.admit(door), down)
+        await link.aclose()
+
+    asyncio.run(shut())
+    sharing(URL, namespace)
+    code, out, _ = mmcrime("doctor")
+    assert code == 0
+    assert "502 from upstream." in " ".join(out[out.index("service acme") :].split())
+
+
 @pytest.mark.parametrize(
     ("appendonly", "config", "mark", "said"),
     [
-        (True, "", "ok", "it has its data when it is restarted"),
         (False, "", "risky", "it has no data"),
         (False, "--save 60 1", "risky", "its last snapshot only"),
         (False, "--rename-command CONFIG x", "ok", "unknown whether it has its data"),

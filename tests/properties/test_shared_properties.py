@@ -3,68 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import asking_worker
+import spending_worker
+from forks import workers
 from shared_redis import URL, OwnServer, own_namespace, raw
-
-HERE = Path(__file__).parent
-FOLDERS = (str(HERE.parent), str(HERE.parent / "calls"))
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
     with own_namespace() as name:
         yield name
-
-
-@contextmanager
-def workers(script: str, arguments: list[list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start some processes, and kill what is left of them in the end."""
-    code = (
-        f"import sys, runpy; sys.path[:0] = {FOLDERS!r}; "
-        f"runpy.run_path({str(HERE / script)!r}, run_name='__main__')"
-    )
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, *given],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for given in arguments
-    ]
-    try:
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n", process.communicate()[1]
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-
-
-def said(process: subprocess.Popen[str]) -> Any:
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    return json.loads(out)
 
 
 # -- the budget of a day -----------------------------------------------------------------------
@@ -79,16 +36,21 @@ CAPS = [
 
 def spenders(
     folder: Path, caps: dict[str, Any], *, url: str, namespace: str, seconds: float = 0.4
-) -> list[list[str]]:
-    given = []
+) -> list[tuple[Any, ...]]:
+    given: list[tuple[Any, ...]] = []
     for number in range(4):
         own = folder / str(number)
         own.mkdir(parents=True)
         settings = {
-            **{"seed": f"{caps} {number}", "folder": str(own), "url": url, "caps": caps},
-            **{"namespace": namespace, "seconds": seconds, "calls": 60},
+            "seed": f"{caps} {number}",
+            "folder": str(own),
+            "url": url,
+            "caps": caps,
+            "namespace": namespace,
+            "seconds": seconds,
+            "calls": 60,
         }
-        given.append([json.dumps(settings)])
+        given.append((settings,))
     return given
 
 
@@ -106,6 +68,24 @@ def spent(folder: Path) -> dict[str, int]:
     return total
 
 
+def wait_for(folder: Path, calls: int) -> None:
+    """Wait until so many calls have left."""
+    until = time.monotonic() + 30
+    while spent(folder)["calls"] < calls:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def settled(folder: Path) -> int:
+    """Return how many calls have left when no more leave."""
+    calls, since = 0, time.monotonic()
+    while time.monotonic() < since + 0.3:
+        if (now := spent(folder)["calls"]) != calls:
+            calls, since = now, time.monotonic()
+        time.sleep(0.02)
+    return calls
+
+
 def over(caps: dict[str, Any], total: dict[str, int]) -> list[str]:
     return [name for name, cap in caps.items() if total[name.removesuffix("_per_day")] > cap]
 
@@ -116,12 +96,12 @@ def test_four_processes_never_overspend_a_day_though_one_of_them_is_killed(
 ) -> None:
     """240 calls at random costs; whoever is killed leaves its bookings, which are the most."""
     arguments = spenders(tmp_path, caps, url=URL, namespace=namespace)
-    with workers("shared_worker.py", arguments) as processes:
+    with workers(spending_worker.spend, arguments) as processes:
         for process in processes:
-            go(process)
-        time.sleep(0.2)
+            process.go()
+        wait_for(tmp_path, 30)
         processes[0].kill()
-        stopped = [said(process) for process in processes[1:]]
+        stopped = [process.said() for process in processes[1:]]
     total = spent(tmp_path)
     assert stopped == [0, 0, 0]
     assert not over(caps, total), total
@@ -147,13 +127,13 @@ def test_four_processes_go_on_after_a_restart_of_a_redis_that_keeps_what_was_spe
     caps = CAPS[-1]
     with OwnServer(tmp_path / "data", appendonly=True) as server:
         arguments = spenders(tmp_path / "w", caps, url=server.url, namespace="shop", seconds=1.0)
-        with workers("shared_worker.py", arguments) as processes:
+        with workers(spending_worker.spend, arguments) as processes:
             for process in processes:
-                go(process)
-            time.sleep(0.3)
+                process.go()
+            wait_for(tmp_path / "w", 20)
             before = spent(tmp_path / "w")["calls"]
             server.restart()
-            stopped = [said(process) for process in processes]
+            stopped = [process.said() for process in processes]
     total = spent(tmp_path / "w")
     assert stopped == [0] * 4
     assert before < total["calls"]
@@ -166,15 +146,14 @@ def test_four_processes_send_nothing_more_after_a_redis_has_lost_what_was_spent(
     caps = {"usd_per_day": 400.0}  # so much that it would last beyond the restart
     with OwnServer(tmp_path / "data") as server:
         arguments = spenders(tmp_path / "w", caps, url=server.url, namespace="shop", seconds=1.0)
-        with workers("shared_worker.py", arguments) as processes:
+        with workers(spending_worker.spend, arguments) as processes:
             for process in processes:
-                go(process)
-            time.sleep(0.3)
+                process.go()
+            wait_for(tmp_path / "w", 20)
             server.kill()
-            time.sleep(0.1)  # what was booked has left by now
-            before = spent(tmp_path / "w")["calls"]
+            before = settled(tmp_path / "w")  # what was booked has left by now
             server.start()
-            stopped = [said(process) for process in processes]
+            stopped = [process.said() for process in processes]
     total = spent(tmp_path / "w")
     assert 0 < before == total["calls"] < 240
     assert sum(stopped) == 240 - before
@@ -193,7 +172,7 @@ class Counting:
         counting = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802  # the name that the library calls
+            def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
                 counting.asked += 1
                 counting.answers.wait(30)
@@ -224,8 +203,8 @@ class Counting:
             time.sleep(0.01)
 
 
-def askers(folder: Path, url: str, namespace: str) -> list[list[str]]:
-    return [[URL, namespace, url, str(folder / str(number))] for number in range(4)]
+def askers(folder: Path, url: str, namespace: str) -> list[tuple[Any, ...]]:
+    return [(URL, namespace, url, folder / str(number)) for number in range(4)]
 
 
 def test_of_four_processes_that_ask_the_same_one_is_sent_and_all_are_answered(
@@ -233,14 +212,14 @@ def test_of_four_processes_that_ask_the_same_one_is_sent_and_all_are_answered(
 ) -> None:
     with (
         Counting() as service,
-        workers("asking_worker.py", askers(tmp_path, service.url, namespace)) as processes,
+        workers(asking_worker.ask, askers(tmp_path, service.url, namespace)) as processes,
     ):
         for process in processes:
-            go(process)
+            process.go()
         service.wait_for(1)
         time.sleep(0.3)
         service.answers.set()
-        answers = [said(process) for process in processes]
+        answers = [process.said() for process in processes]
         assert service.asked == 1
     assert sorted(answers) == [["calm", False], *([["calm", True]] * 3)]
 
@@ -250,12 +229,12 @@ def test_of_a_process_that_is_killed_while_it_asks_another_one_takes_the_place(
 ) -> None:
     with (
         Counting() as service,
-        workers("asking_worker.py", askers(tmp_path, service.url, namespace)) as processes,
+        workers(asking_worker.ask, askers(tmp_path, service.url, namespace)) as processes,
     ):
-        go(processes[0])
+        processes[0].go()
         service.wait_for(1)
         for process in processes[1:]:
-            go(process)
+            process.go()
         time.sleep(0.3)
         assert service.asked == 1
         processes[0].kill()
@@ -263,6 +242,6 @@ def test_of_a_process_that_is_killed_while_it_asks_another_one_takes_the_place(
             (lease,) = redis.keys(f"{namespace}:1:lease:*")
             redis.pexpire(lease, 100)
         service.answers.set()
-        answers = [said(process) for process in processes[1:]]
+        answers = [process.said() for process in processes[1:]]
         assert service.asked == 2
     assert sorted(answers) == [["calm", False], ["calm", True], ["calm", True]]

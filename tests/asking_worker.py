@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import httpx2
 from calls_kit import question
 
 from mmcrime.calls.budget import RunBudget
@@ -25,15 +25,21 @@ class Remote(Provider):
         self.endpoint = url
 
     async def generate(self, request: Request) -> Response:
-        import httpx2
-
         async with httpx2.AsyncClient(timeout=60) as client:
             reply = await client.post(self.endpoint, content=request.instructions)
         usage = TokenUsage(input=1, output=1)
         return Response(status="answered", text=reply.text, model="m", usage=usage)
 
 
-async def ask(settings: Settings, url: str, name: str) -> None:
+def ask(door: Connection, redis: str, namespace: str, url: str, folder: Path) -> None:
+    held = {"url": redis, "namespace": namespace, "directory": str(folder)}
+    settings = Settings.model_validate({"cache": held, "budget": {"usd_per_run": None}})
+    door.send("ready")
+    door.recv()
+    door.send(asyncio.run(_asked(settings, url, folder.name)))
+
+
+async def _asked(settings: Settings, url: str, name: str) -> list[object]:
     layer = CallLayer(settings)
     provider = layer.wrap(
         Remote(url),
@@ -48,15 +54,6 @@ async def ask(settings: Settings, url: str, name: str) -> None:
             deadline=None,
         ),
     )
-    print("ready", flush=True)
-    sys.stdin.readline()
     answer = await provider.generate(question())
     await layer.aclose()
-    print(json.dumps([answer.text, answer.cached]), flush=True)
-
-
-if __name__ == "__main__":
-    _, redis, namespace, url, folder = sys.argv
-    held = {"url": redis, "namespace": namespace, "directory": folder}
-    given = Settings.model_validate({"cache": held, "budget": {"usd_per_run": None}})
-    asyncio.run(ask(given, url, Path(folder).name))
+    return [answer.text, answer.cached]

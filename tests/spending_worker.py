@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from mmcrime.errors import BudgetExceededError, ConfigError
 from spending import Reply, Till, asking, budgeted
 
 
-async def spend(given: dict[str, Any]) -> None:
+def spend(door: Connection, given: dict[str, Any]) -> None:
+    logging.disable(logging.WARNING)  # that Redis is away
+    asyncio.run(_spend(door, given))
+
+
+async def _spend(door: Connection, given: dict[str, Any]) -> None:
     dice = random.Random(given["seed"])  # noqa: S311  # a seed
     folder = Path(given["folder"])
     link = Link(given["url"], namespace=given["namespace"], directory=folder, patience=10.0)
@@ -48,13 +54,9 @@ async def spend(given: dict[str, Any]) -> None:
                 return
             print(json.dumps(["done", number, reply.usd, reply.tokens]), file=record)
 
-        print("ready", flush=True)
-        sys.stdin.readline()
+        door.send("ready")
+        door.recv()
         await asyncio.gather(*(call(number) for number in range(given["calls"])))
     await day.aclose()
     await link.aclose()
-    print(stopped, flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(spend(json.loads(sys.argv[1])))
+    door.send(stopped)
