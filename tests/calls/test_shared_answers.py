@@ -76,7 +76,8 @@ class Machine:
 async def machines(namespace: str, folder: Path, **more: Any) -> AsyncIterator[list[Machine]]:
     both = [Machine(namespace, folder / name, **more) for name in ("here", "there")]
     try:
-        yield both
+        async with asyncio.timeout(20):  # nobody waits for ever for somebody else
+            yield both
     finally:
         for machine in both:
             await machine.aclose()
