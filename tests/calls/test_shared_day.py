@@ -127,6 +127,12 @@ async def test_a_booking_that_is_cancelled_is_taken_back(namespace: str, tmp_pat
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    # And once it is booked, before the caller knows.
+    task = asyncio.create_task(day.reserve("default", usd(2)))
+    await asyncio.sleep(0)
+    day._pending[-1].outcome.add_done_callback(lambda _: task.cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await task
     await day.aclose()
     await day.aclose()
     assert (await day.spent()).usd == 0
