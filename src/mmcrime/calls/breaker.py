@@ -10,7 +10,6 @@ that the service is there. Rate limits and broken answers say nothing either way
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import AuthenticationError, ProviderError, UnavailableError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Provider, Request, Response
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
     "shut",
 ]
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 FAILURES = 5
 APART = 1.0  # seconds within which outages are one

@@ -19,6 +19,7 @@ from mmcrime.calls.limits import Limited, Limiter
 from mmcrime.calls.prices import Pricing
 from mmcrime.calls.retry import Retrying
 from mmcrime.calls.store import AnswerStore
+from mmcrime.calls.traced import TracedAttempt, TracedCall, TracedSending
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.plugins import EgressGate, Provider
 
@@ -109,7 +110,7 @@ class CallLayer:
             stored: Whether stored answers may serve, if the settings allow it.
         """
         pricing = self._pricing(provider, name, section)
-        announced = Announced(provider, name=name, gate=run.gate)
+        announced = Announced(TracedSending(provider, name=name), name=name, gate=run.gate)
         limiter = self._limiters.get(name)
         if limiter is None:
             limiter = self._limiters[name] = Limiter(name, section)
@@ -123,11 +124,15 @@ class CallLayer:
             request_id=run.request_id,
         )
         budgeted = Budgeted(
-            recorded, name=name, pricing=pricing, run=run.budget, day=self._day_budget
+            TracedAttempt(recorded, name=name),
+            name=name,
+            pricing=pricing,
+            run=run.budget,
+            day=self._day_budget,
         )
         guarded = Guarded(budgeted, name=name, breakers=self._breakers, deadline=run.deadline)
         serve = stored and self._settings.cache.enabled
-        return Cached(
+        cached = Cached(
             Retrying(guarded, name=name, deadline=run.deadline),
             name=name,
             store=self._store if serve else None,
@@ -137,6 +142,7 @@ class CallLayer:
             tenant=run.tenant,
             request_id=run.request_id,
         )
+        return TracedCall(cached, name=name)
 
     async def aclose(self) -> None:
         """Write what waits to be written, and close the files."""
@@ -151,7 +157,11 @@ class CallLayer:
         key = (name, provider.endpoint)
         if key not in self._pricings:
             self._pricings[key] = Pricing(
-                name, provider.endpoint, section.price, free=provider.free
+                name,
+                provider.endpoint,
+                section.price,
+                free=provider.free,
+                model=provider.model,
             )
         return self._pricings[key]
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.calls.window import SPAN
 from mmcrime.errors import ConfigError, MissingDependencyError
+from mmcrime.logs import get_logger
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -42,7 +42,7 @@ now = now[1] + now[2] / 1000000
 """
 """The beginning of a script that needs the time: seconds since 1970, by the clock of Redis."""
 
-_log = logging.getLogger("mmcrime.calls.shared")
+_log = get_logger("mmcrime.calls.shared")
 
 _FORGETFUL = SPAN  # seconds of which a Redis that lost its data may know nothing
 _FIRST_PAUSE = 0.05  # seconds between two attempts to reach it; then twice as long each time

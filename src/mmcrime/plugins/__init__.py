@@ -18,9 +18,11 @@ from mmcrime.plugins.exchange import (
     TokenEstimate,
     TokenUsage,
 )
+from mmcrime.plugins.labels import MOST_LABELS, read_labels
 from mmcrime.results import EgressGate
 
 __all__ = [
+    "MOST_LABELS",
     "Analyzer",
     "Capabilities",
     "EgressGate",
@@ -35,4 +37,5 @@ __all__ = [
     "TokenEstimate",
     "TokenUsage",
     "Transcriber",
+    "read_labels",
 ]
