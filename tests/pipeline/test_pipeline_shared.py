@@ -176,22 +176,22 @@ def test_a_redis_that_goes_away_costs_no_report_and_when_it_is_back_calls_go_on(
 
 
 def test_processes_together_send_what_one_of_them_may(namespace: str, tmp_path: Path) -> None:
-    """Each of three would send five; a minute has four, and the others are refused at once."""
+    """Each of two would send three; a minute has three, and the others are refused at once."""
     with serving({"openai": answer("openai")}) as servers:
         given = []
-        for number in range(3):
+        for number in range(2):
             told = config({"openai": servers["openai"].url}, tmp_path / str(number))
             told["cache"] |= {"url": URL, "namespace": namespace}
-            told["providers"]["openai"]["requests_per_minute"] = 4
-            given.append((told, list(range(5 * number, 5 * number + 5)), 30.0))
+            told["providers"]["openai"]["requests_per_minute"] = 3
+            given.append((told, list(range(3 * number, 3 * number + 3)), 30.0))
         with workers(analyzing_worker.analyze, given) as processes:
             for process in processes:
                 process.go()
             texts = [text for process in processes for text in process.said()]
-        assert len(servers["openai"].requests) == 4
+        assert len(servers["openai"].requests) == 3
     votes = [vote for text in texts for vote in llm(Report.from_json(text))]
-    assert len(votes) == 15
-    assert sum(vote.status == "answered" for vote in votes) == 4
+    assert len(votes) == 6
+    assert sum(vote.status == "answered" for vote in votes) == 3
     assert {vote.error.type for vote in votes if vote.error} == {"RateLimitedError"}
 
 
