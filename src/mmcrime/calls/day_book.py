@@ -8,7 +8,6 @@ have charged for it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from typing import ClassVar
 
 from mmcrime.calls.caps import NOTHING, Amount, Refusal, Spending
 from mmcrime.config import BudgetSettings
+from mmcrime.logs import get_logger
 
 __all__ = ["Booking", "Change", "DayBook"]
 
-_log = logging.getLogger("mmcrime.calls.budget")
+_log = get_logger("mmcrime.calls.budget")
 _LATEST = 0.25  # seconds that a correction waits for something to be written with
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from mmcrime.calls.link import Link, Script
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.errors import BudgetExceededError, ConfigError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Response
 
 __all__ = ["SharedAnswers"]
 
-_log = logging.getLogger("mmcrime.calls.shared")
+_log = get_logger("mmcrime.calls.shared")
 
 _KEPT_SECONDS = 90 * 24 * 3600
 _LARGEST = 4 * 1024 * 1024  # bytes of a reply; what is larger is none of ours
