@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -76,6 +77,15 @@ class OwnServer:
     def restart(self) -> None:
         self.kill()
         self.start()
+
+    def hang(self) -> None:
+        """Let it take what is sent and reply nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> OwnServer:
         self.start()

@@ -222,7 +222,8 @@ class Link:
                     retry=Retry(NoBackoff(), 0),  # one loop of retries, ours
                     health_check_interval=0,
                 )
-            except ValueError as error:
+                pool.make_connection()  # says now what is wrong with an option
+            except (ValueError, TypeError) as error:
                 raise self._unusable("it is no such address") from error
             self._client = Redis.from_pool(pool)
         return self._client

@@ -13,17 +13,19 @@ local function read(text)
   for _, field in ipairs({'last', 'since', 'until', 'probe_until'}) do
     circuit[field] = tonumber(circuit[field])
   end
-  -- A clock that was set back must not keep a door shut for longer than any may be.
-  circuit['until'] = circuit['until'] and math.min(circuit['until'], now + m.longest)
   return circuit
 end
 
 -- Times as texts: a number in JSON would lose their fractions.
 local function write(circuit)
-  for _, field in ipairs({'last', 'since', 'until', 'probe_until'}) do
-    circuit[field] = circuit[field] and string.format('%.6f', circuit[field])
+  local written = {}
+  for field, value in pairs(circuit) do
+    written[field] = value
   end
-  redis.call('HSET', doors, m.door, cjson.encode(circuit))
+  for _, field in ipairs({'last', 'since', 'until', 'probe_until'}) do
+    written[field] = circuit[field] and string.format('%.6f', circuit[field])
+  end
+  redis.call('HSET', doors, m.door, cjson.encode(written))
   redis.call('PEXPIRE', doors, 1000 * m.kept)
 end
 
@@ -40,6 +42,13 @@ end
 local held = redis.call('HGET', doors, m.door)
 local circuit = held and read(held) or {failures = 0, last = 0, wait = 0, why = '', counted = {}}
 local probing = circuit.probe == m.ticket
+
+-- A clock that was set back must not keep a door shut for longer than any may be.
+if circuit['until'] and circuit['until'] > now + m.longest then
+  circuit['until'] = now + m.longest
+  write(circuit)
+  held = redis.call('HGET', doors, m.door)
+end
 
 local function admit()
   if not circuit['until'] then

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import uuid
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -33,14 +32,15 @@ from mmcrime.calls.breaker import (
 from mmcrime.calls.link import CLOCK, Link, Script
 from mmcrime.calls.turned_away import past_deadline
 from mmcrime.errors import AuthenticationError, ConfigError, ProviderError
+from mmcrime.logs import get_logger
 
 __all__ = ["SharedBreakers"]
 
-_log = logging.getLogger("mmcrime.calls.shared")
+_log = get_logger("mmcrime.calls.shared")
 
 _SCRIPT = Script(CLOCK + files("mmcrime.calls").joinpath("shared_breaker.lua").read_text("utf-8"))
 _LEASE = 30.0  # seconds for which the one call that was let through is believed to be alive
-_LAST_WORDS = 1.0  # seconds that the end waits for what is still to be told
+_HEARD = 1.0  # seconds that an answer, or the end, waits until others know what came of a call
 
 
 @dataclass(eq=False, slots=True)
@@ -117,7 +117,7 @@ class SharedBreakers:
     async def succeeded(self, door: Door) -> None:
         """The service is there: the door stands open for all, whoever found it out."""
         await self._own.succeeded(door)
-        await self._report("succeeded", door)
+        await self._heard(self._report("succeeded", door))
 
     async def failed(self, door: Door, ticket: object, error: ProviderError) -> None:
         """Count a failure; shut the door at the fifth, or when the one call let through fails."""
@@ -125,20 +125,20 @@ class SharedBreakers:
         if isinstance(error, AuthenticationError):
             await self._own.failed(door, held.own, error)
         else:
-            await self._report("failed", door, held.id, why=reason(error))
+            self._let_go(held)  # with a failure it is over; `gave_up` has nothing to add
+            await self._heard(self._report("failed", door, held.id, why=reason(error)))
 
     def gave_up(self, door: Door, ticket: object) -> None:
         """A call ended without saying anything of the service; the next one is let through."""
         held = _ours(ticket)
         self._own.gave_up(door, held.own)
-        if held.keeper is not None:
-            held.keeper.cancel()
+        if self._let_go(held):
             self._begin(self._report("gave_up", door, held.id))
 
     async def aclose(self) -> None:
         """Tell what is still to be told, if Redis listens."""
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_LAST_WORDS)
+            _, late = await asyncio.wait(self._tasks, timeout=_HEARD)
             for task in late:
                 task.cancel()
 
@@ -147,6 +147,17 @@ class SharedBreakers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def _heard(self, report: Coroutine[Any, Any, None]) -> None:
+        """Wait until others know, but not for long: what was paid does not wait for a Redis."""
+        done, _ = await asyncio.wait({self._begin(report)}, timeout=_HEARD)
+        for task in done:
+            task.result()  # a mistake of ours must not pass unseen
+
+    def _let_go(self, ticket: _Ticket) -> bool:
+        """Return whether it was that of the one call let through; it is not renewed any more."""
+        keeper, ticket.keeper = ticket.keeper, None
+        return keeper is not None and keeper.cancel()
 
     async def _keep(self, door: Door, ticket: str) -> None:
         while True:

@@ -3,7 +3,8 @@
 --
 -- KEYS: the epoch; the state; the processes; the requests and the tokens that were let through,
 -- each a sorted set of times by the sum of all units up to and with that time.
--- ARGV[2]: the message, as JSON. A message that was heard before gets the reply of then.
+-- ARGV[2]: the message, as JSON. One that was heard before gets the reply of then, and one that
+-- comes after a later one, from a connection that hung, changes nothing.
 
 local state, processes = KEYS[2], KEYS[3]
 local passed = {requests = KEYS[4], tokens = KEYS[5]}
@@ -223,7 +224,7 @@ end
 
 local before = redis.call('HGET', processes, m.process)
 before = before and cjson.decode(before)
-if before and before.number == m.number then
+if before and before.number >= m.number then -- nobody waits for a reply to an older one
   return before.reply
 end
 told()

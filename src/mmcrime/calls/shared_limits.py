@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import contextvars
 import json
-import logging
 import random
 import uuid
 from collections import OrderedDict
@@ -33,11 +32,12 @@ from mmcrime.calls.turned_away import LONGEST_WAIT, past_deadline, too_large, to
 from mmcrime.calls.window import MARGIN, WINDOW, limit_text
 from mmcrime.config import ProviderSettings
 from mmcrime.errors import ConfigError, RateLimitedError, UnfitMediaError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Response
 
 __all__ = ["SharedLimiter"]
 
-_log = logging.getLogger("mmcrime.calls.shared")
+_log = get_logger("mmcrime.calls.shared")
 
 _BEAT = 5.0  # seconds at most between two words of a process that waits or has requests under way
 _LEASE = 30.0  # seconds after which a process that is silent holds no place
@@ -200,9 +200,10 @@ class SharedLimiter:
             try:
                 pause = await self._turn()
             except ConfigError:
-                if not self._line:
+                if not self._line and not self._active:
                     return  # it is told with the next request
-                continue
+                # Whose requests are under way says so again as soon as Redis listens.
+                pause = 0.0 if self._line else _BEAT
             if pause > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
