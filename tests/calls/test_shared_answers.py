@@ -40,9 +40,15 @@ class Machine:
     """
 
     def __init__(
-        self, namespace: str, folder: Path, *, url: str = URL, lease: float = 10.0
+        self,
+        namespace: str,
+        folder: Path,
+        *,
+        url: str = URL,
+        lease: float = 10.0,
+        patience: float = 0.3,
     ) -> None:
-        self._link = Link(url, namespace=namespace, directory=folder, patience=0.3)
+        self._link = Link(url, namespace=namespace, directory=folder, patience=patience)
         self.shared = SharedAnswers(self._link, lease=lease)
         self._store = AnswerStore(folder, size_bytes=64 * 1024 * 1024)
         self._ledger = Ledger(folder)
@@ -289,6 +295,27 @@ async def test_a_reply_that_cannot_be_shared_is_used_and_said(
             assert "cannot be used" in caplog.text
             with pytest.raises(ConfigError):
                 await here.asking(service).generate(question("else"))
+    assert len(service.asked) == 1
+
+
+@in_loop
+async def test_a_reply_does_not_wait_for_a_redis_that_is_away_and_is_shared_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    service = Service()
+    service.release = asyncio.Event()
+    with OwnServer(tmp_path / "data") as server:
+        async with machines("shop", tmp_path, url=server.url, patience=15.0) as (here, there):
+            call = asyncio.create_task(here.asking(service).generate(question()))
+            await until(lambda: len(service.asked) == 1)
+            server.kill()
+            service.release.set()
+            async with asyncio.timeout(5):
+                assert (await call).text == ANSWER.text
+            server.start()
+            await here.shared.aclose()
+            other = await there.asking(service, request_id="run-2").generate(question())
+            assert other.cached
     assert len(service.asked) == 1
 
 

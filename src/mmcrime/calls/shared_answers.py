@@ -28,6 +28,7 @@ _LEASE = 10.0  # seconds after which others no longer wait for a process that di
 _RENEWALS = 3  # within a lease
 _FIRST_PAUSE = 0.03  # seconds between two looks at an answer of others; grows by half
 _LONGEST_PAUSE = 0.5
+_STORED = 1.0  # seconds that a reply waits until it is stored
 _SCANNED = 1000
 
 _ANSWER, _PAID = "answer", "paid"
@@ -136,14 +137,17 @@ class SharedAnswers:
     async def keep(self, key: str, response: Response, *, request_id: str) -> None:
         """Store a reply that was paid for before it is used; whoever waits for it finds it.
 
-        What cannot be stored is a warning in the log: it is paid for, and on record in the
-        ledger of this machine. It is stored even when the caller is cancelled.
+        What cannot be stored at once is used all the same: it is on record in the ledger of
+        this machine. It is stored when Redis is back, even when the caller is cancelled; if
+        that takes too long, a warning in the log says so.
         """
         data = to_json(key, response)
         answer, paid = self._places(key, request_id)
         good = from_json(key, data) is not None and len(data) <= _LARGEST
         place = (answer if response.status == "answered" else paid,) if good else ()
-        await asyncio.shield(self._let_go(key, place, data))
+        done, _ = await asyncio.wait({self._let_go(key, place, data)}, timeout=_STORED)
+        for task in done:
+            task.result()  # a mistake of ours must not pass unseen
 
     def give_up(self, key: str) -> None:
         """Let the next one ask, where nothing was kept."""
