@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from mmcrime.calls import link as link_module
+from mmcrime.calls import shared_limits
 from mmcrime.calls.limits import Limited
 from mmcrime.calls.link import Link
 from mmcrime.calls.shared_limits import SharedLimiter
+from mmcrime.calls.shared_turn import TURN, News
 from mmcrime.calls.window import MARGIN
 from mmcrime.config import ProviderSettings
 from mmcrime.errors import BudgetExceededError, ConfigError, RateLimitedError, UnfitMediaError
@@ -35,11 +39,11 @@ class Scene:
         self.lines: list[SharedLimiter] = []
         self.links: list[Link] = []
 
-    def line(self, **limits: int) -> SharedLimiter:
+    def line(self, *, window: float = WINDOW, **limits: int) -> SharedLimiter:
         folder = self._folder / str(len(self.links))
         link = Link(self._url, namespace=self.namespace, directory=folder, patience=self._patience)
         settings = ProviderSettings(**limits)
-        line = SharedLimiter("acme", settings, link=link, endpoint="e", window=WINDOW)
+        line = SharedLimiter("acme", settings, link=link, endpoint="e", window=window)
         self.links.append(link)
         self.lines.append(line)
         return line
@@ -109,7 +113,7 @@ def test_each_heeds_its_own_limits(tmp_path: Path) -> None:
         first = await passes(free)
         waiting = asyncio.create_task(passes(strict))
         await asyncio.sleep(0)
-        assert await passes(free) < first + SPAN / 2  # not held up by one that must wait
+        assert await passes(free) < first + SPAN  # not held up by one that must wait
         assert await waiting >= first + SPAN
 
     played(work, tmp_path)
@@ -158,9 +162,8 @@ def test_a_large_request_is_not_overtaken_for_ever_by_small_ones_of_others(tmp_p
 
         others = [asyncio.create_task(busy(line)) for line in small]
         await asyncio.sleep(0.1)
-        began = now()
-        await passes(large, 95)
-        assert now() - began < 1 + 2 * SPAN
+        async with asyncio.timeout(10):
+            await passes(large, 95)
         for other in others:
             other.cancel()
         await asyncio.wait(others)
@@ -174,8 +177,8 @@ def test_use_beyond_the_reservation_is_a_debt_of_all(tmp_path: Path) -> None:
         place = await here.enter(10, deadline=None)
         here.answered(place, answer(usage=TokenUsage(input=80, output=10)))
         here.leave()
-        await asyncio.sleep(0.05)
-        assert await passes(there, 10) < place.at + 0.2
+        await here.aclose()  # by then it is told
+        assert await passes(there, 10) < place.at + SPAN
         assert await passes(there, 10) >= place.at + SPAN
 
     played(work, tmp_path)
@@ -188,10 +191,10 @@ def test_all_pause_after_a_refusal_and_the_rate_is_halved_once(tmp_path: Path) -
         for place in places:
             here.refused(place, slow_down(retry_after=0.3))
             here.leave()
-        await asyncio.sleep(0.05)
+        await here.aclose()  # by then it is told
         at = [await passes(there) for _ in range(4)]
         assert at[0] >= places[-1].at + 0.3
-        assert at[-1] < at[0] + 0.2  # half of what had passed
+        assert at[-1] < at[0] + SPAN  # half of what had passed
         with pytest.raises(RateLimitedError, match="acme"):
             await there.enter(1, deadline=now() + 0.1)
 
@@ -204,7 +207,7 @@ def test_a_used_up_quota_slows_nobody_down(tmp_path: Path) -> None:
         place = await line.enter(1, deadline=None)
         line.refused(place, slow_down(retryable=False, retry_after=50))
         line.leave()
-        assert await passes(line) < place.at + 0.5
+        assert await passes(line) < place.at + 20
 
     played(work, tmp_path)
 
@@ -215,14 +218,14 @@ def test_a_wait_of_an_hour_is_refused_unless_a_deadline_allows_it(tmp_path: Path
         place = await here.enter(1, deadline=None)
         here.refused(place, slow_down(retry_after=3600))
         here.leave()
-        await asyncio.sleep(0.05)
+        await here.aclose()  # by then it is told
         began = now()
         for deadline in (None, now() + 600):
             with pytest.raises(RateLimitedError, match="asked to wait") as refusal:
                 await there.enter(1, deadline=deadline)
             assert refusal.value.out_of_time is (deadline is not None)
             assert not refusal.value.retryable
-        assert now() < began + 1
+        assert now() < began + 10
 
     played(work, tmp_path)
 
@@ -234,7 +237,7 @@ def test_what_the_service_states_holds_for_all(tmp_path: Path) -> None:
         status = RateStatus(requests_per_minute=2, tokens_per_minute=50)
         here.answered(place, answer(rate=status))
         here.leave()
-        await asyncio.sleep(0.05)
+        await here.aclose()  # by then it is told
         await passes(there)
         assert await passes(there) >= place.at + SPAN
         with pytest.raises(UnfitMediaError, match="service's own limit of 50 tokens"):
@@ -249,7 +252,7 @@ def test_what_the_service_says_is_left_holds_for_all(tmp_path: Path) -> None:
         place = await here.enter(10, deadline=None)
         here.answered(place, answer(rate=RateStatus(requests_left=1, requests_reset=0.5)))
         here.leave()
-        await asyncio.sleep(0.05)
+        await here.aclose()  # by then it is told
         await passes(there)
         assert await passes(there) >= place.at + 0.45
 
@@ -261,10 +264,10 @@ def test_limits_that_cannot_be_meant_are_passed_over(left: float, tmp_path: Path
     async def work(scene: Scene) -> None:
         line = scene.line()
         place = await line.enter(10, deadline=None)
-        said = RateStatus(requests_per_minute=left, requests_left=left, requests_reset=5)
+        said = RateStatus(requests_per_minute=left, requests_left=left, requests_reset=50)
         line.answered(place, answer(rate=said))
         line.leave()
-        assert await passes(line) < place.at + 0.5
+        assert await passes(line) < place.at + 20
 
     played(work, tmp_path)
 
@@ -279,16 +282,40 @@ def test_a_request_that_no_minute_holds_is_refused_at_once(tmp_path: Path) -> No
 
 def test_a_turn_after_the_deadline_is_refused_without_waiting(tmp_path: Path) -> None:
     async def work(scene: Scene) -> None:
-        line = scene.line(requests_per_minute=1)
+        line = scene.line(requests_per_minute=1, window=60)
         await passes(line)
         began = now()
         with pytest.raises(RateLimitedError, match="requests_per_minute=1") as refusal:
-            await line.enter(1, deadline=began + SPAN - 0.3)
-        assert now() < began + 0.2
+            await line.enter(1, deadline=began + 50)
+        assert now() < began + 10
         assert refusal.value.out_of_time
         with pytest.raises(BudgetExceededError, match="deadline"):
             await line.enter(1, deadline=now())
-        await passes(line, deadline=now() + 5)
+        await passes(scene.line(requests_per_minute=2), deadline=now() + 10)
+
+    played(work, tmp_path)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "refused"])
+def test_others_do_not_wait_for_one_that_has_gone_away(ends: str, tmp_path: Path) -> None:
+    async def work(scene: Scene) -> None:
+        line = scene.line(requests_per_minute=1, window=60)
+        await passes(line)
+        if ends == "refused":
+            with pytest.raises(RateLimitedError):
+                await line.enter(1, deadline=now() + 30)
+        else:
+            waiting = asyncio.create_task(line.enter(1, deadline=None))
+            while not waits(scene):
+                await asyncio.sleep(0.005)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        await line.aclose()
+        assert not waits(scene)
+
+    def waits(scene: Scene) -> bool:
+        key = scene.links[0].key("limits", "acme", "e", "processes")
+        return any("first" in json.loads(process) for process in raw().hvals(key))
 
     played(work, tmp_path)
 
@@ -333,7 +360,7 @@ def test_a_reply_that_is_lost_costs_no_second_place(tmp_path: Path) -> None:
         assert cutter.lose == 0
         assert place.tokens_passed == 20
         line.leave()
-        await asyncio.sleep(0.1)
+        await line.aclose()
         totals = raw().hgetall(f"{scene.namespace}:1:limits:acme:e:state")
         assert totals[b"tokens_total"] == b"20"
 
@@ -341,21 +368,137 @@ def test_a_reply_that_is_lost_costs_no_second_place(tmp_path: Path) -> None:
         played(work, tmp_path, url=cutter.url)
 
 
-def test_where_redis_is_away_a_call_waits_and_then_fails_and_a_deadline_ends_the_wait(
-    tmp_path: Path,
+@pytest.mark.parametrize("how", ["away", "hangs"])
+def test_where_redis_does_not_reply_a_call_waits_and_fails_and_a_deadline_ends_the_wait(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = OwnServer(tmp_path / "redis")
+    monkeypatch.setattr(shared_limits, "_SILENT", 0.1)
+    monkeypatch.setattr(link_module, "_REPLY", 0.4)
 
     async def work(scene: Scene) -> None:
-        line, began = scene.line(), now()
+        line = scene.line()
+        await passes(line)
+        server.kill() if how == "away" else server.hang()
         with pytest.raises(RateLimitedError, match="is away") as late:
-            await line.enter(1, deadline=now() + 1.1)
+            await line.enter(1, deadline=now() + 0.2)
         assert late.value.out_of_time
         with pytest.raises(ConfigError, match="cannot be used"):
             await line.enter(1, deadline=None)
-        assert now() - began < 5
+        server.start() if how == "away" else server.go_on()
+        await passes(line)  # no limit is known, and so nothing of the last minute matters
 
-    played(work, tmp_path, url=server.url, patience=1.3)
+    with OwnServer(tmp_path / "redis") as server:
+        played(work, tmp_path, url=server.url, patience=1.5)
+
+
+@pytest.mark.parametrize("what", ["script flush", "flushall", "restart"])
+def test_after_a_loss_nobody_goes_until_the_windows_are_over_where_a_limit_is_known(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That only the scripts are gone, or who has no limits, is no reason to wait."""
+    monkeypatch.setattr(link_module, "_FORGETFUL", SPAN)
+
+    async def work(scene: Scene) -> None:
+        limited, free = scene.line(requests_per_minute=2), scene.line()
+        at = [await passes(limited) for _ in range(2)][-1]
+        if what == "restart":
+            server.restart()
+        else:
+            raw(server.url).execute_command(*what.split())
+        waiting = asyncio.create_task(passes(limited))
+        assert await passes(free) < at + 10
+        if what == "script flush":
+            assert at + SPAN - 0.1 <= await waiting
+        else:
+            with pytest.raises(RateLimitedError, match="has lost what was sent"):
+                await scene.line(requests_per_minute=100).enter(1, deadline=now() + SPAN / 3)
+            assert at + SPAN <= await waiting
+
+    with OwnServer(tmp_path / "redis") as server:
+        played(work, tmp_path, url=server.url)
+
+
+def test_a_new_process_that_never_saw_what_was_lost_heeds_what_others_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "_FORGETFUL", 50.0)
+
+    async def work(scene: Scene) -> None:
+        line = scene.line(requests_per_minute=100)
+        remembered = scene.links[0]
+        redis = raw()
+        await remembered.execute("HSET", remembered.key("epoch"), "name", "one", "run", run(redis))
+        await passes(line)
+        redis.delete(remembered.key("epoch"))
+        with pytest.raises(RateLimitedError, match="has lost what was sent"):
+            await line.enter(1, deadline=now() + 10)
+        with pytest.raises(RateLimitedError, match="has lost what was sent"):
+            await scene.line(requests_per_minute=100).enter(1, deadline=now() + 10)
+
+    def run(redis: Any) -> str:
+        return str(redis.info("server")["run_id"])
+
+    played(work, tmp_path)
+
+
+def test_a_place_is_held_while_redis_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose request is under way says so again, before what Redis knows of it has expired."""
+    monkeypatch.setattr(shared_limits, "_BEAT", 0.1)
+    monkeypatch.setattr(shared_limits, "_LEASE", 1.5)
+
+    async def work(scene: Scene) -> None:
+        here, there = scene.line(max_concurrency=1), scene.line(max_concurrency=1)
+        await here.enter(1, deadline=None)
+        server.kill()
+        await asyncio.sleep(0.5)  # longer than it is waited for Redis
+        server.start()
+        await asyncio.sleep(1.5)
+        with pytest.raises(RateLimitedError, match="max_concurrency=1"):
+            await there.enter(1, deadline=now() + 0.3)
+        here.leave()
+        await there.enter(1, deadline=now() + 10)
+        there.leave()
+
+    with OwnServer(tmp_path / "redis", appendonly=True) as server:
+        played(work, tmp_path, url=server.url, patience=0.2)
+
+
+def test_a_message_that_comes_after_a_later_one_changes_nothing(tmp_path: Path) -> None:
+    """As from two connections that both hung, of which the later one was served first."""
+
+    async def work(scene: Scene) -> None:
+        line, (link,) = scene.line(max_concurrency=2), scene.links
+        messages = [line._message(None, News(debt=debt)) for debt in (50, 7)]
+        for number, message in zip((1, 2), messages, strict=True):
+            message["active"] = number
+        for message in (messages[1], messages[0], messages[1]):
+            await link.run(TURN, keys=line._keys, args=[json.dumps(message)])
+        state = raw().hgetall(link.key("limits", "acme", "e", "state"))
+        (held,) = raw().hvals(link.key("limits", "acme", "e", "processes"))
+        assert state[b"tokens_total"] == b"7"
+        assert json.loads(held)["active"] == 2
+
+    played(work, tmp_path)
+
+
+def test_keys_begin_with_the_namespace_and_hold_nothing_secret(tmp_path: Path) -> None:
+    async def work(scene: Scene) -> None:
+        secret = "sk-5ecret"  # noqa: S105  # of nobody
+        settings = ProviderSettings(api_key=secret, base_url=f"https://u:{secret}@x", max_concurrency=3)
+        link = Link(URL, namespace=scene.namespace, directory=tmp_path)
+        line = SharedLimiter("acme", settings, link=link, endpoint="https://x/a:b%", window=WINDOW)
+        await passes(line)
+        await line.aclose()
+        await link.aclose()
+        redis, ours = raw(), f"{scene.namespace}:1:limits:acme:https%3A//x/a%3Ab%25:".encode()
+        keys = {key for key in redis.scan_iter(f"{scene.namespace}:*", count=10_000)}
+        parts = ("state", "processes", "requests", "tokens")
+        assert keys == {*(ours + part.encode() for part in parts), link.key("epoch").encode()}
+        assert secret.encode() not in b"".join([redis.dump(key) for key in keys])
+
+    played(work, tmp_path)
 
 
 def test_an_answer_that_was_paid_is_not_lost_when_redis_goes_away(tmp_path: Path) -> None:
