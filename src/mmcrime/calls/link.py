@@ -222,7 +222,8 @@ class Link:
                     retry=Retry(NoBackoff(), 0),  # one loop of retries, ours
                     health_check_interval=0,
                 )
-                pool.make_connection()  # says now what is wrong with an option
+                # It says now what is wrong with an option.
+                pool.make_connection()  # type: ignore[no-untyped-call]  # so it ships
             except (ValueError, TypeError) as error:
                 raise self._unusable("it is no such address") from error
             self._client = Redis.from_pool(pool)

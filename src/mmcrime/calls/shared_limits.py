@@ -44,6 +44,7 @@ _LEASE = 30.0  # seconds after which a process that is silent holds no place
 _POLL = 0.1  # seconds until a process that waits for a place of another one looks again
 _JITTER = 0.01  # seconds by which those that were told the same time come apart
 _SILENT = 1.0  # seconds after which Redis is called silent
+_SETTLED = ("go", "told", "unfit")  # words after which nobody of this process waits in Redis
 _random = random.SystemRandom()
 
 
@@ -97,6 +98,7 @@ class SharedLimiter:
         self._line: OrderedDict[_Waiter, None] = OrderedDict()
         self._active = 0
         self._told_active = 0
+        self._told_first = False  # whether Redis believes that one waits here
         self._news = News()
         self._stated: dict[str, float] = {}
         self._why = "told"
@@ -195,7 +197,7 @@ class SharedLimiter:
 
     async def _drive(self) -> None:
         """Speak with Redis for as long as there is something to say, one message at a time."""
-        while self._line or self._active or self._told_active or self._news:
+        while self._line or self._active or self._to_tell():
             self._woken.clear()
             try:
                 pause = await self._turn()
@@ -208,6 +210,9 @@ class SharedLimiter:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._woken.wait()
+
+    def _to_tell(self) -> bool:
+        return bool(self._told_active or self._told_first or self._news)
 
     async def _turn(self) -> float:
         """Send one message, and act on the reply.
@@ -234,6 +239,7 @@ class SharedLimiter:
             self._asking = None
         self._why = reply.why
         self._told_active = active + (reply.why == "go")
+        self._told_first = first is not None and reply.why not in _SETTLED
         for unit, stated in (("requests", reply.requests_stated), ("tokens", reply.tokens_stated)):
             if stated:
                 self._stated[unit] = stated
@@ -241,9 +247,11 @@ class SharedLimiter:
             self._let(first, reply)
         else:
             self._turn_away(reply)
-        if reply.why in ("go", "told", "unfit"):
+        if reply.why in _SETTLED:
             waits = self._line or self._told_active != self._active
             return _BEAT if self._active and not waits else 0.0
+        if first not in self._line:
+            return 0.0  # it was refused, which others must not wait for
         pause = _POLL if reply.why == "places" else min(_BEAT, reply.wait)
         return pause + _random.uniform(0, _JITTER)
 
