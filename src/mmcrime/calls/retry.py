@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from mmcrime.calls.limits import LONGEST_WAIT
+from mmcrime.calls.turned_away import LONGEST_WAIT, past_deadline
 from mmcrime.calls.wrapper import Wrapper
-from mmcrime.errors import BudgetExceededError, ProviderError
+from mmcrime.errors import ProviderError
 from mmcrime.plugins import Provider, Request, Response
 
 __all__ = ["Retrying"]
@@ -59,10 +59,7 @@ class Retrying(Wrapper):
         """
         loop = asyncio.get_running_loop()
         if self._deadline is not None and self._deadline <= loop.time():
-            raise BudgetExceededError(
-                f"The deadline passed before {self.name!r} could be asked.",
-                next_step="Allow more time.",
-            )
+            raise past_deadline(self.name)
         try:
             return await self._inner.generate(request)
         except ProviderError as error:

@@ -6,6 +6,7 @@ to the plug-in, which validates them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _MIB = 1024 * 1024
+_REDIS = re.compile(r"rediss?://([^/?#@]*@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?(/\d*)?(\?[^#@]*)?")
 
 
 class Section(BaseModel):
@@ -163,8 +165,12 @@ class BudgetSettings(Section):
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("it must begin with redis:// or rediss://")
+    text = url.get_secret_value()
+    if not _REDIS.fullmatch(text) or urlsplit(text).port == 0:
+        raise ValueError(
+            "it must look like redis://HOST:6379/0 or rediss://USER:PASSWORD@HOST:6379/0, with "
+            "what is special in a password written as %2F and the like"
+        )
     return url
 
 
