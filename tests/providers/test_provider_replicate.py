@@ -349,7 +349,7 @@ def test_what_others_ended_is_an_error() -> None:
 
 def test_only_a_prediction_that_failed_was_refused() -> None:
     said = "NSFW content detected."
-    assert answer_to(prediction(error=said)).status == "answered"
+    assert type(error_of(prediction(error=said))) is InvalidResponseError
     assert type(error_of(prediction("canceled", error=said))) is ProviderError
 
 
