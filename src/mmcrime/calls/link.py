@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.calls.window import SPAN
@@ -114,6 +116,7 @@ class Link:
 
     Attributes:
         place: The address without anything secret.
+        here: Whether it is an address of this machine itself, so that nothing leaves.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Link:
         self._errors = exceptions
         self._url = url
         self.place = _public(url)
+        self.here = _is_here(urlsplit(url).hostname or "")
         self._namespace = namespace
         self._file = directory / _REMEMBERED
         self._patience = patience
@@ -307,9 +311,15 @@ def _why(error: BaseException) -> str:
 
 def _public(url: str) -> str:
     """Return an address without user, password and query."""
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def _is_here(host: str) -> bool:
+    """Return whether a host is this one; names other than that of loopback are not looked up."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -16,12 +16,9 @@ from mmcrime.cli.choices import ConfigFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmcrime.calls.breaker import BreakerStatus
     from mmcrime.config import Settings
     from mmcrime.errors import ConfigError
     from mmcrime.registry import Group
-
-_PATIENCE = 2.0  # seconds that a shared Redis has to answer
 
 
 class Line(NamedTuple):
@@ -46,8 +43,8 @@ _BASE = (
 def command(config: ConfigFile = None) -> None:
     """Say in one line per part what works, what is missing and what brings it.
 
-    Exits with 2 when the configuration is broken, with 1 when a part that comes with every
-    installation is, else with 0.
+    Exits with 2 when the configuration is broken or the Redis that it names cannot be used,
+    with 1 when a part that comes with every installation is, else with 0.
 
     Example: mmcrime doctor
     """
@@ -69,17 +66,19 @@ def command(config: ConfigFile = None) -> None:
                 _build(settings)
         except ConfigError as error:
             broken = error
+        shared = _shared(settings)
         lines = [
             Line("ok", f"mmcrime {__version__}", system),
             *base,
             *_plugins(settings),
             _train(),
             *_configuration(settings, broken, find_config(config)),
-            *_shut(settings),
+            shared,
+            *([] if shared.mark == "broken" else _shut(settings)),
         ]
     for line in lines:
         table_line(*line)
-    if broken:
+    if broken or shared.mark == "broken":
         raise typer.Exit(2)
     raise typer.Exit(0 if whole else 1)
 
@@ -171,16 +170,33 @@ def _configuration(
     yield Line("ok", "offline", said)
 
 
-def _shut(settings: Settings) -> Iterator[Line]:
-    """Say which services kept failing, so that they are left alone for a while."""
-    from mmcrime.errors import ConfigError
+def _shared(settings: Settings) -> Line:
+    """Say whether the Redis that machines share can be reached, and relied on."""
+    from mmcrime.cli.shared import health
+    from mmcrime.errors import ConfigError, EgressError
 
     try:
-        doors = _doors(settings)
+        mark, text = health(settings)
+    except EgressError as error:
+        mark, text = "unused", f"{error.message} {error.next_step}"
     except ConfigError as error:
-        yield Line("broken", "shared state", f"{error.message} {error.next_step}")
+        mark, text = "broken", f"{error.message} {error.next_step}"
+    return Line(mark, "shared cache", text)
+
+
+def _shut(settings: Settings) -> Iterator[Line]:
+    """Say which services kept failing, so that they are left alone for a while."""
+    from mmcrime.cli.shared import doors
+    from mmcrime.errors import ConfigError, EgressError
+
+    try:
+        found = doors(settings)
+    except EgressError:
         return
-    for door in doors:
+    except ConfigError as error:  # it went away just now
+        yield Line("broken", "services", f"{error.message} {error.next_step}")
+        return
+    for door in found:
         model = f" ({door.model})" if door.model else ""
         until = "" if door.until is None else f"{door.until:%Y-%m-%d %H:%M:%S} UTC"
         again = f"one call is let through from {until} on"
@@ -188,33 +204,6 @@ def _shut(settings: Settings) -> Iterator[Line]:
             again = "the next call is let through, to see whether it is well again"
         text = f"{door.provider}{model} failed {door.failures} times in a row: {door.why} {again}"
         yield Line("shut", f"service {door.provider}", text)
-
-
-def _doors(settings: Settings) -> tuple[BreakerStatus, ...]:
-    import asyncio
-
-    from mmcrime.calls.breaker import Breakers
-    from mmcrime.calls.layer import BREAKERS_FILE, cache_directory
-    from mmcrime.calls.link import Link
-    from mmcrime.calls.shared_breaker import SharedBreakers
-
-    directory, url = cache_directory(settings), settings.cache.url
-    if url is None:
-        return Breakers(directory / BREAKERS_FILE).status()
-
-    async def work() -> tuple[BreakerStatus, ...]:
-        link = Link(
-            url.get_secret_value(),
-            namespace=settings.cache.namespace,
-            directory=directory,
-            patience=_PATIENCE,
-        )
-        try:
-            return await SharedBreakers(link).status()
-        finally:
-            await link.aclose()
-
-    return asyncio.run(work())
 
 
 def _default(settings: Settings) -> set[str]:

@@ -6,8 +6,9 @@ to the plug-in, which validates them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _MIB = 1024 * 1024
+_REDIS = re.compile(r"rediss?://([^/?#@]*@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?(/\d*)?(\?[^#@]*)?")
 
 
 class Section(BaseModel):
@@ -163,8 +165,12 @@ class BudgetSettings(Section):
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("it must begin with redis:// or rediss://")
+    text = url.get_secret_value()
+    if not _REDIS.fullmatch(text) or urlsplit(text).port == 0:
+        raise ValueError(
+            "it must look like redis://HOST:6379/0 or rediss://USER:PASSWORD@HOST:6379/0, with "
+            "what is special in a password written as %2F and the like"
+        )
     return url
 
 
@@ -205,7 +211,10 @@ class ProviderSettings(BaseModel):
         requests_per_minute: Most requests in any 60 seconds; None for what the service says.
         tokens_per_minute: Most tokens in any 60 seconds, in and out together.
         max_concurrency: Most requests under way at the same time.
-        price: What the model costs, where the table of prices does not know it.
+        lane: ``live`` asks at once. ``batch`` gathers what is asked into batches, which cost
+            half where the service says so and may take a day.
+        price: What the model costs, where the table of prices does not know it; outside of
+            batches.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
@@ -219,6 +228,7 @@ class ProviderSettings(BaseModel):
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
     tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
     max_concurrency: Annotated[int, Field(gt=0)] = 8
+    lane: Literal["live", "batch"] = "live"
     price: Price | None = None
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
