@@ -118,7 +118,7 @@ class Both:
 @given(events=EVENTS)
 @example(events=[("admit", 0), ("outage", 0), ("failed", 0)])
 @example(events=[("admit", 0), ("outage", 2), ("dead", 0), ("failed", 0)])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_doors_that_are_shared_open_and_shut_as_those_of_one_process(
     events: list[tuple[str, int]],
 ) -> None:
