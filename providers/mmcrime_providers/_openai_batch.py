@@ -58,8 +58,8 @@ class OpenAIBatches(BatchProvider):
     _url: str
 
     @abstractmethod
-    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
-        """Return the SDK's client on a connection of its own."""
+    def _sdk(self, line: httpx2.AsyncClient | None) -> openai.AsyncOpenAI:
+        """Return the SDK's client on a connection; None for a new one."""
 
     @property
     @abstractmethod
@@ -73,15 +73,8 @@ class OpenAIBatches(BatchProvider):
     def _body(self, request: Request, model: str, *, chat: bool) -> dict[str, Any]: ...
 
     @abstractmethod
-    def _answer(
-        self,
-        body: Mapping[str, Any],
-        headers: Mapping[str, str],
-        text: str,
-        model: str,
-        *,
-        chat: bool,
-    ) -> Response: ...
+    def _answer(self, body: Mapping[str, Any], model: str) -> Response:
+        """Read an answer of status 200, which may hold an error or nothing at all."""
 
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Upload the requests as a file, and make a batch of it; see `BatchProvider.submit`."""
@@ -218,7 +211,7 @@ class OpenAIBatches(BatchProvider):
         body = as_mapping(said.get("body"))
         status = count_of(said, "status_code")
         if status == httpx2.codes.OK:
-            return self._answer(body, {}, "", model, chat="choices" in body)
+            return self._answer(body, model)
         wrong = as_mapping(line.get("error"))
         if wrong.get("code") == "batch_expired":
             raise UnavailableError(
