@@ -139,7 +139,7 @@ class BatchService:
             return {"id": "b", "custom_id": key, "response": said, "error": None}
         if self.kind == "anthropic":
             return {"custom_id": key, "result": {"type": "succeeded", "message": body}}
-        return {"response": body, "metadata": {"key": key}}
+        return {"response": body, "metadata": {"custom_id": key}}
 
     def _told(self, batch: Submitted) -> dict[str, Any]:
         count, over = len(batch.bodies), self._over(batch)
@@ -233,7 +233,7 @@ class BatchService:
         if method == "POST":
             held = json.loads(body)["batch"]
             requests = held["inputConfig"]["requests"]["requests"]
-            bodies = {one["metadata"]["key"]: one["request"] for one in requests}
+            bodies = {one["metadata"]["custom_id"]: one["request"] for one in requests}
             return self._submit(held["displayName"], bodies, f"b{len(self.batches)}")
         if path.endswith("/batches"):
             return {"operations": [self._told(b) for b in reversed(self.batches)]}

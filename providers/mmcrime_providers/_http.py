@@ -196,6 +196,8 @@ async def _bound(most: int, response: httpx2.Response) -> None:
     """Make an answer raise as soon as more than so many bytes of it are read."""
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     length = _number(response.headers.get("content-length", "")) or 0
+    if response.status_code != httpx2.codes.OK:
+        most = min(most, MOST_BYTES)  # only what was asked for may be larger
     if packed not in ("", "identity"):
         # A small packed answer may unpack to any size, all of it at once.
         raise AnswerTooLargeError("it is packed, which was not asked for", request=response.request)

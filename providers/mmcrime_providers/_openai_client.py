@@ -25,7 +25,6 @@ def openai_client(
     timeout: float,
     own: bool,
     organization: str | None = None,
-    line: httpx2.AsyncClient | None = None,
 ) -> openai.AsyncOpenAI:
     """Return the SDK's client.
 
@@ -36,9 +35,8 @@ def openai_client(
         timeout: Seconds that one step of a request may take.
         own: Whether what environment variables add for OpenAI may be sent there.
         organization: Whose account it is, where a key belongs to several.
-        line: The connection to use, which is closed with the client; None for one of its own.
     """
-    line = line or http_client(timeout=timeout, url=url)
+    line = http_client(timeout=timeout, url=url)
     client = openai.AsyncOpenAI(
         api_key=key or "unused",  # the SDK wants one, servers of one's own do not
         base_url=public_url(url),

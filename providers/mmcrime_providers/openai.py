@@ -253,17 +253,16 @@ class OpenAIProvider(OpenAIBatches):
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = self._sdk(None)
+            self._client = self._sdk()
         return self._client
 
-    def _sdk(self, line: httpx2.AsyncClient | None) -> openai.AsyncOpenAI:
+    def _sdk(self) -> openai.AsyncOpenAI:
         return openai_client(
             url=self._url,
             key=self._key,
             timeout=self._service.timeout,
             own=self._own,
             organization=self._organization,
-            line=line,
         )
 
     @property
