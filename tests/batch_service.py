@@ -57,6 +57,7 @@ class BatchService:
         runs: Looks until a batch has ended.
         state: What becomes of batches: ``ended``, ``failed``, ``expired`` or ``cancelled``.
         results: Makes the lines of answers of one that it is given, in order.
+        text: What every answer says; None for what was asked.
         lost: How many submissions are taken without saying so: the line breaks.
         refusals: Statuses with which the next submissions are refused.
         cut: Whether the line breaks in the middle of the next answers.
@@ -71,6 +72,7 @@ class BatchService:
     runs: int = 1
     state: str = "ended"
     results: Callable[[list[dict[str, Any]]], list[Any]] = lambda lines: lines
+    text: str | None = None
     lost: int = 0
     refusals: list[int] = field(default_factory=list)
     cut: bool = False
@@ -133,7 +135,7 @@ class BatchService:
         return b"\n".join(o if isinstance(o, bytes) else json.dumps(o).encode() for o in lines)
 
     def _line(self, key: str, question: str) -> dict[str, Any]:
-        body = services.answer(self.kind, f"seen: {question}").body
+        body = services.answer(self.kind, self.text or f"seen: {question}").body
         if self.kind == "openai":
             said = {"status_code": 200, "request_id": "r", "body": body}
             return {"id": "b", "custom_id": key, "response": said, "error": None}

@@ -32,7 +32,7 @@ from mmcrime_providers._batch import (
     too_many,
     unasked,
 )
-from mmcrime_providers._http import scrub_error
+from mmcrime_providers._http import http_client, scrub_error
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
 from mmcrime_providers._service import Service
 
@@ -63,7 +63,7 @@ class AnthropicBatches(BatchProvider):
     _url: str
 
     @abstractmethod
-    def _sdk(self) -> anthropic.AsyncAnthropic:
+    def _sdk(self, line: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:
         """Return the SDK's client on a connection of its own."""
 
     @abstractmethod
@@ -165,8 +165,9 @@ class AnthropicBatches(BatchProvider):
     ) -> AsyncIterator[anthropic.AsyncAnthropic]:
         """Connect for some seconds, as long as a request takes if 0; errors become ours."""
         most = self._service.timeout if seconds == 0.0 else seconds
+        line = http_client(timeout=self._service.timeout, url=self._url)
         try:
-            async with asyncio.timeout(most), self._sdk() as client:
+            async with asyncio.timeout(most), self._sdk(line) as client:
                 yield client
         except anthropic.APIStatusError as error:
             scrub_error(error, self._service.secrets)

@@ -31,9 +31,11 @@ from mmcrime_providers._batch import (
     too_many,
     unasked,
 )
-from mmcrime_providers._http import scrub_error, scrubbed
+from mmcrime_providers._http import http_client, scrub_error, scrubbed
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
+from mmcrime_providers._openai_client import read_body
 from mmcrime_providers._openai_errors import OpenAIFailure
+from mmcrime_providers._openai_wire import read_chat, read_responses
 from mmcrime_providers._service import Service
 
 __all__ = ["OpenAIBatches"]
@@ -64,7 +66,7 @@ class OpenAIBatches(BatchProvider):
     _url: str
 
     @abstractmethod
-    def _sdk(self) -> openai.AsyncOpenAI:
+    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
         """Return the SDK's client on a connection of its own."""
 
     @property
@@ -77,10 +79,6 @@ class OpenAIBatches(BatchProvider):
 
     @abstractmethod
     def _body(self, request: Request, model: str, *, chat: bool) -> dict[str, Any]: ...
-
-    @abstractmethod
-    def _answer(self, body: Mapping[str, Any], model: str) -> Response:
-        """Read an answer of status 200, which may hold an error or nothing at all."""
 
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Upload the requests as a file, and make a batch of it; see `BatchProvider.submit`."""
@@ -189,8 +187,9 @@ class OpenAIBatches(BatchProvider):
     ) -> AsyncIterator[openai.AsyncOpenAI]:
         """Connect for some seconds, as long as a request takes if 0; errors become ours."""
         most = self._service.timeout if seconds == 0.0 else seconds
+        line = http_client(timeout=self._service.timeout, url=self._url)
         try:
-            async with asyncio.timeout(most), self._sdk() as client:
+            async with asyncio.timeout(most), self._sdk(line) as client:
                 yield client
         except openai.APIStatusError as error:
             scrub_error(error, self._service.secrets)
@@ -238,7 +237,15 @@ class OpenAIBatches(BatchProvider):
         status = count_of(said, "status_code")
         wrong = as_mapping(line.get("error"))
         if status == httpx2.codes.OK and not line.get("error"):
-            return self._answer(body, model)
+            return read_body(
+                body,
+                headers={},
+                text="",
+                service=self._service,
+                asked=model,
+                failures=OpenAIFailure,
+                read=read_chat if "choices" in body else read_responses,
+            )
         why = _UNASKED.get(as_text(wrong.get("code")))
         if why is not None:
             raise unasked(self._service, why)

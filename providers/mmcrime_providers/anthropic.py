@@ -158,12 +158,11 @@ class AnthropicProvider(AnthropicBatches):
 
     def _opened(self) -> anthropic.AsyncAnthropic:
         if self._client is None:
-            self._client = self._sdk()
+            self._client = self._sdk(http_client(timeout=self._service.timeout, url=self._url))
         return self._client
 
-    def _sdk(self) -> anthropic.AsyncAnthropic:
-        """Return the SDK's client on a connection of its own."""
-        line = http_client(timeout=self._service.timeout, url=self._url)
+    def _sdk(self, line: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:
+        """Return the SDK's client on a connection."""
         client = anthropic.AsyncAnthropic(
             api_key=self._key or "unused",  # the SDK wants one, gateways may not
             base_url=self.endpoint,

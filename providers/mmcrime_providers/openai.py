@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -31,11 +31,11 @@ from mmcrime.plugins import (
     TokenEstimate,
 )
 from mmcrime_providers._batch import HALF
-from mmcrime_providers._http import public_url, scrub_error
+from mmcrime_providers._http import http_client, public_url, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._openai_batch import OpenAIBatches
-from mmcrime_providers._openai_client import openai_client, read_answer, read_body
+from mmcrime_providers._openai_client import openai_client, read_answer
 from mmcrime_providers._openai_errors import OpenAIFailure
 from mmcrime_providers._openai_speech import SPEECH_MODEL, read_transcript, transcription_form
 from mmcrime_providers._openai_wire import (
@@ -246,23 +246,14 @@ class OpenAIProvider(OpenAIBatches):
             answer, service=self._service, asked=model, failures=OpenAIFailure, read=read
         )
 
-    def _answer(self, body: Mapping[str, Any], model: str) -> Response:
-        failure = OpenAIFailure.inside(body, {}, "")
-        read = read_chat if "choices" in body else read_responses
-        return read_body(body, failure, service=self._service, asked=model, read=read)
-
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = self._sdk()
+            self._client = self._sdk(http_client(timeout=self._service.timeout, url=self._url))
         return self._client
 
-    def _sdk(self) -> openai.AsyncOpenAI:
+    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
         return openai_client(
-            url=self._url,
-            key=self._key,
-            timeout=self._service.timeout,
-            own=self._own,
-            organization=self._organization,
+            line, url=self._url, key=self._key, own=self._own, organization=self._organization
         )
 
     @property

@@ -13,7 +13,7 @@ from mmcrime.calls.budget import RunBudget
 from mmcrime.calls.layer import CallLayer, Run
 from mmcrime.config import Settings, load_settings
 from mmcrime.egress import Gate
-from mmcrime.pipeline.team import built
+from mmcrime.pipeline.service import built
 from mmcrime.plugins import Part, Provider, Request
 
 QUICK = Pace(quiet=0.03, longest=2.0, first=0.01, most=0.05, unsure=0.1, orphaned=0.3)

@@ -21,9 +21,11 @@ import services
 from batch_service import NAMES, BatchService, batch_service
 from mmcrime.calls import batch_lane
 from mmcrime.calls.batch_book import BatchBook
+from mmcrime.calls.batch_price import BatchPricing
 from mmcrime.calls.budget import RunBudget
 from mmcrime.calls.layer import CallLayer, Run
-from mmcrime.config import ProviderSettings, Settings
+from mmcrime.calls.prices import Pricing
+from mmcrime.config import ProviderSettings, Settings, load_settings
 from mmcrime.egress import Gate
 from mmcrime.errors import (
     AuthenticationError,
@@ -35,6 +37,7 @@ from mmcrime.errors import (
     UnavailableError,
     UnfitMediaError,
 )
+from mmcrime.pipeline.service import built
 from spending import in_loop
 
 HALF = services.USD / 2
@@ -80,20 +83,30 @@ async def test_what_is_asked_together_goes_in_one_batch_and_is_recorded(
         assert pending(tmp_path) == 0
 
 
+def most_of_one() -> float:
+    """Return what is reserved for one question in a batch, which is half of what it is live."""
+    config = {"providers": {"anthropic": services.section("anthropic", "http://127.0.0.1:9")}}
+    service = built("anthropic", load_settings(config, environ={}, dotenv=None))
+    given = ("anthropic", service.provider.endpoint, service.section.price)
+    live = Pricing(*given, free=False)
+    batch = BatchPricing(*given, free=False, share=0.5)
+    asked, able = question("a"), service.provider.capabilities
+    usual, most = (by.at_most(None, asked, able).usd for by in (live, batch))
+    assert usual is not None
+    assert most == pytest.approx(usual / 2)
+    return usual / 2
+
+
 @in_loop
 async def test_nothing_beyond_the_cap_is_submitted(tmp_path: Path) -> None:
     with batch_service("anthropic", runs=3) as service:
-        async with Asking(service, tmp_path, budget={"usd_per_run": 0.0039}) as run:
-            most = (await run.layer._ledger is None) if False else 0.0
+        async with Asking(service, tmp_path, budget={"usd_per_run": 3.5 * most_of_one()}) as run:
             answers = await run.ask(*"abcdefgh")
         done = [a for a in answers if not isinstance(a, BaseException)]
         refused = [a for a in answers if isinstance(a, BudgetExceededError)]
-        assert len(done) + len(refused) == 8
-        assert done
-        assert refused
-        assert len(service.questions) == len(done)
-        assert run.budget.spent.usd == pytest.approx(len(done) * HALF)
-        assert run.budget.spent.usd <= 0.0039 + most
+        assert (len(done), len(refused)) == (3, 5)
+        assert len(service.questions) == 3
+        assert run.budget.spent.usd == pytest.approx(3 * HALF)
 
 
 @in_loop
@@ -166,8 +179,10 @@ def test_a_run_that_is_killed_pays_once(tmp_path: Path) -> None:
 
     with batch_service("anthropic", runs=10**9) as service:
         with process(service, "run-1") as first:
-            asyncio.run(until(lambda: bool(service.batches) and service.batches[0].looks > 1))
-            first.send_signal(signal.SIGKILL)
+            try:
+                asyncio.run(until(lambda: bool(service.batches) and service.batches[0].looks > 1))
+            finally:
+                first.send_signal(signal.SIGKILL)
         assert first.returncode == -signal.SIGKILL
         service.runs = 0
         with process(service, "run-2") as second:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
 import secrets
 import time
@@ -24,15 +23,17 @@ from mmcrime.calls.batch_book import Batch, BatchBook, Item
 from mmcrime.calls.batch_watch import Pace, Waiting, Watch
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import ProviderError, UnfitMediaError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import BatchProvider, Request, Response, TokenUsage
 from mmcrime.results import Cost
 
 __all__ = ["PACE", "BatchLane", "Entry"]
 
-_log = logging.getLogger("mmcrime.calls.batch")
+_log = get_logger("mmcrime.calls.batch")
 
 PACE = Pace()
 _FRAMING = 4096  # bytes around a request: its id, roles, names of fields
+_LAST_MOMENTS = 5.0  # seconds that closing waits for what has ended
 _LONGEST = 6  # characters that JSON may make of one byte of text
 
 
@@ -103,6 +104,7 @@ class BatchLane:
         self._holder = uuid.uuid4().hex
         self._groups: dict[str, _Group] = {}
         self._watches: dict[str, Watch] = {}
+        self._following: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._adopted = False
 
@@ -152,11 +154,17 @@ class BatchLane:
         return await asyncio.to_thread(self.ledger.find, key, request_id=request_id)
 
     async def aclose(self) -> None:
-        """Stop looking; what was submitted goes on, and is collected another time."""
+        """Stop looking; what was submitted goes on, and is collected another time.
+
+        What has ended is collected to its end and deleted at the service, if that is soon.
+        """
         for group in self._groups.values():
             if group.timer is not None:
                 group.timer.cancel()
         self._groups.clear()
+        ending = [self._following[label] for label, watch in self._watches.items() if watch.ended]
+        if ending:
+            await asyncio.wait(ending, timeout=_LAST_MOMENTS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -248,20 +256,21 @@ class BatchLane:
             pace=self._pace,
             own=own,
         )
-        self._begin(self._follow(watch))
+        self._following[batch.label] = self._begin(self._follow(watch))
         return watch
 
     async def _follow(self, watch: Watch) -> None:
         try:
             await watch.follow()
         finally:
-            del self._watches[watch.batch.label]
+            del self._watches[watch.batch.label], self._following[watch.batch.label]
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # A context of its own: the run of whoever came first is not that of the others.
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _announced(entry: Entry) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -13,12 +12,13 @@ from datetime import UTC, datetime
 from mmcrime.calls.batch_book import Batch, BatchBook, Item
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import InvalidResponseError, ProviderError, UnavailableError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import BatchProvider, BatchStatus, Response, TokenUsage
 from mmcrime.results import Cost
 
 __all__ = ["Pace", "Waiting", "Watch"]
 
-_log = logging.getLogger("mmcrime.calls.batch")
+_log = get_logger("mmcrime.calls.batch")
 
 _CHUNK = 200  # answers that are written down in one go
 _COLLECTING = 3600.0  # seconds that collecting may take
@@ -67,6 +67,7 @@ class Watch:
         pace: How often to look.
         own: Whether it was submitted here.
         waiting: Who waits, by the ids of requests.
+        ended: Whether the batch has, so that all that is left takes moments.
     """
 
     batch: Batch
@@ -78,6 +79,7 @@ class Watch:
     pace: Pace
     own: bool
     waiting: dict[str, list[Waiting]] = field(default_factory=dict)
+    ended: bool = False
     _resumed: bool = False
 
     def wait(self, id: str) -> Waiting:  # noqa: A002  # as it is called everywhere
@@ -131,6 +133,7 @@ class Watch:
         if status.state == "running":
             self._not_for_ever()
             return False
+        self.ended = True
         claimed = await self._claim()
         if claimed:
             await self._collect(name, status)

@@ -113,7 +113,10 @@ class Cached(Wrapper):
                 return _hit(known)
         parts = tuple([await self._made(part) for part in request.parts])
         response = await self._inner.generate(replace(request, parts=parts))
-        response = replace(response, provider=self._name, cached=False)
+        # What a provider says of itself does not count; `Recorded` has overwritten its cost, and
+        # only an answer from a batch that an earlier run has paid for comes with this one.
+        paid_before = response.cost.source == "cache"
+        response = replace(response, provider=self._name, cached=paid_before)
         answered = response.status == "answered" and response.text
         if store is not None and answered and _is_usable(request, response):
             store.soon(store.put, request.key, response)  # it is in the ledger already

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmcrime.calls import batch_lane
 from mmcrime.calls.announced import Announced
-from mmcrime.calls.batch_book import BatchBook
+from mmcrime.calls.batch_book import BATCHES_FILE, Batch, BatchBook
 from mmcrime.calls.batch_lane import BatchLane
 from mmcrime.calls.batch_price import BatchPricing
 from mmcrime.calls.batched import Attached, Laned
@@ -29,7 +29,7 @@ from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError
 from mmcrime.plugins import BatchProvider, EgressGate, Provider
 
-__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory", "stored"]
+__all__ = ["BREAKERS_FILE", "CallLayer", "Run", "cache_directory", "open_batches", "stored"]
 
 BREAKERS_FILE = "breakers.json"
 """Name of the file in the cache directory that says which services keep failing."""
@@ -58,6 +58,24 @@ def stored(settings: Settings) -> Iterator[tuple[Path, AnswerStore, Ledger]]:
     finally:
         store.close()
         ledger.close()
+
+
+def open_batches(settings: Settings) -> list[tuple[Batch, int]]:
+    """Return the batches that wait to be collected, and how many requests have no answer yet.
+
+    The oldest comes first. Writes nothing where there never was one. Blocks.
+
+    Raises:
+        ConfigError: If the record of batches cannot be used.
+    """
+    directory = cache_directory(settings)
+    if not (directory / BATCHES_FILE).exists():
+        return []
+    book = BatchBook(directory)
+    try:
+        return [(batch, len(book.items(batch.label))) for batch in book.pending()]
+    finally:
+        book.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +212,13 @@ class CallLayer:
             request_id=run.request_id,
             deadline=run.deadline,
         )
-        budgeted = Budgeted(laned, name=name, pricing=pricing, run=run.budget, day=self._day_budget)
+        budgeted = Budgeted(
+            TracedAttempt(TracedSending(laned, name=name, lane="batch"), name=name),
+            name=name,
+            pricing=pricing,
+            run=run.budget,
+            day=self._day_budget,
+        )
         retrying = Retrying(budgeted, name=name, deadline=run.deadline, attempts=_BATCH_ATTEMPTS)
         if not serve:
             return retrying
