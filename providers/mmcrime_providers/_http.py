@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import httpx2
@@ -207,6 +209,12 @@ async def _bound(most: int, response: httpx2.Response) -> None:
     response.stream = _Bounded(response.stream, response.request, most)
 
 
+@cache
+def _trusted(*_where: str | None) -> ssl.SSLContext:
+    """Return whom to trust, which takes long to read; by where it stands, if that is told."""
+    return httpx2.create_ssl_context()
+
+
 def http_client(*, timeout: float, url: str = "", most: int = MOST_BYTES) -> httpx2.AsyncClient:
     """Return a client for an SDK: its answers are bounded, and it follows no redirect.
 
@@ -220,6 +228,7 @@ def http_client(*, timeout: float, url: str = "", most: int = MOST_BYTES) -> htt
     given = httpx2.URL(url)
     known = bool(given.username or given.password)
     return httpx2.AsyncClient(
+        verify=_trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         auth=httpx2.BasicAuth(given.username, given.password) if known else None,
         timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
         # Places are given out by the call layer; a pool that is full would look like an outage.
