@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 import services
 from mmcrime.errors import ProviderError
 from mmcrime.plugins import BatchProvider, BatchStatus, Part, Request, Response
+from mmcrime.testing import WireReply, wire_server
 from mmcrime_providers.anthropic import AnthropicProvider
 from mmcrime_providers.gemini import GeminiProvider
 from mmcrime_providers.openai import OpenAIProvider
@@ -30,6 +32,12 @@ _CLASSES: Mapping[str, Callable[..., BatchProvider]] = {
     "anthropic": AnthropicProvider,
     "gemini": GeminiProvider,
 }
+BEFORE: Mapping[str, WireReply | None] = {
+    "openai": WireReply(body={"output_file_id": "f1", "status": "completed"}),
+    "anthropic": None,
+    "gemini": None,
+}
+"""What is answered before the answers themselves are."""
 _T = TypeVar("_T")
 
 
@@ -126,3 +134,30 @@ def failures(provider: BatchProvider) -> dict[str, BaseException | None]:
 def whole(error: BaseException) -> str:
     """Return everything that a log may print of an error, those behind it included."""
     return "".join(traceback.format_exception(error)) + repr(error) + repr(error.__cause__)
+
+
+def rows(kind: str, *lines: Any) -> tuple[WireReply, ...]:
+    """Return what a service says when it is asked for the answers of a batch."""
+    if kind == "gemini":
+        inlined = {"inlinedResponses": {"inlinedResponses": list(lines)}}
+        return (WireReply(body={"name": "batches/b1", "response": inlined}),)
+    body = b"\n".join(o if isinstance(o, bytes) else json.dumps(o).encode() for o in lines)
+    first = BEFORE[kind]
+    return (*([first] if first else []), WireReply(body=body))
+
+
+def line(kind: str, key: str, text: str) -> dict[str, Any]:
+    """Return the line of an answer."""
+    body = services.answer(kind, text).body
+    if kind == "openai":
+        return {"custom_id": key, "response": {"status_code": 200, "body": body}, "error": None}
+    if kind == "anthropic":
+        return {"custom_id": key, "result": {"type": "succeeded", "message": body}}
+    return {"response": body, "metadata": {"custom_id": key}}
+
+
+def read(kind: str, *lines: Any) -> list[tuple[str, Any]]:
+    """Return what is read of lines, through HTTP."""
+    with wire_server(*rows(kind, *lines)) as server:
+        provider = made(kind, server.url)
+        return run(provider, lambda: collected(provider, "b1"))

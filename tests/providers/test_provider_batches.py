@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,13 +13,16 @@ from typing import Any
 
 import pytest
 from batches_kit import (
+    BEFORE,
     LABEL,
     answers,
     asked,
     collected,
     ended,
     failures,
+    line,
     made,
+    read,
     run,
     steps,
     submitted,
@@ -46,41 +48,6 @@ from wire import contract
 each = pytest.mark.parametrize("kind", NAMES)
 VENDORS = {"openai": (50_000, 200_000_000), "anthropic": (100_000, 256_000_000)}
 """Most requests and bytes of a batch, as the vendors say; Gemini says 20 MB for a request."""
-KINDS = {
-    "openai": WireReply(body={"output_file_id": "f1", "status": "completed"}),
-    "anthropic": None,
-    "gemini": None,
-}
-"""What is answered before the answers themselves are."""
-
-
-def rows(kind: str, *lines: Any) -> tuple[WireReply, ...]:
-    """Return what a service says when it is asked for the answers of a batch."""
-    if kind == "gemini":
-        inlined = {"inlinedResponses": {"inlinedResponses": list(lines)}}
-        return (WireReply(body={"name": "batches/b1", "response": inlined}),)
-    body = b"\n".join(o if isinstance(o, bytes) else json.dumps(o).encode() for o in lines)
-    first = KINDS[kind]
-    return (*([first] if first else []), WireReply(body=body))
-
-
-def line(kind: str, key: str, text: str) -> dict[str, Any]:
-    """Return the line of an answer."""
-    body = services.answer(kind, text).body
-    if kind == "openai":
-        return {"custom_id": key, "response": {"status_code": 200, "body": body}, "error": None}
-    if kind == "anthropic":
-        return {"custom_id": key, "result": {"type": "succeeded", "message": body}}
-    return {"response": body, "metadata": {"custom_id": key}}
-
-
-def read(kind: str, *lines: Any) -> list[tuple[str, Any]]:
-    """Return what is read of lines, through HTTP."""
-    with wire_server(*rows(kind, *lines)) as server:
-        provider = made(kind, server.url)
-        return run(provider, lambda: collected(provider, "b1"))
-
-
 # -- what is sent, and whose the answers are ------------------------------------------------
 
 
@@ -304,7 +271,7 @@ def test_answers_without_end_are_refused_with_bounded_memory(
     """Nothing of them is kept, be it one line that is larger than any answer."""
     monkeypatch.setattr(_batch, "MOST_RESULTS", 20_000_000)
     monkeypatch.setattr(_gemini_batch, "_MOST_ANSWERS", 10_000_000)
-    first = KINDS[kind]
+    first = BEFORE[kind]
     with wire_server(*([first] if first else []), WireReply(fault="endless")) as server:
         provider = made(kind, server.url)
         tracemalloc.start()
