@@ -102,6 +102,7 @@ async def results_at(
         known: The address of the service, with its user and password, if it has them.
     """
     given = {name: value for name, value in headers.items() if isinstance(value, str)}
+    given["Accept"] = "application/binary"  # as the SDKs say for files
     line = http_client(timeout=service.timeout, url=known, most=MOST_RESULTS)
     async with line, line.stream("GET", url, headers=given) as answer:
         yield answer

@@ -54,8 +54,8 @@ def test_a_recorded_batch_is_read_as_it_is(shared: Path) -> None:
 
         found = dict(run(provider, work))
         assert server.requests[1].path == results.path
-        key = services.KEYS["anthropic"]
-        assert [asked.headers["x-api-key"] for asked in server.requests] == [key, key]
+        key = f"Bearer {services.KEYS['anthropic']}"
+        assert [asked.headers["authorization"] for asked in server.requests] == [key, key]
         assert all("anthropic-version" in asked.headers for asked in server.requests)
     assert found == {
         "0": said("4", TokenUsage(input=20, cached_input=0, cache_write=0, output=5)),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from batches_kit import (
@@ -228,11 +229,8 @@ def test_a_lost_batch_is_looked_for_on_further_pages_until_it_is_too_old() -> No
         provider = made("openai", server.url)
         look = provider.find
         assert run(provider, lambda: look(LABEL, since=NOW, requests=1)) == "b7"
-        assert [asked.path.partition("after=")[2] for asked in server.requests] == [
-            "",
-            "b9&limit=100" if "after=b9&" in server.requests[1].path else "b9",
-            "s&limit=100" if "after=s&" in server.requests[2].path else "s",
-        ]
+        queries = [parse_qs(urlsplit(asked.path).query) for asked in server.requests]
+    assert [query.get("after") for query in queries] == [None, ["b9"], ["s"]]
     with wire_server(page(True, ("b9", "x", since - 600))) as server:
         provider = made("openai", server.url)
         look = provider.find
