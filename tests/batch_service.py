@@ -37,12 +37,13 @@ class Submitted:
         label: Ours, where the service has a place for it.
         bodies: What was asked, by the ids of requests.
         looks: How often was asked how far it is.
-        model: Of the address, for Gemini.
+        file: What was uploaded for it, for OpenAI.
     """
 
     name: str
     label: str
     bodies: Mapping[str, Any]
+    file: str = ""
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
     looks: int = 0
 
@@ -56,7 +57,8 @@ class BatchService:
         contract: What requests are held against, unknown keys refused; None for nothing.
         runs: Looks until a batch has ended.
         state: What becomes of batches: ``ended``, ``failed``, ``expired`` or ``cancelled``.
-        results: Makes the lines of answers of one that it is given, in order.
+        results: Makes the lines of answers of one that it is given, in the order of their
+            questions.
         text: What every answer says; None for what was asked.
         lost: How many submissions are taken without saying so: the line breaks.
         refusals: Statuses with which the next submissions are refused.
@@ -101,14 +103,19 @@ class BatchService:
         return 200, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     def _check(self, method: str, path: str, ctype: str, body: bytes) -> None:
-        if self.contract is None or (self.kind == "gemini" and method != "POST"):
+        if self.contract is None:
+            return
+        if self.kind == "gemini" and method != "POST":
+            # The contract has no prefix, and looks at bodies only, of which these have none.
+            if self.contract.op(method, path.removeprefix("/v1beta")) is None:
+                self.wrong.append(f"no such operation: {method} {path}")
             return
         self.wrong += self.contract.check_request(method, path, ctype, body)
 
-    def _submit(self, label: str, bodies: Mapping[str, Any], name: str) -> Any:
+    def _submit(self, label: str, bodies: Mapping[str, Any], name: str, file: str = "") -> Any:
         if self.refusals:
             return self.refusals.pop(0), b'{"error": {"message": "no"}}'
-        batch = Submitted(name=name, label=label, bodies=bodies)
+        batch = Submitted(name=name, label=label, bodies=bodies, file=file)
         self.batches.append(batch)
         if self.lost:
             self.lost -= 1
@@ -119,6 +126,12 @@ class BatchService:
         names = path.split("/")
         return next((batch for batch in self.batches if batch.name in names), None)
 
+    def _delete(self, name: str) -> Any:
+        if name in self.deleted:
+            return 404, b'{"error": {"message": "gone"}}'
+        self.deleted.append(name)
+        return {}
+
     def _look(self, batch: Submitted) -> Any:
         batch.looks += 1
         return self._told(batch)
@@ -127,8 +140,8 @@ class BatchService:
         return batch.looks >= self.runs
 
     def _lines(self, batch: Submitted) -> list[Any]:
-        lines = [self._line(key, question_in(body)) for key, body in batch.bodies.items()]
-        return self.results(lines)
+        asked = sorted((question_in(body), key) for key, body in batch.bodies.items())
+        return self.results([self._line(key, question) for question, key in asked])
 
     def _jsonl(self, batch: Submitted) -> bytes:
         lines = self._lines(batch)
@@ -141,7 +154,7 @@ class BatchService:
             return {"id": "b", "custom_id": key, "response": said, "error": None}
         if self.kind == "anthropic":
             return {"custom_id": key, "result": {"type": "succeeded", "message": body}}
-        return {"response": body, "metadata": {"key": key}}
+        return {"response": body, "metadata": {"custom_id": key}}
 
     def _told(self, batch: Submitted) -> dict[str, Any]:
         count, over = len(batch.bodies), self._over(batch)
@@ -163,7 +176,7 @@ class BatchService:
                 "object": "batch",
                 "endpoint": "/v1/responses",
                 "status": state if over else "in_progress",
-                "input_file_id": f"in-{batch.name}",
+                "input_file_id": batch.file,
                 "output_file_id": f"out-{batch.name}" if over and self.state != "failed" else None,
                 "error_file_id": None,
                 "errors": {"data": [{"message": "bad line"}]} if state == "failed" else None,
@@ -191,13 +204,13 @@ class BatchService:
             return {"id": name, "object": "file"}
         if path == "/v1/batches" and method == "POST":
             held = json.loads(body)
-            bodies = self._uploaded(held)
-            return self._submit(held["metadata"]["mmcrime"], bodies, f"batch_{len(self.batches)}")
+            label, file = held["metadata"]["mmcrime"], held["input_file_id"]
+            name = f"batch_{len(self.batches)}"
+            return self._submit(label, self._uploaded(held), name, file)
         if path == "/v1/batches":
             return {"data": [self._told(b) for b in reversed(self.batches)], "has_more": False}
         if method == "DELETE":
-            self.deleted.append(path.rpartition("/")[2])
-            return {"deleted": True}
+            return self._delete(path.rpartition("/")[2])
         batch = self._batch(path.replace("out-", ""))
         if batch is None:
             return 404, b'{"error": {"message": "No such batch"}}'
@@ -227,15 +240,14 @@ class BatchService:
         if batch is None:
             return 404, b'{"error": {"type": "not_found_error", "message": "no such batch"}}'
         if method == "DELETE":
-            self.deleted.append(batch.name)
-            return {"id": batch.name}
+            return self._delete(batch.name)
         return self._jsonl(batch) if path.endswith("/results") else self._look(batch)
 
     def _gemini(self, method: str, path: str, body: bytes) -> Any:
         if method == "POST":
             held = json.loads(body)["batch"]
             requests = held["inputConfig"]["requests"]["requests"]
-            bodies = {one["metadata"]["key"]: one["request"] for one in requests}
+            bodies = {one["metadata"]["custom_id"]: one["request"] for one in requests}
             return self._submit(held["displayName"], bodies, f"b{len(self.batches)}")
         if path.endswith("/batches"):
             return {"operations": [self._told(b) for b in reversed(self.batches)]}
@@ -243,8 +255,7 @@ class BatchService:
         if batch is None:
             return 404, b'{"error": {"code": 404, "message": "no such batch"}}'
         if method == "DELETE":
-            self.deleted.append(batch.name)
-            return {}
+            return self._delete(batch.name)
         return self._look(batch)
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import httpx2
@@ -209,6 +211,8 @@ async def _bound(most: int, response: httpx2.Response) -> None:
     """Make an answer raise as soon as more than so many bytes of it are read."""
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     length = _number(response.headers.get("content-length", "")) or 0
+    if response.status_code != httpx2.codes.OK:
+        most = min(most, MOST_BYTES)  # only what was asked for may be larger
     if packed not in ("", "identity"):
         # A small packed answer may unpack to any size, all of it at once.
         raise AnswerTooLargeError("it is packed, which was not asked for", request=response.request)
@@ -219,6 +223,12 @@ async def _bound(most: int, response: httpx2.Response) -> None:
     response.encoding = "utf-8"
     assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # of an async client
     response.stream = _Bounded(response.stream, response.request, most)
+
+
+@cache
+def _trusted(*_where: str | None) -> ssl.SSLContext:
+    """Return whom to trust, which takes long to read; by where it stands, if that is told."""
+    return httpx2.create_ssl_context()
 
 
 def http_client(*, timeout: float, url: str = "", most: int = MOST_BYTES) -> httpx2.AsyncClient:
@@ -234,6 +244,7 @@ def http_client(*, timeout: float, url: str = "", most: int = MOST_BYTES) -> htt
     given = httpx2.URL(url)
     known = bool(given.username or given.password)
     return httpx2.AsyncClient(
+        verify=_trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         auth=httpx2.BasicAuth(given.username, given.password) if known else None,
         timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
         # Places are given out by the call layer; a pool that is full would look like an outage.
