@@ -84,7 +84,7 @@ def test_after_a_loss_nobody_goes_until_the_windows_are_over_where_a_limit_is_kn
                 await scene.line(requests_per_minute=100).enter(1, deadline=now() + SPAN / 3)
             assert at + SPAN <= await waiting
 
-    with OwnServer(tmp_path / "redis") as server:
+    with OwnServer(tmp_path / "redis", appendonly=True) as server:
         played(work, tmp_path, url=server.url)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcrime.calls import shared_breaker
-from mmcrime.calls.breaker import Breakers, Door
+from mmcrime.calls.breaker import Breakers, BreakerStatus, Door
 from mmcrime.calls.link import CLOCK, Link, Script
 from mmcrime.calls.shared_breaker import SharedBreakers
 from mmcrime.errors import UnavailableError
@@ -28,12 +28,18 @@ EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("wait"), st.integers(1, 700)),  # eighths of a second, as doubles are
         st.tuples(st.just("wait"), st.sampled_from((7, 8, 239, 240, 241, 480, 4800))),
-        st.tuples(st.sampled_from(("outage", "outage", "outage", "probe")), st.integers(0, 3)),
+        st.tuples(st.sampled_from(("outage", "outage", "blip", "dead")), st.integers(0, 3)),
         st.tuples(st.sampled_from(("admit", "admit", "failed", "gave up")), st.integers(0, 3)),
         st.tuples(st.sampled_from(("answer",)), st.integers(0, 3)),
     ),
     max_size=40,
 )
+FAILURES = {"outage": (5, 8), "blip": (5, 7), "dead": (6, 4801)}  # how many, eighths apart
+
+
+def seen(doors: tuple[BreakerStatus, ...]) -> list[dict[str, Any]]:
+    """Return doors without what another clock decides."""
+    return sorted((d.model_dump(exclude={"state"}) for d in doors), key=lambda d: str(d["model"]))
 
 
 class Both:
@@ -89,15 +95,17 @@ class Both:
             self.wait(value)
         elif what == "admit":
             await self.admit(value)
-        elif what in ("outage", "probe"):
-            for _ in range(5 if what == "outage" else 1):
-                self.wait(8)
+        elif what in FAILURES:
+            times, apart = FAILURES[what]
+            for _ in range(times):
+                self.wait(apart)
                 before = len(self.tickets)
                 await self.admit(value)
                 if len(self.tickets) > before:
                     await self.end(len(self.tickets) - 1, "failed")
         else:
             await self.end(value, what)
+        assert seen(self.own.status()) == seen(await self.shared[0].status())
 
     async def close(self) -> None:
         for door, shared, _, other in self.tickets:

@@ -104,9 +104,6 @@ elseif m.what == 'succeeded' then
   redis.call('HDEL', doors, m.door)
 elseif probing then
   circuit.probe_until = m.what == 'renew' and now + m.lease or now
-  if m.what == 'gave_up' then
-    circuit.probe = nil
-  end
   write(circuit)
 end
 return ''
