@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import time
@@ -413,6 +414,18 @@ def _tell(model: Model, shared: Shared, what: str, value: Any) -> None:
             held = shared_turn.Held.said(**given)
             told[unit] = shared_turn._as_said(limit, held)
         shared.turn(model.now, said=told)
+
+
+@pytest.mark.parametrize("limits", [{}, {"requests": 500}, {"requests": 500, "tokens": 10_000}])
+def test_what_is_older_than_a_window_is_kept_nowhere_with_and_without_limits(
+    limits: dict[str, int],
+) -> None:
+    with own_namespace() as namespace:
+        shared, now = Shared(limits, namespace), 1_700_000_000.0
+        for number in range(200):
+            now += 1.0
+            shared.turn(now, first={"number": number, "tokens": 10})
+        assert [shared.redis.zcard(key) for key in shared.keys[3:]] == [math.ceil(SPAN)] * 2
 
 
 def test_the_script_that_was_compared_is_the_one_that_is_used() -> None:
