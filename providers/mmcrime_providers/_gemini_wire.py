@@ -10,7 +10,7 @@ from google.genai import types
 from mmcrime.plugins import Part, Request
 from mmcrime_providers._schema import strict_schema
 
-__all__ = ["Resolution", "Safety", "content_of", "settings_of"]
+__all__ = ["Resolution", "Safety", "batch_body", "content_of", "settings_of"]
 
 Safety = Literal["default", "off"]
 Resolution = Literal["default", "low", "medium", "high"]
@@ -69,6 +69,28 @@ def settings_of(
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         **given,
     )
+
+
+def batch_body(
+    request: Request, *, safety: Safety, resolution: Resolution, fps: float | None
+) -> dict[str, Any]:
+    """Return a request as it stands in a batch: what the SDK would send, as plain JSON."""
+    config = settings_of(request, safety=safety, resolution=resolution)
+    settings = config.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude={"should_return_http_response", "automatic_function_calling"},
+    )
+    content = content_of(request, {}, fps=fps)
+    body: dict[str, Any] = {}
+    body["contents"] = [content.model_dump(mode="json", by_alias=True, exclude_none=True)]
+    if "systemInstruction" in settings:
+        told = settings.pop("systemInstruction")
+        body["systemInstruction"] = {"parts": [{"text": told}], "role": "user"}
+    if "safetySettings" in settings:
+        body["safetySettings"] = settings.pop("safetySettings")
+    return {**body, "generationConfig": settings}
 
 
 def _media(part: Part, uri: str | None) -> types.Part:

@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -37,7 +38,6 @@ MOST_BYTES = 8 * 1024 * 1024
 _LONGEST = 86_400.0  # seconds; whoever is told to wait longer waits for a day, and asks again
 _LONGEST_VALUE = 100  # characters of a header that says a time
 _MOST_TEXT = 300  # characters of a service's own words that a message quotes
-_TOO_LARGE = f"it is larger than {MOST_BYTES} bytes"
 _CONNECT = 10.0  # seconds until a service that does not even take the call counts as down
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
 _TOKEN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|us|µs|ns|d|h|m|s)")
@@ -175,36 +175,37 @@ class AnswerTooLargeError(httpx2.TransportError):
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request, most: int) -> None:
         self._stream = stream
         self._request = request
+        self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         read = 0
         async for chunk in self._stream:
             read += len(chunk)
-            if read > MOST_BYTES:
-                raise AnswerTooLargeError(_TOO_LARGE, request=self._request)
+            if read > self._most:
+                raise AnswerTooLargeError(_too_large(self._most), request=self._request)
             yield chunk
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
 
-async def _bound(response: httpx2.Response) -> None:
-    """Make an answer raise as soon as more than `MOST_BYTES` of it are read."""
+async def _bound(most: int, response: httpx2.Response) -> None:
+    """Make an answer raise as soon as more than so many bytes of it are read."""
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     length = _number(response.headers.get("content-length", "")) or 0
     if packed not in ("", "identity"):
         # A small packed answer may unpack to any size, all of it at once.
         raise AnswerTooLargeError("it is packed, which was not asked for", request=response.request)
-    if length > MOST_BYTES:
-        raise AnswerTooLargeError(_TOO_LARGE, request=response.request)
+    if length > most:
+        raise AnswerTooLargeError(_too_large(most), request=response.request)
     assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # of an async client
-    response.stream = _Bounded(response.stream, response.request)
+    response.stream = _Bounded(response.stream, response.request, most)
 
 
-def http_client(*, timeout: float, url: str = "") -> httpx2.AsyncClient:
+def http_client(*, timeout: float, url: str = "", most: int = MOST_BYTES) -> httpx2.AsyncClient:
     """Return a client for an SDK: its answers are bounded, and it follows no redirect.
 
     Args:
@@ -212,6 +213,7 @@ def http_client(*, timeout: float, url: str = "") -> httpx2.AsyncClient:
             is bounded by whoever makes it, since an answer may drip for ever.
         url: An address whose user and password, if it has them, go into the header of every
             request. The SDK is given the address without them, since it is logged.
+        most: Bytes of an answer that are read at most.
     """
     given = httpx2.URL(url)
     known = bool(given.username or given.password)
@@ -222,7 +224,7 @@ def http_client(*, timeout: float, url: str = "") -> httpx2.AsyncClient:
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
         headers={"accept-encoding": "identity"},
         follow_redirects=False,  # a redirect would carry the media somewhere unannounced
-        event_hooks={"response": [_bound]},
+        event_hooks={"response": [partial(_bound, most)]},
     )
 
 
@@ -239,6 +241,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _words(chain: Sequence[BaseException], kind: type[BaseException]) -> str:
     return next(str(one) for one in chain if isinstance(one, kind))
+
+
+def _too_large(most: int) -> str:
+    return f"it is larger than {most} bytes"
 
 
 def _lowered(headers: Mapping[str, str]) -> dict[str, str]:

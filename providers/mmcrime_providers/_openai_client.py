@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import httpx2
 import openai
 
 from mmcrime.plugins import Response
-from mmcrime_providers._http import http_client, public_url, rate_status
+from mmcrime_providers._http import public_url, rate_status
 from mmcrime_providers._openai_errors import OpenAIFailure
 from mmcrime_providers._openai_wire import model_in, usage_in
 from mmcrime_providers._service import Service
 
-__all__ = ["openai_client", "read_answer"]
+__all__ = ["openai_client", "read_answer", "read_body"]
 
 
 def openai_client(
-    *, url: str, key: str, timeout: float, own: bool, organization: str | None = None
+    line: httpx2.AsyncClient, *, url: str, key: str, own: bool, organization: str | None = None
 ) -> openai.AsyncOpenAI:
     """Return the SDK's client.
 
     Args:
+        line: The connection, which is closed with the client.
         url: Address of the service; its user and password, if it has them, are sent, and told
             nobody.
         key: The key; empty where the service needs none.
-        timeout: Seconds that one step of a request may take.
         own: Whether what environment variables add for OpenAI may be sent there.
         organization: Whose account it is, where a key belongs to several.
     """
-    line = http_client(timeout=timeout, url=url)
     client = openai.AsyncOpenAI(
         api_key=key or "unused",  # the SDK wants one, servers of one's own do not
         base_url=public_url(url),
@@ -67,15 +67,45 @@ def read_answer(
     Raises:
         ProviderError: If there is no answer in it.
     """
-    body = service.json_object(answer.content)
+    said = read_body(
+        service.json_object(answer.content),
+        headers=answer.headers,
+        text=answer.text,
+        service=service,
+        asked=asked,
+        failures=failures,
+        read=read,
+    )
+    return replace(said, rate=rate_status(answer.headers))
+
+
+def read_body(
+    body: Mapping[str, Any],
+    *,
+    headers: Mapping[str, str],
+    text: str,
+    service: Service,
+    asked: str,
+    failures: type[OpenAIFailure],
+    read: Callable[..., Response],
+) -> Response:
+    """Read the body of an answer; see `read_answer`.
+
+    Args:
+        body: What it holds.
+        headers: What came with it.
+        text: How it was written.
+        service: Who gave it.
+        asked: The model that was asked.
+        failures: What an error in it means.
+        read: Reads it where it holds none.
+    """
     model = model_in(body) or asked
-    failure = failures.inside(body, answer.headers, answer.text)
-    if failure is not None and not failure.is_refusal:
+    failure = failures.inside(body, headers, text)
+    if failure is None:
+        return read(body, provider=service.provider, asked=asked)
+    if not failure.is_refusal:
         raise service.failed(failure, model)
-    if failure is not None:
-        response = Response(
-            status="refused", text="", model=model, reason=failure.code, usage=usage_in(body)
-        )
-    else:
-        response = read(body, provider=service.provider, asked=asked)
-    return replace(response, rate=rate_status(answer.headers))
+    return Response(
+        status="refused", text="", model=model, reason=failure.code, usage=usage_in(body)
+    )

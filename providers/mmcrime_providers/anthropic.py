@@ -12,15 +12,17 @@ import httpx2
 from pydantic import Field, SecretStr
 
 from mmcrime.plugins import (
+    BatchLimits,
     Capabilities,
     PluginOptions,
-    Provider,
     Request,
     Response,
     TokenEstimate,
 )
+from mmcrime_providers._anthropic_batch import AnthropicBatches
 from mmcrime_providers._anthropic_errors import AnthropicFailure
 from mmcrime_providers._anthropic_wire import IMAGE_FORMATS, message_body, read_message
+from mmcrime_providers._batch import HALF
 from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
@@ -53,7 +55,7 @@ class AnthropicOptions(PluginOptions):
     timeout: float = Field(default=60.0, gt=0)
 
 
-class AnthropicProvider(Provider):
+class AnthropicProvider(AnthropicBatches):
     """Asks Claude, with the vendor's own SDK. It sees pictures and hears nothing."""
 
     Options: ClassVar[type[PluginOptions]] = AnthropicOptions
@@ -76,6 +78,9 @@ class AnthropicProvider(Provider):
             bytes_per_token=2.0, tile=28, tile_tokens=1.05, image_tokens=8.0, image_most=4800
         ),
     )
+
+    # Of 100,000 and 256 MB as much as is well held in memory: it goes in one piece.
+    batch_limits = BatchLimits(requests=10_000, bytes=64_000_000, price=HALF)
 
     def __init__(
         self,
@@ -109,11 +114,7 @@ class AnthropicProvider(Provider):
 
     async def generate(self, request: Request) -> Response:
         """Answer one request; see `Provider.generate`."""
-        self._service.check(
-            request.parts,
-            lambda part: part.media_type in IMAGE_FORMATS,
-            next_step=f"Send one of {', '.join(sorted(IMAGE_FORMATS))}, or words.",
-        )
+        self._check(request)
         model = request.model or self.model or ""
         try:
             # The timeout of the SDK is one of each step; an answer may drip for ever.
@@ -148,17 +149,28 @@ class AnthropicProvider(Provider):
         response = read_message(body, provider=_NAME, asked=model)
         return replace(response, rate=rate_status(answer.headers))
 
+    def _check(self, request: Request) -> None:
+        self._service.check(
+            request.parts,
+            lambda part: part.media_type in IMAGE_FORMATS,
+            next_step=f"Send one of {', '.join(sorted(IMAGE_FORMATS))}, or words.",
+        )
+
     def _opened(self) -> anthropic.AsyncAnthropic:
         if self._client is None:
-            line = http_client(timeout=self._service.timeout, url=self._url)
-            self._client = anthropic.AsyncAnthropic(
-                api_key=self._key or "unused",  # the SDK wants one, gateways may not
-                base_url=self.endpoint,
-                max_retries=0,
-                timeout=line.timeout,  # said aloud: as one number it would be that of each step
-                http_client=line,
-            )
-            if not self._own:
-                # What a variable adds for Anthropic is no business of another address.
-                self._client._custom_headers = {}  # noqa: SLF001  # there is no other way
+            self._client = self._sdk(http_client(timeout=self._service.timeout, url=self._url))
         return self._client
+
+    def _sdk(self, line: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:
+        """Return the SDK's client on a connection."""
+        client = anthropic.AsyncAnthropic(
+            api_key=self._key or "unused",  # the SDK wants one, gateways may not
+            base_url=self.endpoint,
+            max_retries=0,
+            timeout=line.timeout,  # said aloud: as one number it would be that of each step
+            http_client=line,
+        )
+        if not self._own:
+            # What a variable adds for Anthropic is no business of another address.
+            client._custom_headers = {}  # noqa: SLF001  # there is no other way
+        return client

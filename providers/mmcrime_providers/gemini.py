@@ -14,12 +14,13 @@ from pydantic import Field, SecretStr
 
 from mmcrime.errors import ProviderError, UnavailableError
 from mmcrime.plugins import (
+    BatchLimits,
     Capabilities,
     PluginOptions,
-    Provider,
     Request,
     Response,
 )
+from mmcrime_providers._batch import HALF
 from mmcrime_providers._gemini_answer import (
     AUDIO_FORMATS,
     IMAGE_FORMATS,
@@ -28,6 +29,7 @@ from mmcrime_providers._gemini_answer import (
     read_answer,
     token_estimate,
 )
+from mmcrime_providers._gemini_batch import GeminiBatches
 from mmcrime_providers._gemini_client import GeminiClient
 from mmcrime_providers._gemini_errors import GeminiFailure
 from mmcrime_providers._gemini_files import Files, too_large
@@ -89,7 +91,7 @@ class GeminiOptions(PluginOptions):
     video_fps: Annotated[float, Field(gt=0, le=24)] | None = None
 
 
-class GeminiProvider(Provider):
+class GeminiProvider(GeminiBatches):
     """Asks Gemini, with Google's own SDK."""
 
     Options: ClassVar[type[PluginOptions]] = GeminiOptions
@@ -108,6 +110,9 @@ class GeminiProvider(Provider):
         context_tokens=1_000_000,
         tokens=token_estimate(1.0),
     )
+
+    # What is inside of a request may have 20 MB; a body of answers is read as a whole.
+    batch_limits = BatchLimits(requests=1000, bytes=19_000_000, price=HALF)
 
     def __init__(
         self,
@@ -158,13 +163,7 @@ class GeminiProvider(Provider):
         Media above 15 MB, or 20 MB together, goes through the service's store of files, which
         takes more requests, and is deleted there whatever happens.
         """
-        held = self.capabilities
-        taken = {*held.image_formats, *held.audio_formats, *held.video_formats}
-        self._service.check(
-            request.parts,
-            lambda part: part.media_type in taken,
-            next_step="Convert the media, or ask another provider.",
-        )
+        self._check(request)
         places = too_large(request.parts)
         if not places:
             return await self._ask(request, {})
@@ -184,6 +183,15 @@ class GeminiProvider(Provider):
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+
+    def _check(self, request: Request) -> None:
+        held = self.capabilities
+        taken = {*held.image_formats, *held.audio_formats, *held.video_formats}
+        self._service.check(
+            request.parts,
+            lambda part: part.media_type in taken,
+            next_step="Convert the media, or ask another provider.",
+        )
 
     async def _ask(self, request: Request, files: Mapping[int, str]) -> Response:
         model = request.model or self.model or ""

@@ -22,17 +22,19 @@ from pydantic import Field, SecretStr
 
 from mmcrime.errors import ConfigError, ProviderError
 from mmcrime.plugins import (
+    BatchLimits,
     Capabilities,
     Part,
     PluginOptions,
-    Provider,
     Request,
     Response,
     TokenEstimate,
 )
-from mmcrime_providers._http import public_url, scrub_error
+from mmcrime_providers._batch import HALF
+from mmcrime_providers._http import http_client, public_url, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
+from mmcrime_providers._openai_batch import OpenAIBatches
 from mmcrime_providers._openai_client import openai_client, read_answer
 from mmcrime_providers._openai_errors import OpenAIFailure
 from mmcrime_providers._openai_speech import SPEECH_MODEL, read_transcript, transcription_form
@@ -103,7 +105,7 @@ class OpenAIOptions(PluginOptions):
     organization: str | None = None
 
 
-class OpenAIProvider(Provider):
+class OpenAIProvider(OpenAIBatches):
     """Asks OpenAI, or a service that speaks its protocol, with OpenAI's own SDK."""
 
     Options: ClassVar[type[PluginOptions]] = OpenAIOptions
@@ -152,6 +154,10 @@ class OpenAIProvider(Provider):
             self.model = model
         held = _VENDOR if vendor else _COMPATIBLE
         self.capabilities = replace(held, audio=audio)  # type: ignore[misc]  # of this instance
+        # What servers of other makers charge for a batch, nobody has said.
+        self.batch_limits = BatchLimits(
+            requests=50_000, bytes=200_000_000, price=HALF if self._hosted else 1.0
+        )
         self._chat_only = api == "chat"
         self._may_turn = api == "auto" and not vendor
         self._detail: Detail = detail
@@ -160,14 +166,7 @@ class OpenAIProvider(Provider):
 
     async def generate(self, request: Request) -> Response:
         """Answer one request, or transcribe; see `Provider.generate`."""
-        speech = request.task == "transcribe"
-        self._service.check(
-            request.parts,
-            _is_sound if speech else self._takes,
-            next_step="Convert the sound to WAV or MP3."
-            if speech
-            else f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
-        )
+        self._check(request)
         chat = self._chat_only or any(part.kind == "audio" for part in request.parts)
         try:
             # The timeout of the SDK is one of each step; an answer may drip for ever.
@@ -249,14 +248,27 @@ class OpenAIProvider(Provider):
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = openai_client(
-                url=self._url,
-                key=self._key,
-                timeout=self._service.timeout,
-                own=self._own,
-                organization=self._organization,
-            )
+            self._client = self._sdk(http_client(timeout=self._service.timeout, url=self._url))
         return self._client
+
+    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
+        return openai_client(
+            line, url=self._url, key=self._key, own=self._own, organization=self._organization
+        )
+
+    @property
+    def _batches_chat(self) -> bool:
+        return self._chat_only or self.capabilities.audio
+
+    def _check(self, request: Request) -> None:
+        speech = request.task == "transcribe"
+        self._service.check(
+            request.parts,
+            _is_sound if speech else self._takes,
+            next_step="Convert the sound to WAV or MP3."
+            if speech
+            else f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
+        )
 
     def _takes(self, part: Part) -> bool:
         sound = self.capabilities.audio and part.media_type in AUDIO_FORMATS

@@ -156,6 +156,18 @@ def test_one_short_interruption_of_calls_of_all_is_one_failure(tmp_path: Path) -
     played(work, tmp_path)
 
 
+def test_what_was_sent_before_the_door_was_shut_changes_nothing(tmp_path: Path) -> None:
+    async def work(scene: Scene) -> None:
+        here, there = scene.doors(), scene.doors()
+        early = await there.admit(DOOR)
+        await fail(here, 5)
+        before = await here.status()
+        await there.failed(DOOR, early, DOWN)
+        assert await here.status() == before
+
+    played(work, tmp_path)
+
+
 def test_one_call_of_all_is_let_through_and_its_failure_doubles_the_wait(tmp_path: Path) -> None:
     async def work(scene: Scene) -> None:
         here, there = scene.doors(), scene.doors()

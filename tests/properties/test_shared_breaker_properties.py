@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmcrime.calls import shared_breaker
@@ -116,7 +116,9 @@ class Both:
 
 
 @given(events=EVENTS)
-@settings(max_examples=150, deadline=None)
+@example(events=[("admit", 0), ("outage", 0), ("failed", 0)])
+@example(events=[("admit", 0), ("outage", 2), ("dead", 0), ("failed", 0)])
+@settings(max_examples=60, deadline=None)
 def test_doors_that_are_shared_open_and_shut_as_those_of_one_process(
     events: list[tuple[str, int]],
 ) -> None:

@@ -29,6 +29,15 @@ class Announced(Wrapper):
 
     async def generate(self, request: Request) -> Response:
         """Announce the request, then pass it on."""
+        self.announce(request)
+        return await self._inner.generate(request)
+
+    def announce(self, request: Request) -> None:
+        """Say that a request leaves now.
+
+        Raises:
+            EgressError: Under ``offline``; it must not be sent then.
+        """
         size = len(request.instructions.encode())
         size += sum(len(part.data) + len(part.text.encode()) for part in request.parts)
         self._gate.announce(
@@ -38,7 +47,6 @@ class Announced(Wrapper):
             size_bytes=size,
         )
         mark_sent()
-        return await self._inner.generate(request)
 
 
 class Sharing(Wrapper):

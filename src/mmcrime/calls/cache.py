@@ -154,7 +154,10 @@ class Cached(Wrapper):
     async def _asked(self, request: Request) -> Response:
         parts = tuple([await self._made(part) for part in request.parts])
         response = await self._inner.generate(replace(request, parts=parts))
-        return replace(response, provider=self._name, cached=False)
+        # What a provider says of itself does not count: `Recorded` has overwritten its cost, and
+        # only an answer from a batch that an earlier run has paid for comes with this one.
+        paid_before = response.cost.source == "cache"
+        return replace(response, provider=self._name, cached=paid_before)
 
     def _paid(self, key: str) -> Response | None:
         if self._ledger is None:

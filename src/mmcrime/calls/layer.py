@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from weakref import WeakSet
 
 from mmcrime.calls.announced import Announced, Sharing
+from mmcrime.calls.batch_book import BatchBook
+from mmcrime.calls.batches_around import BatchLanes
 from mmcrime.calls.breaker import Breakers, Doors, Guarded
-from mmcrime.calls.budget import Budgeted, RunBudget
+from mmcrime.calls.budget import Budgeted
 from mmcrime.calls.cache import Cached
 from mmcrime.calls.day_book import DayBook
 from mmcrime.calls.day_budget import DayBudget
@@ -22,6 +23,7 @@ from mmcrime.calls.limits import Limited, Limiter, Line
 from mmcrime.calls.link import Link
 from mmcrime.calls.prices import Pricing
 from mmcrime.calls.retry import Retrying
+from mmcrime.calls.run import Run
 from mmcrime.calls.shared_answers import SharedAnswers
 from mmcrime.calls.shared_breaker import SharedBreakers
 from mmcrime.calls.shared_day import SharedDayBudget
@@ -82,25 +84,6 @@ def stored(settings: Settings) -> Iterator[tuple[Path, AnswerStore, Ledger]]:
         ledger.close()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """What the calls of one run have in common.
-
-    Attributes:
-        request_id: Its id.
-        tenant: On whose behalf.
-        gate: Its egress gate.
-        budget: Its caps.
-        deadline: Loop time after which no answer is of use; None for never.
-    """
-
-    request_id: str
-    tenant: str
-    gate: EgressGate
-    budget: RunBudget
-    deadline: float | None
-
-
 class CallLayer:
     """What surrounds every call, with the state that outlives a run; one for each pipeline.
 
@@ -145,7 +128,39 @@ class CallLayer:
             options: What of its options decides an answer, as text.
             run: The run.
             stored: Whether stored answers may serve, if the settings allow it.
+
+        Raises:
+            ConfigError: If it shall be asked in batches, and knows none.
         """
+        serve = stored and self._settings.cache.enabled
+        around = self._lanes.around if section.lane == "batch" else self._live
+        asked = around(provider, name=name, section=section, run=run, serve=serve)
+        cached = Cached(
+            asked,
+            name=name,
+            store=self._store if serve else None,
+            ledger=self._ledger if serve else None,
+            flights=self._flights,
+            options=options,
+            tenant=run.tenant,
+            request_id=run.request_id,
+            shared=self._shared if serve else None,
+            deadline=run.deadline,
+        )
+        sharing: Provider = cached
+        if self._link is not None and not self._link.here:
+            sharing = Sharing(cached, place=self._link.place, gate=run.gate, told=self._told)
+        return TracedCall(sharing, name=name)
+
+    def _live(
+        self,
+        provider: Provider,
+        *,
+        name: str,
+        section: ProviderSettings,
+        run: Run,
+        serve: bool,  # noqa: ARG002  # of both lanes; this one is asked only where nothing serves
+    ) -> Provider:
         pricing = self._pricing(provider, name, section)
         announced = Announced(TracedSending(provider, name=name), name=name, gate=run.gate)
         line = self._line(name, provider.endpoint, section)
@@ -166,26 +181,10 @@ class CallLayer:
             day=self._day_budget,
         )
         guarded = Guarded(budgeted, name=name, breakers=self._breakers, deadline=run.deadline)
-        serve = stored and self._settings.cache.enabled
-        cached = Cached(
-            Retrying(guarded, name=name, deadline=run.deadline),
-            name=name,
-            store=self._store if serve else None,
-            ledger=self._ledger if serve else None,
-            flights=self._flights,
-            options=options,
-            tenant=run.tenant,
-            request_id=run.request_id,
-            shared=self._shared if serve else None,
-            deadline=run.deadline,
-        )
-        sharing: Provider = cached
-        if self._link is not None and not self._link.here:
-            sharing = Sharing(cached, place=self._link.place, gate=run.gate, told=self._told)
-        return TracedCall(sharing, name=name)
+        return Retrying(guarded, name=name, deadline=run.deadline)
 
     async def aclose(self) -> None:
-        """Write what waits to be written, and close the files."""
+        """Write what waits to be written, and close the files; batches go on without us."""
         for close in reversed(self._closing):
             await close()
         self._closing.clear()
@@ -228,6 +227,12 @@ class CallLayer:
         ledger = Ledger(self._directory)
         self._closing.append(partial(asyncio.to_thread, ledger.close))
         return ledger
+
+    @cached_property
+    def _lanes(self) -> BatchLanes:
+        lanes = BatchLanes(BatchBook(self._directory), self._ledger, day=self._day_budget)
+        self._closing.append(lanes.aclose)
+        return lanes
 
     @cached_property
     def _shared(self) -> SharedAnswers | None:

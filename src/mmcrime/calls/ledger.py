@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import threading
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from mmcrime.calls.batches import Batches
-from mmcrime.calls.folder import private_folder
+from mmcrime.calls.database import open_database
 from mmcrime.calls.meter import BROKEN_OFF, attempted, current_meter
 from mmcrime.calls.prices import NO_TOKENS
 from mmcrime.calls.stored import from_json, to_json
@@ -29,7 +28,6 @@ _log = get_logger("mmcrime.calls")
 
 _VERSION = 1
 _KEPT_SECONDS = 90 * 24 * 3600.0
-_LOCK_SECONDS = 30.0  # another process holds the database for milliseconds
 _APART = 0.003  # seconds between two commits, where there is so much to write
 _CANDIDATES = 8  # rows that are looked at before an unreadable reply counts as none
 _TABLES = """
@@ -212,19 +210,10 @@ class Ledger:
         return self._held
 
     def _opened(self) -> sqlite3.Connection:
-        private_folder(self._directory)
+        connection = open_database(self._path, tables=_TABLES, version=_VERSION)
         try:
-            # Never opened again like this: closing a file lets go of all locks on it.
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except FileExistsError:
-            if self._path.is_symlink():
-                raise OSError("it is a link, which may lead anywhere") from None
-            self._path.chmod(0o600)
-        connection = sqlite3.connect(
-            self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            _prepare(connection)
+            oldest = time.time() - _KEPT_SECONDS
+            connection.execute("DELETE FROM replies WHERE time < ?", (oldest,))
         except BaseException:
             connection.close()
             raise
@@ -259,39 +248,6 @@ def _together(connection: sqlite3.Connection, rows: Sequence[Row]) -> bool:
             connection.execute("ROLLBACK")
         return False
     return True
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables where there are none, and drop what is old."""
-    _use_wal(connection)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("BEGIN IMMEDIATE")
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    if version == 0:
-        for statement in _TABLES.split(";"):
-            connection.execute(statement)
-    elif version != _VERSION:
-        raise sqlite3.DatabaseError(f"it is of version {version!r}, not {_VERSION!r}")
-    # Written even where it is so already: that it can be is what must be known.
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
-    connection.execute("DELETE FROM replies WHERE time < ?", (time.time() - _KEPT_SECONDS,))
-    connection.execute("COMMIT")
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Let readers and a writer work at the same time; a property of the file."""
-    until = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        except sqlite3.OperationalError as error:
-            # SQLite does not wait here for another process that does the same.
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 class Recorded(Wrapper):

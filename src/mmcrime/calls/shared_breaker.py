@@ -141,6 +141,8 @@ class SharedBreakers:
             _, late = await asyncio.wait(self._tasks, timeout=_HEARD)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)  # they give their connections back
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -95,6 +95,35 @@ def check(
     raise typer.Exit(PROVIDERS if failed else 0)
 
 
+@app.command("batches", context_settings=HELP)
+def batches(config: ConfigFile = None) -> None:
+    """List the batches at services whose answers were not collected yet. Nothing is sent.
+
+    They are collected by the next run that asks the same provider with "lane": "batch" and
+    this cache directory, whatever it analyzes.
+
+    Example: mmcrime providers batches
+    """
+    import time
+
+    from mmcrime.calls.batches_around import open_batches
+    from mmcrime.calls.layer import cache_directory
+    from mmcrime.cli.terminal import table_line
+    from mmcrime.config import load_settings
+    from mmcrime.reports.words import clean
+
+    found = open_batches(cache_directory(load_settings(config)))
+    for batch, left in found:
+        name = clean(batch.service_id, limit=100) if batch.service_id else "of unknown name"
+        hours = max(0.0, time.time() - batch.time) / 3600
+        said = f"batch {name}: {left} of {batch.requests} requests without an answer, "
+        said += f"model {clean(batch.model, limit=100)}, submitted {hours:.1f} h ago"
+        mark = "open" if batch.service_id else "unsure"
+        table_line(mark, batch.provider, said + (f" to {batch.endpoint}" if batch.endpoint else ""))
+    if not found:
+        table_line("none", "batches", "no batch waits to be collected")
+
+
 def _in_use(settings: Settings) -> list[str]:
     enabled = [name for name, section in settings.providers.items() if section.enabled]
     default = [settings.default_provider] if settings.default_provider else []

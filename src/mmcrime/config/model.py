@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -211,7 +211,10 @@ class ProviderSettings(BaseModel):
         requests_per_minute: Most requests in any 60 seconds; None for what the service says.
         tokens_per_minute: Most tokens in any 60 seconds, in and out together.
         max_concurrency: Most requests under way at the same time.
-        price: What the model costs, where the table of prices does not know it.
+        lane: ``live`` asks at once. ``batch`` gathers what is asked into batches, which cost
+            half where the service says so and may take a day.
+        price: What the model costs, where the table of prices does not know it; outside of
+            batches.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
@@ -225,6 +228,7 @@ class ProviderSettings(BaseModel):
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
     tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
     max_concurrency: Annotated[int, Field(gt=0)] = 8
+    lane: Literal["live", "batch"] = "live"
     price: Price | None = None
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:

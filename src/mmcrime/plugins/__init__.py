@@ -7,6 +7,7 @@ the entry-point groups ``mmcrime.providers``, ``mmcrime.analyzers`` and
 
 from __future__ import annotations
 
+from mmcrime.plugins.batch import BatchLimits, BatchProvider, BatchState, BatchStatus
 from mmcrime.plugins.doors import Analyzer, PluginOptions, Provider, RunContext, Transcriber
 from mmcrime.plugins.exchange import (
     Capabilities,
@@ -24,6 +25,10 @@ from mmcrime.results import EgressGate
 __all__ = [
     "MOST_LABELS",
     "Analyzer",
+    "BatchLimits",
+    "BatchProvider",
+    "BatchState",
+    "BatchStatus",
     "Capabilities",
     "EgressGate",
     "Part",
