@@ -6,6 +6,7 @@ this raises for anything that they may hold.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -32,6 +33,7 @@ __all__ = [
     "retry_after",
     "scrub_error",
     "scrubbed",
+    "secrets_in",
 ]
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -135,6 +137,17 @@ def public_url(url: str) -> str:
         return ""
 
 
+def secrets_in(url: str) -> tuple[str, ...]:
+    """Return what of an address no message may hold: its password, also as it is sent."""
+    given = httpx2.URL(url)
+    if not given.password:
+        return ()
+    pair = f"{given.username}:{given.password}".encode()
+    userinfo = given.userinfo.decode("ascii", "replace")
+    quoted = userinfo.partition(":")[2]
+    return tuple(dict.fromkeys((given.password, quoted, base64.b64encode(pair).decode())))
+
+
 def connection_error(
     error: BaseException, *, provider: str, endpoint: str, timeout: float
 ) -> ProviderError:
@@ -205,6 +218,9 @@ async def _bound(most: int, response: httpx2.Response) -> None:
         raise AnswerTooLargeError("it is packed, which was not asked for", request=response.request)
     if length > most:
         raise AnswerTooLargeError(_too_large(most), request=response.request)
+    # All that is read is JSON. The charset that a header names may be one that takes minutes, or
+    # that is none of text at all.
+    response.encoding = "utf-8"
     assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # of an async client
     response.stream = _Bounded(response.stream, response.request, most)
 

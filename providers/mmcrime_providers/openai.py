@@ -31,7 +31,7 @@ from mmcrime.plugins import (
     TokenEstimate,
 )
 from mmcrime_providers._batch import HALF
-from mmcrime_providers._http import http_client, public_url, scrub_error
+from mmcrime_providers._http import http_client, public_url, scrub_error, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._openai_batch import OpenAIBatches
@@ -140,7 +140,7 @@ class OpenAIProvider(OpenAIBatches):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         if vendor:

@@ -89,7 +89,7 @@ def most_of_one() -> float:
     service = built("anthropic", load_settings(config, environ={}, dotenv=None))
     given = ("anthropic", service.provider.endpoint, service.section.price)
     live = Pricing(*given, free=False)
-    batch = BatchPricing(*given, free=False, share=0.5)
+    batch = BatchPricing(*given, free=False, model=None, share=0.5)
     asked, able = question("a"), service.provider.capabilities
     usual, most = (by.at_most(None, asked, able).usd for by in (live, batch))
     assert usual is not None

@@ -20,13 +20,21 @@ class BatchPricing(Pricing):
         endpoint: Where its requests go.
         price: What the user says the model costs outside of batches.
         free: Whether the provider itself says that it buys nothing.
+        model: Whose price it is that the user says.
         share: Of the usual price.
     """
 
     def __init__(
-        self, provider: str, endpoint: str, price: Price | None, *, free: bool, share: float
+        self,
+        provider: str,
+        endpoint: str,
+        price: Price | None,
+        *,
+        free: bool,
+        model: str | None,
+        share: float,
     ) -> None:
-        super().__init__(provider, endpoint, price, free=free)
+        super().__init__(provider, endpoint, price, free=free, model=model)
         self._share = share
 
     def cost_of(self, model: str | None, usage: TokenUsage, request: Request | None = None) -> Cost:

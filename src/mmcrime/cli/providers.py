@@ -106,12 +106,13 @@ def batches(config: ConfigFile = None) -> None:
     """
     import time
 
-    from mmcrime.calls.layer import open_batches
+    from mmcrime.calls.batches_around import open_batches
+    from mmcrime.calls.layer import cache_directory
     from mmcrime.cli.terminal import table_line
     from mmcrime.config import load_settings
     from mmcrime.reports.words import clean
 
-    found = open_batches(load_settings(config))
+    found = open_batches(cache_directory(load_settings(config)))
     for batch, left in found:
         name = clean(batch.service_id, limit=100) if batch.service_id else "of unknown name"
         hours = max(0.0, time.time() - batch.time) / 3600
