@@ -184,7 +184,9 @@ def run_facts(report: Mapping[str, Any]) -> list[Pair]:
 def timings(report: Mapping[str, Any]) -> list[Pair]:
     """Return how long each stage took."""
     spent = (report.get("timings") or {}).items()
-    return [(clean(name, limit=80).replace("_", " "), f"{figure(s)} s") for name, s in spent]
+    # A line may end after a colon, and then no name is cut in the middle of a word.
+    names = (clean(name, limit=80).replace("_", " ").replace(":", ":\u200b") for name, _ in spent)
+    return [(name, f"{figure(s)} s") for name, (_, s) in zip(names, spent, strict=True)]
 
 
 def versions(report: Mapping[str, Any]) -> list[Pair]:
