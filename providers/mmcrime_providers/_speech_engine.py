@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx2
 from pydantic import Field, SecretStr
@@ -27,6 +27,7 @@ from mmcrime_providers._transcript import Segment, primary_language, sound_in, w
 
 __all__ = ["OneCallEngine", "SpeechEngine", "SpeechFailure", "SpeechOptions", "locale", "takes"]
 
+_T = TypeVar("_T")
 _WAV = frozenset({"audio/wav", "audio/x-wav"})
 # Of the likely subtags of Unicode's CLDR, those whose region is not the language itself.
 _REGIONS = {
@@ -129,11 +130,7 @@ class SpeechEngine(Provider):
         """Transcribe one stretch of sound; see `Provider.generate`."""
         part = sound_in(request, provider=self.name)
         self._service.check((part,), _is_wav, next_step="Convert the sound to WAV.")
-        try:
-            async with asyncio.timeout(self._service.timeout):
-                return await self._transcribed(part, request)
-        except (httpx2.HTTPError, TimeoutError) as error:
-            raise self._service.broke(error) from error
+        return await self._transcribed(part, request)
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -141,9 +138,21 @@ class SpeechEngine(Provider):
         if client is not None:
             await client.aclose()
 
+    async def _in_time(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do something within the time that one request may take.
+
+        Raises:
+            ProviderError: If it takes longer, the line breaks, or it raises one itself.
+        """
+        try:
+            async with asyncio.timeout(self._service.timeout):
+                return await work
+        except (httpx2.HTTPError, TimeoutError) as error:
+            raise self._service.broke(error) from error
+
     @abstractmethod
     async def _transcribed(self, part: Part, request: Request) -> Response:
-        """Send the sound and read what comes back.
+        """Send the sound, in time, and read what comes back.
 
         Raises:
             ProviderError: If the service did not answer.
@@ -178,7 +187,7 @@ class OneCallEngine(SpeechEngine):
     async def _transcribed(self, part: Part, request: Request) -> Response:
         model = request.model or self.model or ""
         path, sent = self._call(part, replace(request, model=model))
-        answer = await self._ask("POST", path, model, **sent)
+        answer = await self._in_time(self._ask("POST", path, model, **sent))
         body = self._service.json_object(answer.content)
         failure = self.failure.inside(body, answer.headers, answer.text)
         if failure is not None:

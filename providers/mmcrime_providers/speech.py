@@ -215,7 +215,7 @@ class IBMSpeechProvider(OneCallEngine):
         for result in mappings(body["results"]):
             best = next(mappings(result.get("alternatives")), {})
             words = best.get("timestamps")
-            timed = phrases(_stamped(words if isinstance(words, list) else ()))
+            timed = phrases(_stamped(words if isinstance(words, list) else ()), provider=self.name)
             said += timed or [(0.0, length(part), as_text(best.get("transcript")))]
         return said
 
