@@ -23,26 +23,12 @@ from mmcrime_providers._failures import Failure
 from mmcrime_providers._http import http_client, public_url, rate_status
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._service import Service
-from mmcrime_providers._transcript import Segment, primary_language, sound_in, written
+from mmcrime_providers._transcript import Segment, sound_in, written
 
-__all__ = ["OneCallEngine", "SpeechEngine", "SpeechFailure", "SpeechOptions", "locale", "takes"]
+__all__ = ["OneCallEngine", "SpeechEngine", "SpeechFailure", "SpeechOptions", "takes"]
 
 _T = TypeVar("_T")
 _WAV = frozenset({"audio/wav", "audio/x-wav"})
-# Of the likely subtags of Unicode's CLDR, those whose region is not the language itself.
-_REGIONS = {
-    "ar": "EG", "ca": "ES", "cs": "CZ", "da": "DK", "el": "GR", "en": "US", "et": "EE",
-    "fa": "IR", "he": "IL", "hi": "IN", "ja": "JP", "ko": "KR", "nb": "NO", "pt": "BR",
-    "sv": "SE", "uk": "UA", "vi": "VN", "zh": "CN",
-}  # fmt: skip
-
-
-def locale(tag: str) -> str:
-    """Return a BCP 47 tag with a region: the one that is most likely where it has none."""
-    language = primary_language(tag)
-    if not language or "-" in tag.replace("_", "-"):
-        return tag.replace("_", "-")
-    return f"{language}-{_REGIONS.get(language, language.upper())}"
 
 
 def takes(seconds: float) -> Capabilities:
@@ -185,7 +171,7 @@ class OneCallEngine(SpeechEngine):
     """An engine that answers in one request. A subclass says what is sent and how it reads."""
 
     async def _transcribed(self, part: Part, request: Request) -> Response:
-        model = request.model or self.model or ""
+        model = self._model_for(request)
         path, sent = self._call(part, replace(request, model=model))
         answer = await self._in_time(self._ask("POST", path, model, **sent))
         body = self._service.json_object(answer.content)
@@ -198,6 +184,10 @@ class OneCallEngine(SpeechEngine):
             model=model or self.name,
             rate=rate_status(answer.headers),
         )
+
+    def _model_for(self, request: Request) -> str:
+        """Return the model to ask; empty where the service has but one."""
+        return request.model or self.model or ""
 
     @abstractmethod
     def _call(self, part: Part, request: Request) -> tuple[str, Mapping[str, Any]]:

@@ -28,6 +28,7 @@ Segment = tuple[float, float, str]
 """Seconds from the beginning of the sound, and the words."""
 
 _PAUSE = 0.6  # seconds without a word that end a phrase, as in the embedded engine
+_ERROR_FIELDS = ("error", "errors", "message", "code", "detail")
 _MOST_WORDS = 5000  # nobody says more in a minute
 _LONGEST = 1e6  # seconds; what is above it is no time of a stretch of sound
 
@@ -87,6 +88,21 @@ def phrases(words: Iterable[Segment], *, provider: str) -> list[Segment]:
         else:
             joined.append((start, end, [word]))
     return [(start, end, " ".join(said)) for start, end, said in joined]
+
+
+def told_text(body: Mapping[str, Any], *, provider: str) -> str:
+    """Return the text of an answer; an empty one only where it is no error.
+
+    Raises:
+        InvalidResponseError: If it holds none, or none but the description of an error.
+    """
+    text = body.get("text")
+    if not isinstance(text, str):
+        raise no_answer(provider, "it holds no text")
+    wrong = next((name for name in _ERROR_FIELDS if body.get(name)), None)
+    if wrong is not None and not text.strip():
+        raise no_answer(provider, f"it holds no words, but the field {wrong!r}")
+    return text
 
 
 def agreed(text: str, timed: list[Segment], part: Part) -> list[Segment]:
