@@ -63,7 +63,7 @@ def read_transcript(
         InvalidResponseError: If there is no text in it.
     """
     text = told_text(body, provider=provider)
-    segments = agreed(text, _segments(body, provider), request.parts[0])
+    segments = agreed(text, _segments(body, provider), request.parts[0], provider=provider)
     return Response(
         status="answered", text=written(segments), model=asked, usage=_usage(body.get("usage"))
     )

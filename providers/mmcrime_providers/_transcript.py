@@ -30,6 +30,7 @@ Segment = tuple[float, float, str]
 _PAUSE = 0.6  # seconds without a word that end a phrase, as in the embedded engine
 _ERROR_FIELDS = ("error", "errors", "message", "code", "detail")
 _MOST_WORDS = 5000  # nobody says more in a minute
+_MOST_CHARACTERS = 100_000  # nor that much
 _LONGEST = 1e6  # seconds; what is above it is no time of a stretch of sound
 
 
@@ -105,7 +106,7 @@ def told_text(body: Mapping[str, Any], *, provider: str) -> str:
     return text
 
 
-def agreed(text: str, timed: list[Segment], part: Part) -> list[Segment]:
+def agreed(text: str, timed: list[Segment], part: Part, *, provider: str) -> list[Segment]:
     """Return the phrases with times, if no word of the whole text is missing in them.
 
     Else the text stands for the whole sound: a word without a time is worth more than none.
@@ -114,8 +115,15 @@ def agreed(text: str, timed: list[Segment], part: Part) -> list[Segment]:
         text: All that was said, as the service wrote it.
         timed: The same in phrases with times.
         part: The sound.
+        provider: Registered name, for errors.
+
+    Raises:
+        InvalidResponseError: If it is more than any stretch of sound can hold.
     """
-    if timed and _letters(text) in _letters(" ".join(phrase for _, _, phrase in timed)):
+    joined = " ".join(phrase for _, _, phrase in timed)
+    if max(len(text), len(joined)) > _MOST_CHARACTERS:
+        raise no_answer(provider, f"it holds more than {_MOST_CHARACTERS} characters")
+    if timed and _letters(text) in _letters(joined):
         return timed
     return [(0.0, length(part), text)]
 

@@ -159,7 +159,9 @@ class AssemblyAIProvider(SpeechEngine):
         text = held.get("text")
         if not isinstance(text, str):
             raise no_answer(self.name, "it holds no text")
-        return agreed(text, phrases(self._words(held), provider=self.name), part)
+        return agreed(
+            text, phrases(self._words(held), provider=self.name), part, provider=self.name
+        )
 
     def _words(self, held: Mapping[str, Any]) -> Iterator[Segment]:
         if not isinstance(held.get("words"), list):

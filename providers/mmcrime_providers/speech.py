@@ -226,7 +226,7 @@ class IBMSpeechProvider(OneCallEngine):
         said: list[Segment] = []
         for best, transcript in _alternatives(body.get("results"), provider=self.name):
             timed = phrases(_stamped(best.get("timestamps")), provider=self.name)
-            said += agreed(transcript, timed, part)
+            said += agreed(transcript, timed, part, provider=self.name)
         return said
 
 

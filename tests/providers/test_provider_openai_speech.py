@@ -179,6 +179,7 @@ def test_an_answer_is_read(body: Any, segments: list[Any], usage: TokenUsage) ->
         {"text": "", "segments": 10**400},
         {"text": "", "segments": {"a": 1}},
         {"text": "", "message": "the model is down"},
+        {"text": "a" * 100_001, "segments": SEGMENTS},
         b"Put it down.",
         b"[]",
     ],

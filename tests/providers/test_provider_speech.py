@@ -285,7 +285,7 @@ def test_a_language_without_a_region_gets_its_most_likely_one(tag: str, whole: s
 
 @pytest.mark.parametrize("tag", ["", "tlh", "x-klingon", "zh-yue", "xx-Latn", "-", "1-US"])
 def test_a_region_is_not_made_up(tag: str) -> None:
-    with pytest.raises(ConfigError, match="language.speech") as caught:
+    with pytest.raises(ConfigError, match=r"language\.speech") as caught:
         locale(tag)
     assert repr(tag) in str(caught.value)
 
