@@ -96,8 +96,9 @@ class AssemblyAIProvider(SpeechEngine):
         try:
             return await self._fulfilled(order, part, request)
         except ProviderError as error:
-            if order.number:
-                # It is paid for, and another one would take as long and be paid for as well.
+            unknown = order.making is not None and order.making.cancelled()
+            if order.number or unknown:
+                # It is or may be paid for; another one would take as long, and cost as much.
                 error.may_be_billed, error.retryable = True, False
             raise
 

@@ -184,9 +184,7 @@ def run_facts(report: Mapping[str, Any]) -> list[Pair]:
 def timings(report: Mapping[str, Any]) -> list[Pair]:
     """Return how long each stage took."""
     spent = (report.get("timings") or {}).items()
-    # A line may end after a colon, and then no name is cut in the middle of a word.
-    names = (clean(name, limit=80).replace("_", " ").replace(":", ":\u200b") for name, _ in spent)
-    return [(name, f"{figure(s)} s") for name, (_, s) in zip(names, spent, strict=True)]
+    return [(clean(name, limit=80).replace("_", " "), f"{figure(s)} s") for name, s in spent]
 
 
 def versions(report: Mapping[str, Any]) -> list[Pair]:
