@@ -15,7 +15,10 @@ from opentelemetry.semconv.attributes import error_attributes, server_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 from telemetry_kit import Memory, in_application
 
+from batch_service import batch_service
 from mmcrime import CrimeDetectionPipeline
+from mmcrime.calls import batch_lane
+from mmcrime.calls.batch_watch import Pace
 from mmcrime.plugins import Request, Response
 from mmcrime.telemetry import RunTelemetry, current_run, observed, span
 from mmcrime.telemetry.instruments import of_provider, operation
@@ -187,6 +190,22 @@ def test_a_stored_answer_has_a_call_and_nothing_that_was_sent(
     assert (fresh["mmcrime.cached"], stored["mmcrime.cached"]) == (False, True)
     assert (fresh["mmcrime.call.attempts"], stored["mmcrime.call.attempts"]) == (1, 0)
     assert len(memory.spans("chat")) == 1
+
+
+def test_an_attempt_in_a_batch_says_so_with_its_tokens_and_half_the_price(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_lane, "PACE", Pace(quiet=0.05, first=0.02, most=0.1))
+    with batch_service("anthropic", text=words()) as service:
+        given = config({"anthropic": service.url}, tmp_path)
+        given["providers"]["anthropic"]["lane"] = "batch"
+        with CrimeDetectionPipeline(given) as pipeline:
+            pipeline.analyze(shot(), providers=["anthropic"])
+    (sent,) = memory.spans("chat")
+    said = sent.attributes or {}
+    assert said["mmcrime.lane"] == "batch"
+    assert said[gen_ai_attributes.GEN_AI_USAGE_INPUT_TOKENS] == 1000
+    assert said["mmcrime.cost.usd"] == pytest.approx(USD / 2)
 
 
 def test_what_a_budget_refuses_is_counted_and_nothing_was_sent(
