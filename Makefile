@@ -1,24 +1,28 @@
 # Each target does all of its own set-up: `make demo` or `make test` on a fresh checkout is enough.
-# .venv holds what a user gets (base install), .venv-test what a developer needs. Both are made
-# anew when pyproject.toml or constraints.txt changes; neither is ever emptied, since a `.venv`
-# that was here before may be yours.
+# .venv holds what a user gets (base install), .venv-test what a developer needs, .venv-legacy the
+# SDK of gemini-legacy, which fits in neither. Each is made anew when pyproject.toml or its
+# constraints change; none is ever emptied, since a `.venv` that was here before may be yours.
 PYTHON ?= python3
-PIP_INSTALL = -m pip install -qq --disable-pip-version-check -c constraints.txt
+PIP_INSTALL = -m pip install -qq --disable-pip-version-check
 T = .venv-test/bin
 # Two workers: the suite decodes video, and the machines it must run on have two cores.
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs lock refresh bench wheel python
+.PHONY: help demo test test-legacy lint types docs lock refresh bench wheel python
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.ready ## Install the base package into .venv and analyse made-up footage
 	.venv/bin/mmcrime demo
 
-test: .venv-test/.ready ## Run every test
+test: .venv-test/.ready test-legacy ## Run every test
 	$(T)/python -m pytest $(PYTEST_FLAGS)
+
+# Elsewhere these are not collected, and pytest fails where it finds none to run.
+test-legacy: .venv-legacy/.ready ## Run the tests of gemini-legacy, in an environment of its own
+	.venv-legacy/bin/python -m pytest -q tests/providers/test_provider_gemini_legacy*.py
 
 lint: .venv-test/.ready ## Check style, format and which room imports which
 	$(T)/ruff check .
@@ -42,7 +46,7 @@ wheel: .venv-test/.ready ## Build the wheel into dist/
 	rm -rf dist
 	$(T)/python -m build --wheel --no-isolation --outdir dist .
 
-lock: python ## Freeze a fresh Python 3.11 environment into constraints.txt
+lock: python ## Freeze fresh Python 3.11 environments into constraints*.txt
 	$(PYTHON) tools/lock.py
 
 refresh: .venv-test/.ready ## Update prices and the table of suggested models, as far as they can be reached
@@ -61,11 +65,18 @@ python:
 .venv/.ready: pyproject.toml constraints.txt | python
 	@echo "Setting up .venv (base install, once) ..."
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python $(PIP_INSTALL) -e .
+	@.venv/bin/python $(PIP_INSTALL) -c constraints.txt -e .
 	@touch $@
 
 .venv-test/.ready: pyproject.toml constraints.txt | python
 	@echo "Setting up .venv-test (all extras and developer tools, once) ..."
 	@$(PYTHON) -m venv .venv-test
-	@.venv-test/bin/python $(PIP_INSTALL) -e '.[all,dev,docs]'
+	@.venv-test/bin/python $(PIP_INSTALL) -c constraints.txt -e '.[all,dev,docs]'
+	@touch $@
+
+.venv-legacy/.ready: pyproject.toml constraints-gemini-legacy.txt | python
+	@echo "Setting up .venv-legacy (the SDK of gemini-legacy, once) ..."
+	@$(PYTHON) -m venv .venv-legacy
+	@.venv-legacy/bin/python $(PIP_INSTALL) -c constraints-gemini-legacy.txt \
+	  -e '.[gemini-legacy]' hypothesis jsonschema-rs pytest
 	@touch $@

@@ -285,7 +285,7 @@ def batch_service(kind: str, **how: Any) -> Iterator[BatchService]:
             service.cut = service.cut and not part
             self.wfile.write(content[: len(content) // 2] if part else content)
 
-        do_GET = do_DELETE = do_POST  # noqa: N815  # the names that the base class looks for
+        do_GET = do_DELETE = do_POST  # the names that the base class looks for
 
         def _chunked(self) -> bytes:
             body = b""

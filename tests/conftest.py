@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 import uuid
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from leaks import LogGuard
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("MMCRIME_STRICT") == "1"
@@ -35,7 +38,9 @@ def shared() -> Path:
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test use the keys, or the addresses, of whoever runs it."""
     for name in list(os.environ):
-        if name.startswith(("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")):
+        if name.startswith(
+            ("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "HF_TOKEN", "REPLICATE_")
+        ):
             monkeypatch.delenv(name)
 
 
@@ -92,6 +97,28 @@ def network_guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     yield attempts
     if attempts:
         pytest.fail("this test wanted to use the network: " + "; ".join(attempts))
+
+
+@pytest.fixture(scope="session")
+def _log_guard() -> Iterator[LogGuard]:
+    guard, root, ours = LogGuard(), logging.getLogger(), logging.getLogger("mmcrime")
+    levels = root.level, ours.level
+    root.addHandler(guard)
+    root.setLevel(logging.INFO)
+    ours.setLevel(logging.DEBUG)
+    yield guard
+    root.removeHandler(guard)
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+
+
+@pytest.fixture(autouse=True)
+def log_guard(_log_guard: LogGuard) -> Iterator[list[str]]:
+    """Fail a test in which anything logs a key, an e-mail address or media (`leaks`)."""
+    _log_guard.found.clear()
+    yield _log_guard.found
+    if _log_guard.found:
+        pytest.fail("this test logged what no log may hold: " + "; ".join(_log_guard.found))
 
 
 def _is_address(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The three cloud services as local servers: their answers, their failures, settings for them.
+"""The cloud services as local servers: their answers, their failures, settings for them.
 
 Answers are constructed after recorded ones. Every answer counts the same tokens at the same
 price, so that a sum of costs is a count of answers.
@@ -22,10 +22,14 @@ from mmcrime.testing.wire import WireServer
 from wire import Reply
 
 NAMES = ("openai", "anthropic", "gemini")
+"""Those with a suggested model, whose tests are the most thorough."""
+FIVE = (*NAMES, "replicate", "huggingface")
 KEYS = {
     "openai": "sk-proj-Zz01openaiZz02secretZz03key",
     "anthropic": "sk-ant-api03-Zz04anthropicZz05secret",
     "gemini": "AIzaSyZz06geminiZz07secretZz08key",
+    "replicate": "r8_Zz09replicateZz10secretZz11token",
+    "huggingface": "hf_Zz12huggingfaceZz13secretZz14",
 }
 VARIABLES = {
     "openai": "OPENAI_API_KEY",
@@ -36,6 +40,8 @@ MODELS = {
     "openai": "gpt-5-nano",
     "anthropic": "claude-haiku-4-5",
     "gemini": "gemini-3.8-flash",
+    "replicate": "google/gemini-3-flash",
+    "huggingface": "Qwen/Qwen2.5-VL-7B-Instruct",
 }
 TOKENS_IN, TOKENS_OUT = 1000, 100
 PRICE = {"input_per_million": 1.0, "output_per_million": 10.0}
@@ -78,10 +84,10 @@ def answer(name: str, text: str | None = None, *, stop: str = "", tokens: bool =
         tokens: Whether it counts them.
     """
     told = words() if text is None else text
-    body = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}[name](told, stop)
+    body = _BODIES[name](told, stop)
     if not tokens:
-        body.pop("usage", None)
-        body.pop("usageMetadata", None)
+        for counts in ("usage", "usageMetadata", "metrics"):
+            body.pop(counts, None)
     return WireReply(body=body)
 
 
@@ -151,6 +157,56 @@ def _gemini(text: str, stop: str) -> dict[str, Any]:
     }
 
 
+def _replicate(text: str, stop: str) -> dict[str, Any]:
+    refused = stop == "refused"
+    return {
+        "id": "p1",
+        "model": "google/gemini-3-flash",
+        "version": "hidden",
+        "input": {},
+        "status": "failed" if refused else "succeeded",
+        "error": "The input was flagged as sensitive. (E005)" if refused else None,
+        "output": None if refused else [text[:9], text[9:]],
+        "metrics": {
+            "predict_time": 3.8,
+            "input_token_count": TOKENS_IN,
+            # The service has no word for an answer that was cut off: it counts to the most.
+            "output_token_count": 1_000_000 if stop == "truncated" else TOKENS_OUT,
+        },
+        "urls": {},
+    }
+
+
+def _huggingface(text: str, stop: str) -> dict[str, Any]:
+    stops = {"": "stop", "refused": "content_filter", "truncated": "length"}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": "Qwen/Qwen2.5-VL-7B-Instruct",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": stops[stop],
+            }
+        ],
+        "usage": {
+            "prompt_tokens": TOKENS_IN,
+            "completion_tokens": TOKENS_OUT,
+            "total_tokens": TOKENS_IN + TOKENS_OUT,
+        },
+    }
+
+
+_BODIES = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+    "replicate": _replicate,
+    "huggingface": _huggingface,
+}
+
+
 def scripted(name: str, text: str | None = None) -> Reply:
     """Return an answer for `wire.contract_server`."""
     return 200, {}, answer(name, text).body
@@ -163,6 +219,9 @@ def bad_key(name: str) -> WireReply:
         reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
         error = {"code": 400, "message": said, "status": "INVALID_ARGUMENT", "details": [reason]}
         return WireReply(status=400, body={"error": error})
+    if name == "replicate":
+        body = {"title": "Unauthenticated", "detail": said, "status": 401}
+        return WireReply(status=401, body=body)
     kind = "authentication_error" if name == "anthropic" else "invalid_request_error"
     error = {"type": kind, "message": said, "code": "invalid_api_key"}
     return WireReply(status=401, body={"type": "error", "error": error})
@@ -181,7 +240,7 @@ def section(name: str, url: str, **more: Any) -> dict[str, Any]:
     """Return the configuration of a provider that talks to a server."""
     return {
         "api_key": KEYS[name],
-        "base_url": f"{url}/v1" if name == "openai" else url,
+        "base_url": f"{url}/v1" if name in {"openai", "huggingface"} else url,
         "model": MODELS[name],
         "price": PRICE,
         "timeout": 20,

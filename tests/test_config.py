@@ -411,3 +411,27 @@ def test_the_example_is_complete_loads_and_follows_the_schema() -> None:
     jsonschema.validate(example, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"medja": 1}, schema)
+
+
+def test_analyzers_that_ask_a_provider_run_once_for_each_and_not_by_themselves() -> None:
+    given = {"analyzers": {"labels": {"types": {"a": "fighting"}}, "llm": {"enabled": False}}}
+    analyzers = Settings.model_validate(given).analyzers
+    assert list(analyzers.enabled()) == ["motion", "sound"]
+    assert (analyzers.is_enabled("labels"), analyzers.is_enabled("llm")) == (True, False)
+    assert not analyzers.is_enabled("unheard-of")
+    assert analyzers.options_of("labels") == {"types": {"a": "fighting"}}
+
+
+def test_a_header_of_the_collector_comes_from_a_variable_and_is_shown_nowhere() -> None:
+    url = "http://collector:4318"
+    given = {"telemetry": {"otlp_endpoint": url, "headers": {"x-token": "env:TOKEN"}}}
+    found = load_settings(given, environ={"TOKEN": SECRET}, dotenv=None)
+    assert found.telemetry.headers["x-token"].get_secret_value() == SECRET
+    shown = f"{found!r} {masked(found)} {found.model_dump_json()}"
+    assert SECRET not in shown
+    assert url in shown
+    with pytest.raises(ConfigError, match="'TOKEN', which is not set"):
+        load_settings(given, environ={}, dotenv=None)
+    variables = {"MMCRIME_TELEMETRY__HEADERS__AUTHORIZATION": SECRET}
+    found = load_settings({}, environ=variables, dotenv=None)
+    assert found.telemetry.headers["authorization"].get_secret_value() == SECRET

@@ -49,7 +49,7 @@ from pages import (
     run_python,
 )
 
-ROOMS = ("config", "errors", "evidence", "media", "plugins", "results", "taxonomy")
+ROOMS = ("config", "errors", "evidence", "logs", "media", "plugins", "results", "taxonomy")
 PAGES = sorted(ROOT.glob("docs/**/*.md"))
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 README = blocks(ROOT / "README.md")  # what is there too, tests/test_readme.py runs
@@ -144,7 +144,8 @@ def test_configurations_in_the_documentation_load() -> None:
     found = [b.body for b in BLOCKS if b.language == "json"]
     assert found
     for body in found:
-        load_settings(json.loads(body), environ={"ACME_API_KEY": "k"}, dotenv=None)
+        variables = {"ACME_API_KEY": "k", "COLLECTOR_AUTHORIZATION": "Bearer k"}
+        load_settings(json.loads(body), environ=variables, dotenv=None)
 
 
 def test_the_keys_of_later_releases_are_refused() -> None:

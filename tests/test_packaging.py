@@ -10,15 +10,18 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import distribution, entry_points
-from itertools import chain
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 import mmcrime
+from mmcrime.registry import status
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+# Extras that fit into no environment with the others, and what each is tested with.
+APART = {"gemini-legacy": "constraints-gemini-legacy.txt"}
 GROUPS = ("mmcrime.providers", "mmcrime.analyzers", "mmcrime.transcribers")
 MODULES = sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("providers/**/*.py")])
 HEAVY = {
@@ -58,6 +61,10 @@ def test_every_entry_point_names_a_class_that_can_be_imported_or_says_what_it_ne
         try:
             found = getattr(importlib.import_module(module), attribute)
         except ImportError as error:
+            if name in APART:
+                (said,) = (one for one in status("providers") if one.name == name)
+                assert f'pip install "mmcrime[{name}]"' in said.next_step
+                continue
             pytest.fail(f"{group} {name}: {error}")
         if group != "mmcrime.providers":  # a provider has the name that it is asked under
             assert found.name == name
@@ -110,32 +117,61 @@ def test_the_version_is_written_once() -> None:
     assert holders == [ROOT / "src/mmcrime/__init__.py"]
 
 
-def test_the_constraints_are_names_and_versions_only() -> None:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = [line for line in lines if not line.startswith("#")]
+@pytest.mark.parametrize("name", ["constraints.txt", *APART.values()])
+def test_the_constraints_are_names_and_versions_only(name: str) -> None:
+    pins = [line for line in constraints(name) if not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin) for pin in pins)
     names = [pin.partition("==")[0] for pin in pins]
     assert names == sorted(set(names))
-    assert "torch==2.13.0" in pins
+    assert ("torch==2.13.0" in pins) == (name == "constraints.txt")
 
 
 def test_the_lock_drops_local_versions_and_ourselves_and_always_pins_torch() -> None:
-    render = runpy.run_path(str(ROOT / "tools/lock.py"))["render"]
-    text = render({"Foo_Bar": "1.0+cpu", "mmcrime": "0.1.0", "torch": "2.9.0", "a.b": "3"})
+    lock = runpy.run_path(str(ROOT / "tools/lock.py"))
+    whole, legacy = lock["LOCKS"]
+    versions = {"Foo_Bar": "1.0+cpu", "mmcrime": "0.1.0", "torch": "2.9.0", "a.b": "3"}
+    text = lock["render"](versions, whole)
     pins = [line for line in text.splitlines() if not line.startswith("#")]
     assert pins == ["a-b==3", "foo-bar==1.0", "torch==2.13.0"]
+    del versions["torch"]
+    assert "torch" not in lock["render"](versions, legacy)
+    assert [one.target.name for one in (whole, legacy)] == ["constraints.txt", *APART.values()]
 
 
 def test_every_dependency_of_the_base_and_of_the_extras_is_constrained() -> None:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = {line.partition("==")[0] for line in lines}
     project = PROJECT["project"]
-    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
-    for requirement in wanted:
-        name = re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
-        # audioop left the standard library in 3.13; the lock is made with 3.11.
-        if name not in {"mmcrime", "audioop-lts"}:
-            assert name in pinned, f"{name} is not in constraints.txt: run `make lock`"
+    for extra, wanted in {"": project["dependencies"], **project["optional-dependencies"]}.items():
+        files = {APART.get(extra, "constraints.txt")}
+        if not extra:
+            files |= set(APART.values())
+        for file, requirement in product(files, wanted):
+            name = re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
+            # audioop left the standard library in 3.13; the lock is made with 3.11.
+            if name not in {"mmcrime", "audioop-lts"}:
+                pinned = {line.partition("==")[0] for line in constraints(file)}
+                assert name in pinned, f"{name} is not in {file}: run `make lock`"
+
+
+def test_an_extra_that_fits_with_no_other_is_not_in_all() -> None:
+    """``[all]`` must resolve, and its users get no package of which support has ended."""
+    together = re.findall(r"[\w-]+", " ".join(PROJECT["project"]["optional-dependencies"]["all"]))
+    assert not set(together) & set(APART)
+
+
+def test_the_tests_of_gemini_legacy_are_run_with_all_others() -> None:
+    """They are not collected here, so that nothing but this would notice if nobody ran them."""
+    files = "tests/providers/test_provider_gemini_legacy*.py"
+    assert len(list(ROOT.glob(files))) == 2
+    done = subprocess.run(
+        ["make", "--dry-run", "test"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert f".venv-legacy/bin/python -m pytest -q {files}" in done.stdout.splitlines()
+    last = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()[-1]
+    assert last == 'MMCRIME_STRICT=1 stage "tests" make test'
+
+
+def constraints(name: str) -> list[str]:
+    return (ROOT / name).read_text(encoding="utf-8").splitlines()
 
 
 def test_moviepy_and_torch_are_no_dependency_of_any_extra() -> None:

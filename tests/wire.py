@@ -60,13 +60,18 @@ def _wirecheck(specs: Path) -> ModuleType:
 
 @cache
 def contract(shared: Path, service: str) -> Any:
-    """Return the contract of ``openai``, ``anthropic`` or ``gemini``; reading takes seconds."""
+    """Return the contract of a service, as its file is called; reading some takes seconds."""
     specs = shared / "specs"
     kit = _wirecheck(specs)
     if service == "openai":
         return kit.Contract(str(specs / "openai.json"), prefix="/v1", relax=kit.OPENAI_RELAX)
     if service == "anthropic":
         return kit.Contract(str(specs / "anthropic.yaml"), forbid=kit.ANTHROPIC_2026_10_21)
+    if service == "huggingface-tgi":
+        # Closed, it would refuse every message: their fields stand in two halves.
+        return kit.Contract(str(specs / "huggingface-tgi.json"), closed=False)
+    if service == "replicate":
+        return kit.Contract(str(specs / "replicate.json"), prefix="/v1")
     return kit.GeminiOpenAPI(str(specs / "gemini.json"))
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import typer
 from _marked import ROOT, options, settle
-from _provider_table import provider_table
+from _provider_table import installed_apart, provider_table, speech_table
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -40,6 +40,7 @@ from mmcrime.config import (
     ProviderSettings,
     Settings,
     SpeechSettings,
+    TelemetrySettings,
 )
 from mmcrime.plugins import PluginOptions
 
@@ -53,10 +54,11 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("media.limits", Limits),
     ("language", LanguageSettings),
     ("plugins", PluginSettings),
+    ("telemetry", TelemetrySettings),
 )
 GROUPS = ("analyzers", "transcribers", "providers")
 LEFT_OUT: Mapping[str, frozenset[str]] = {
-    "analyzers": frozenset({"provider"}),  # of `llm`: the pipeline sets it
+    "analyzers": frozenset({"provider", "hears"}),  # the pipeline sets them
     "providers": frozenset(ProviderSettings.model_fields),  # they have a table of their own
 }
 
@@ -71,7 +73,10 @@ def main() -> int:
                 "provider-keys": provider_keys(),
                 "plug-ins": plug_ins(),
             },
-            "docs/providers.md": {"providers": provider_table(_meanings)},
+            "docs/providers.md": {
+                "providers": provider_table(_meanings),
+                "speech": speech_table(),
+            },
         },
         check=check,
         command="python tools/docs.py",
@@ -193,8 +198,9 @@ def _analyzer_row(name: str) -> str:
     section = own.get_default() if own else AnalyzerSettings()
     enabled = f"`{str(section.enabled).lower()}`"
     meaning = "Whether this analyzer runs."
-    if name == "llm":
-        meaning = "Whether this analyzer runs, once for each provider that is used."
+    if name in ("llm", "labels"):
+        what = "answers" if name == "llm" else "labels"
+        meaning = f"Whether this analyzer runs, once for each provider that {what} and is used."
     if own is None:
         enabled += " in a section, however empty; without a section it does not run"
         meaning = (
@@ -226,6 +232,8 @@ def plug_ins() -> str:
     for group in GROUPS:
         points: Mapping[str, str] = project["entry-points"].get(f"mmcrime.{group}", {})
         for name, value in points.items():
+            if name in installed_apart(project):
+                continue
             module, _, attribute = value.partition(":")
             plugin = getattr(import_module(module), attribute)
             extra = f"`[{name}]`" if name in project["optional-dependencies"] else "base"

@@ -79,11 +79,12 @@ class AnthropicBatches(BatchProvider):
         """
         for request in requests.values():
             self._check(request)
-        async with asyncio.timeout(SUBMITTING), self._batching(model) as (client, _):
+        content = await asyncio.to_thread(_written, requests, model)
+        async with self._batching(model, seconds=SUBMITTING) as (client, _):
             answer = await client.post(
                 _PATH,
                 cast_to=httpx2.Response,
-                content=await asyncio.to_thread(_written, requests, model),
+                content=content,
                 options={"headers": {"content-type": "application/json"}},
             )
             return address_part(self._service, self._object(answer).get("id"))
@@ -116,7 +117,7 @@ class AnthropicBatches(BatchProvider):
     async def poll(self, batch: str) -> BatchStatus:
         """Say how far a batch is; see `BatchProvider.poll`."""
         path = f"{_PATH}/{address_part(self._service, batch)}"
-        async with self._batching() as (client, _):
+        async with self._batching(seconds=self._service.timeout) as (client, _):
             held = self._object(await client.get(path, cast_to=httpx2.Response))
         state = held.get("processing_status")
         if state not in ("in_progress", "canceling", "ended"):
@@ -137,7 +138,7 @@ class AnthropicBatches(BatchProvider):
         They are asked for at the address of the service, never at one that an answer names.
         """
         path = f"{_PATH}/{address_part(self._service, batch)}/results"
-        async with self._batching(model) as (client, line):
+        async with self._batching(model, seconds=None) as (client, line):
             given = {**client.default_headers, **client.auth_headers}
             headers = {k: v for k, v in given.items() if isinstance(v, str)}
             url = str(client.base_url.join(path.removeprefix("/")))
@@ -150,17 +151,22 @@ class AnthropicBatches(BatchProvider):
     async def discard(self, batch: str) -> None:
         """Delete a batch with its answers; see `BatchProvider.discard`."""
         path = f"{_PATH}/{address_part(self._service, batch)}"
-        async with self._batching() as (client, _):
+        async with self._batching(seconds=self._service.timeout) as (client, _):
             await client.delete(path, cast_to=httpx2.Response)
 
     @asynccontextmanager
     async def _batching(
-        self, model: str = ""
+        self, model: str = "", *, seconds: float | None
     ) -> AsyncIterator[tuple[anthropic.AsyncAnthropic, httpx2.AsyncClient]]:
-        """Connect anew, since answers may be larger than others; errors become ours."""
+        """Connect anew, since answers may be larger than others; errors become ours.
+
+        Args:
+            model: What was asked, for errors.
+            seconds: After which whatever is done inside has taken too long.
+        """
         line = http_client(timeout=self._service.timeout, url=self._url, most=MOST_RESULTS)
         try:
-            async with self._sdk(line) as client:
+            async with self._sdk(line) as client, asyncio.timeout(seconds):
                 yield client, line
         except anthropic.APIStatusError as error:
             scrub_error(error, self._service.secrets)
@@ -175,7 +181,7 @@ class AnthropicBatches(BatchProvider):
         """Return the batches that were made after an instant, the newest first."""
         found: list[Mapping[str, Any]] = []
         after = ""
-        async with self._batching() as (client, _):
+        async with self._batching(seconds=self._service.timeout) as (client, _):
             for _page in range(PAGES):
                 query = f"?limit={PAGE}" + (f"&after_id={after}" if after else "")
                 page = self._object(await client.get(_PATH + query, cast_to=httpx2.Response))

@@ -117,6 +117,11 @@ class Failure:
         """Whether the service lets a request be sent again that `is_later` or came too early."""
         return True
 
+    @property
+    def wait(self) -> float | None:
+        """The seconds that the service asks to wait; None if it does not."""
+        return retry_after(self.headers, self.text)
+
     def next_step(self, provider: str, model: str, endpoint: str) -> str:
         """Return what to do about a request that the service refused."""
         if self.is_unknown_model:
@@ -148,7 +153,7 @@ class Failure:
             step = "Lower media.max_frames or media.max_side, or raise the limit at the service."
         if step:
             return RateLimitedError(message, provider=provider, retryable=False, next_step=step)
-        wait = retry_after(self.headers, self.text)
+        wait = self.wait
         if self.status == 429:
             return RateLimitedError(
                 message, provider=provider, retry_after=wait, retryable=self.may_retry

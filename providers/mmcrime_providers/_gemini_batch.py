@@ -23,8 +23,9 @@ from mmcrime_providers._batch import (
     outcome,
     too_many,
 )
+from mmcrime_providers._gemini_answer import read_answer
 from mmcrime_providers._gemini_errors import GeminiFailure
-from mmcrime_providers._gemini_wire import Resolution, Safety, batch_body, read_answer
+from mmcrime_providers._gemini_wire import Resolution, Safety, batch_body
 from mmcrime_providers._http import http_client, scrubbed
 from mmcrime_providers._json import as_mapping, as_text, mappings
 from mmcrime_providers._service import Service

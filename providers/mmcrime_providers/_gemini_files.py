@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 import secrets
 from collections.abc import Sequence
 
 from google.genai import errors, types
 
 from mmcrime.errors import ProviderError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Part
 from mmcrime_providers._gemini_client import GeminiClient
 from mmcrime_providers._http import scrubbed
 
 __all__ = ["Files", "too_large"]
 
-_log = logging.getLogger("mmcrime.providers.gemini")
+_log = get_logger("mmcrime.providers.gemini")
 
 # The SDK encodes what is inside a request while everything else waits: 20 MB for 0.13 s.
 _INLINE = 20_000_000  # bytes of all media in a request

@@ -49,18 +49,20 @@ def model_table() -> ModelTable:
 
 
 def chosen_model(
-    provider: str, configured: str | None, *, today: date | None = None
+    provider: str, configured: str | None, *, listed_as: str = "", today: date | None = None
 ) -> tuple[str, tuple[str, ...]]:
     """Return the model to ask, and what a person should know about that choice.
 
     Args:
         provider: ``anthropic``, ``gemini`` or ``openai``.
         configured: The model that the configuration names.
+        listed_as: Whose models these are, where that is another name in the table.
         today: The present day; for tests.
     """
     table = model_table()
     day = today or datetime.now(UTC).date()
-    model = configured or table.suggested[provider]
+    listed = listed_as or provider
+    model = configured or table.suggested[listed]
     remarks = []
     if configured is None:
         remarks.append(
@@ -73,7 +75,7 @@ def chosen_model(
                 f"The table of models is {age} days old, and the vendor may have switched "
                 f"{model!r} off: install a newer mmcrime, or set providers.{provider}.model."
             )
-    end = table.shutdown.get(provider, {}).get(model)
+    end = table.shutdown.get(listed, {}).get(model)
     if end is not None:
         word = "was to be" if end <= day else "will be"
         remarks.append(

@@ -6,8 +6,8 @@ import asyncio
 import json
 import tempfile
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
 from typing import IO, Any
 
@@ -29,7 +29,9 @@ from mmcrime_providers._batch import (
 )
 from mmcrime_providers._http import http_client, scrub_error, scrubbed
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
+from mmcrime_providers._openai_client import read_body
 from mmcrime_providers._openai_errors import OpenAIFailure
+from mmcrime_providers._openai_wire import read_chat, read_responses
 from mmcrime_providers._service import Service
 
 __all__ = ["OpenAIBatches"]
@@ -58,7 +60,7 @@ class OpenAIBatches(BatchProvider):
     _url: str
 
     @abstractmethod
-    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
+    def _sdk(self, line: httpx2.AsyncClient | None = None) -> openai.AsyncOpenAI:
         """Return the SDK's client on a connection of its own."""
 
     @property
@@ -72,33 +74,29 @@ class OpenAIBatches(BatchProvider):
     @abstractmethod
     def _body(self, request: Request, model: str, *, chat: bool) -> dict[str, Any]: ...
 
-    @abstractmethod
-    def _answer(
-        self,
-        body: Mapping[str, Any],
-        headers: Mapping[str, str],
-        text: str,
-        model: str,
-        *,
-        chat: bool,
-    ) -> Response: ...
-
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Upload the requests as a file, and make a batch of it; see `BatchProvider.submit`."""
         path = "/v1/chat/completions" if self._batches_chat else "/v1/responses"
         for request in requests.values():
             self._check(request)
-        async with asyncio.timeout(SUBMITTING), self._batching(model) as (client, _):
-            with closing(await asyncio.to_thread(self._written, requests, model, path)) as file:
-                with costing_nothing():
-                    uploaded = await self._uploaded(client, file, label)
+        file = await asyncio.to_thread(self._written, requests, model, path)
+        with closing(file), costing_nothing():
+            async with self._batching(model, seconds=SUBMITTING) as (client, _):
+                uploaded = await self._uploaded(client, file, label)
+        try:
+            async with self._batching(model, seconds=self._service.timeout) as (client, _):
                 raw = await client.batches.with_raw_response.create(
                     completion_window="24h",
                     endpoint=path,  # type: ignore[arg-type]  # one of its words, chosen above
                     input_file_id=uploaded,
                     metadata={_LABEL: label},
                 )
-            return address_part(self._service, self._object(raw.http_response).get("id"))
+                return address_part(self._service, self._object(raw.http_response).get("id"))
+        except ProviderError as error:
+            if not error.may_be_billed:  # else there may be a batch that reads the file
+                with suppress(ProviderError):
+                    await self._delete([uploaded])
+            raise
 
     async def find(
         self,
@@ -109,7 +107,7 @@ class OpenAIBatches(BatchProvider):
     ) -> str | None:
         """Look for the label among the newest batches; see `BatchProvider.find`."""
         after: str | None = None
-        async with self._batching() as (client, _):
+        async with self._batching(seconds=self._service.timeout) as (client, _):
             for _ in range(PAGES):
                 more: dict[str, Any] = {} if after is None else {"after": after}
                 raw = await client.batches.with_raw_response.list(limit=PAGE, **more)
@@ -127,7 +125,7 @@ class OpenAIBatches(BatchProvider):
 
     async def poll(self, batch: str) -> BatchStatus:
         """Say how far a batch is; see `BatchProvider.poll`."""
-        async with self._batching() as (client, _):
+        async with self._batching(seconds=self._service.timeout) as (client, _):
             held = await self._batch(client, batch)
         state = _STATES.get(as_text(held.get("status")))
         if state is None:
@@ -146,7 +144,7 @@ class OpenAIBatches(BatchProvider):
         self, batch: str, *, model: str
     ) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
         """Read the file of answers, then that of errors; see `BatchProvider.collect`."""
-        async with self._batching(model) as (client, line):
+        async with self._batching(model, seconds=None) as (client, line):
             held = await self._batch(client, batch)
             for name in (held[key] for key in _FILES if held.get(key)):
                 path = f"files/{address_part(self._service, name)}/content"
@@ -160,19 +158,36 @@ class OpenAIBatches(BatchProvider):
 
     async def discard(self, batch: str) -> None:
         """Delete the files of a batch; the batch itself, which holds no media, stays."""
-        async with self._batching() as (client, _):
+        async with self._batching(seconds=self._service.timeout) as (client, _):
             held = await self._batch(client, batch)
-            for name in (held[key] for key in (*_FILES, "input_file_id") if held.get(key)):
-                await client.files.with_raw_response.delete(address_part(self._service, name))
+        await self._delete([held[key] for key in (*_FILES, "input_file_id") if held.get(key)])
+
+    async def _delete(self, names: Sequence[object]) -> None:
+        """Delete files, each of them though another cannot be."""
+        failed: ProviderError | None = None
+        for name in names:
+            try:
+                async with self._batching(seconds=self._service.timeout) as (client, _):
+                    known = address_part(self._service, name)
+                    await client.files.with_raw_response.delete(known)
+            except ProviderError as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     @asynccontextmanager
     async def _batching(
-        self, model: str = ""
+        self, model: str = "", *, seconds: float | None
     ) -> AsyncIterator[tuple[openai.AsyncOpenAI, httpx2.AsyncClient]]:
-        """Connect anew, since answers may be larger than others; errors become ours."""
+        """Connect anew, since answers may be larger than others; errors become ours.
+
+        Args:
+            model: What was asked, for errors.
+            seconds: After which whatever is done inside has taken too long.
+        """
         line = http_client(timeout=self._service.timeout, url=self._url, most=MOST_RESULTS)
         try:
-            async with self._sdk(line) as client:
+            async with self._sdk(line) as client, asyncio.timeout(seconds):
                 yield client, line
         except openai.APIStatusError as error:
             scrub_error(error, self._service.secrets)
@@ -218,7 +233,13 @@ class OpenAIBatches(BatchProvider):
         body = as_mapping(said.get("body"))
         status = count_of(said, "status_code")
         if status == httpx2.codes.OK:
-            return self._answer(body, {}, "", model, chat="choices" in body)
+            return read_body(
+                body,
+                service=self._service,
+                asked=model,
+                failure=OpenAIFailure.inside(body, {}, ""),
+                read=read_chat if "choices" in body else read_responses,
+            )
         wrong = as_mapping(line.get("error"))
         if wrong.get("code") == "batch_expired":
             raise UnavailableError(

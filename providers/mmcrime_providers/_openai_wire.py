@@ -51,20 +51,22 @@ def responses_body(request: Request, *, model: str, detail: Detail) -> dict[str,
     return body
 
 
-def chat_body(request: Request, *, model: str, detail: Detail, vendor: bool) -> dict[str, Any]:
+def chat_body(
+    request: Request, *, model: str, detail: Detail | None, vendor: bool
+) -> dict[str, Any]:
     """Return the body of a request for a chat completion.
 
     Args:
         request: What is asked.
         model: The model to ask.
-        detail: How closely pictures are looked at.
+        detail: How closely pictures are looked at; None to leave it to the server.
         vendor: Whether the models are OpenAI's own, on Azure too. They no longer take
             ``max_tokens``, while servers of other makers may know nothing else.
     """
     content: list[dict[str, Any]] = []
     for part in request.parts:
         if part.kind == "image":
-            image = {"url": _data_url(part), "detail": detail}
+            image = {"url": _data_url(part)} | ({"detail": detail} if detail else {})
             content.append({"type": "image_url", "image_url": image})
         elif part.kind == "audio":
             sound = {"data": _base64(part.data), "format": AUDIO_FORMATS[part.media_type]}

@@ -19,24 +19,21 @@ from mmcrime.plugins import (
     PluginOptions,
     Request,
     Response,
-    TokenEstimate,
 )
 from mmcrime_providers._batch import HALF
+from mmcrime_providers._gemini_answer import (
+    AUDIO_FORMATS,
+    IMAGE_FORMATS,
+    VIDEO_FORMATS,
+    model_in,
+    read_answer,
+    token_estimate,
+)
 from mmcrime_providers._gemini_batch import GeminiBatches
 from mmcrime_providers._gemini_client import GeminiClient
 from mmcrime_providers._gemini_errors import GeminiFailure
 from mmcrime_providers._gemini_files import Files, too_large
-from mmcrime_providers._gemini_wire import (
-    AUDIO_FORMATS,
-    IMAGE_FORMATS,
-    VIDEO_FORMATS,
-    Resolution,
-    Safety,
-    content_of,
-    model_in,
-    read_answer,
-    settings_of,
-)
+from mmcrime_providers._gemini_wire import Resolution, Safety, content_of, settings_of
 from mmcrime_providers._http import public_url, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
@@ -58,19 +55,6 @@ _BROKEN_PROTOCOL = (
     RecursionError,
     UserWarning,
 )
-
-
-def _tokens(fps: float) -> TokenEstimate:
-    """Return how to estimate tokens, where a video is looked at so many times a second."""
-    return TokenEstimate(
-        # Older models count a picture in squares of 768 px and once as a whole, newer ones
-        # 1,120 whatever its size.
-        image_tokens=1120.0,
-        tile=768,
-        tile_tokens=258.0,
-        audio_per_second=32.0,
-        video_per_second=258.0 * fps + 42.0,
-    )
 
 
 class GeminiOptions(PluginOptions):
@@ -112,6 +96,7 @@ class GeminiProvider(GeminiBatches):
 
     Options: ClassVar[type[PluginOptions]] = GeminiOptions
     capabilities: ClassVar[Capabilities] = Capabilities(
+        tasks=frozenset({"answer", "transcribe"}),
         images=3600,
         image_formats=IMAGE_FORMATS,
         audio=True,
@@ -123,7 +108,7 @@ class GeminiProvider(GeminiBatches):
         media_bytes=2_000_000_000,  # of one file, and of all files of an account without pay
         json_schema=True,
         context_tokens=1_000_000,
-        tokens=_tokens(1.0),
+        tokens=token_estimate(1.0),
     )
 
     # What is inside of a request may have 20 MB; a body of answers is read as a whole.
@@ -162,7 +147,7 @@ class GeminiProvider(GeminiBatches):
         )
         self.model, self.remarks = chosen_model(_NAME, model)
         if video_fps is not None:
-            held = replace(self.capabilities, video_fps=video_fps, tokens=_tokens(video_fps))
+            held = replace(self.capabilities, video_fps=video_fps, tokens=token_estimate(video_fps))
             self.capabilities = held  # type: ignore[misc]  # of this instance
         self._upload_timeout = upload_timeout
         self._api_version = api_version

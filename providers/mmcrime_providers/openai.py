@@ -1,5 +1,8 @@
 """OpenAI, and every service that speaks its protocol: Ollama, vLLM, llama.cpp, OpenRouter ...
 
+It transcribes as well: with OpenAI's own models, or with Whisper on a server that has the
+endpoint, such as Groq's.
+
 Of Azure, the address of version 1 (``https://NAME.openai.azure.com/openai/v1/``) works as
 ``base_url``; its older addresses, with a version in the query, do not.
 """
@@ -8,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import httpx2
@@ -27,20 +31,20 @@ from mmcrime.plugins import (
     TokenEstimate,
 )
 from mmcrime_providers._batch import HALF
-from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error
+from mmcrime_providers._http import public_url, scrub_error
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._openai_batch import OpenAIBatches
+from mmcrime_providers._openai_client import openai_client, read_answer
 from mmcrime_providers._openai_errors import OpenAIFailure
+from mmcrime_providers._openai_speech import SPEECH_MODEL, read_transcript, transcription_form
 from mmcrime_providers._openai_wire import (
     AUDIO_FORMATS,
     Detail,
     chat_body,
-    model_in,
     read_chat,
     read_responses,
     responses_body,
-    usage_in,
 )
 from mmcrime_providers._service import Service, off_the_loop
 
@@ -50,11 +54,13 @@ _NAME = "openai"
 _VARIABLE = "OPENAI_API_KEY"
 _VENDOR_URL = "https://api.openai.com/v1"
 _VENDOR = Capabilities(
+    tasks=frozenset({"answer", "transcribe"}),
     images=1500,
     image_pixels=30_000 * 32 * 32 - 1_000_000,  # 30,000 squares of 32 px, and room for the rims
     image_formats=("image/jpeg", "image/png", "image/webp"),
     media_bytes=512_000_000 // 4 * 3 - 1_000_000,  # 512 MB with base64, and room for the words
     json_schema=True,
+    speech_model=SPEECH_MODEL,
     context_tokens=272_000,  # above it the current models cost twice as much
     # A square of 32 px is one token of large models, and 2.46 of the smallest ones.
     tokens=TokenEstimate(tile=32, tile_tokens=2.5, image_tokens=100.0, audio_per_second=20.0),
@@ -65,6 +71,7 @@ _COMPATIBLE = replace(
     image_pixels=None,
     image_formats=("image/jpeg", "image/png"),
     media_bytes=None,
+    speech_model=None,
     context_tokens=None,
 )
 
@@ -158,7 +165,7 @@ class OpenAIProvider(OpenAIBatches):
         self._client: openai.AsyncOpenAI | None = None
 
     async def generate(self, request: Request) -> Response:
-        """Answer one request; see `Provider.generate`."""
+        """Answer one request, or transcribe; see `Provider.generate`."""
         self._check(request)
         chat = self._chat_only or any(part.kind == "audio" for part in request.parts)
         try:
@@ -175,27 +182,42 @@ class OpenAIProvider(OpenAIBatches):
             await client.close()
 
     async def _ask(self, request: Request, *, chat: bool) -> Response:
-        model = request.model or self.model or ""
-        body = await off_the_loop(request.parts, lambda: self._body(request, model, chat=chat))
-        client = self._opened()
+        speech = request.task == "transcribe"
+        named = request.model or (self.capabilities.speech_model if speech else None)
+        model = named or self.model or ""
         try:
-            if chat:
-                raw = await client.chat.completions.with_raw_response.create(**body)
-            else:
-                raw = await client.responses.with_raw_response.create(**body)
+            answer = await self._send(request, model, chat=chat)
         except openai.APIStatusError as error:
             scrub_error(error, self._service.secrets)
-            answer = error.response
-            failure = OpenAIFailure.of(error.status_code, answer.headers, answer.text)
+            held = error.response
+            failure = OpenAIFailure.of(error.status_code, held.headers, held.text)
             if failure.is_missing_route and self._may_turn and not chat:
                 raise self._no_route() from error
             if failure.is_refusal:
                 return Response(status="refused", text="", model=model, reason=failure.code)
-            raise self._service.failed(failure, model) from error
-        answer = raw.http_response
-        body = self._service.json_object(answer.content)
-        response = self._answer(body, answer.headers, answer.text, model, chat=chat)
-        return replace(response, rate=rate_status(answer.headers))
+            failed = self._service.failed(failure, model)
+            if speech and failure.is_unknown_model:
+                failed.next_step = (
+                    "Set analyzers.speech.options.model to a model that transcribes; asked was "
+                    f"{model!r}."
+                )
+            raise failed from error
+        return self._read(answer, request, model, chat=chat)
+
+    async def _send(self, request: Request, model: str, *, chat: bool) -> httpx2.Response:
+        client = self._opened()
+        raw: Any  # each method of the SDK wraps its own type; all hold the answer as it came
+        if request.task == "transcribe":
+            form = transcription_form(request, model=model, provider=_NAME)
+            raw = await client.audio.transcriptions.with_raw_response.create(**form)
+        else:
+            body = await off_the_loop(request.parts, lambda: self._body(request, model, chat=chat))
+            if chat:
+                raw = await client.chat.completions.with_raw_response.create(**body)
+            else:
+                raw = await client.responses.with_raw_response.create(**body)
+        answer: httpx2.Response = raw.http_response
+        return answer
 
     def _no_route(self) -> ProviderError:
         """Turn to chat completions; the next attempt, which is announced like any, uses them."""
@@ -214,63 +236,49 @@ class OpenAIProvider(OpenAIBatches):
             return chat_body(request, model=model, detail=self._detail, vendor=self._hosted)
         return responses_body(request, model=model, detail=self._detail)
 
-    def _answer(
-        self,
-        body: Mapping[str, Any],
-        headers: Mapping[str, str],
-        text: str,
-        model: str,
-        *,
-        chat: bool,
+    def _read(
+        self, answer: httpx2.Response, request: Request, model: str, *, chat: bool
     ) -> Response:
-        """Read an answer of status 200, which may hold an error or nothing at all."""
-        failure = OpenAIFailure.inside(body, headers, text)
-        if failure is not None and not failure.is_refusal:
-            raise self._service.failed(failure, model_in(body) or model)
-        if failure is not None:
-            return Response(
-                status="refused",
-                text="",
-                model=model_in(body) or model,
-                reason=failure.code,
-                usage=usage_in(body),
-            )
-        read = read_chat if chat else read_responses
-        return read(body, provider=_NAME, asked=model)
+        read: Callable[..., Response] = read_chat if chat else read_responses
+        if request.task == "transcribe":
+            read = partial(read_transcript, request=request)
+        return read_answer(
+            answer, service=self._service, asked=model, failures=OpenAIFailure, read=read
+        )
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = self._sdk(http_client(timeout=self._service.timeout, url=self._url))
+            self._client = self._sdk()
         return self._client
 
-    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
-        """Return the SDK's client on a connection."""
-        client = openai.AsyncOpenAI(
-            api_key=self._key or "unused",  # the SDK wants one, servers of one's own do not
-            base_url=self.endpoint,
+    def _sdk(self, line: httpx2.AsyncClient | None = None) -> openai.AsyncOpenAI:
+        return openai_client(
+            url=self._url,
+            key=self._key,
+            timeout=self._service.timeout,
+            own=self._own,
             organization=self._organization,
-            max_retries=0,
-            timeout=line.timeout,  # said aloud: as one number it would be that of each step
-            http_client=line,
+            line=line,
         )
-        if not self._own:
-            # What variables add for OpenAI is no business of another address.
-            client.organization = self._organization
-            client.project = None
-            client._custom_headers = {}  # noqa: SLF001  # there is no other way
-        return client
 
     @property
     def _batches_chat(self) -> bool:
         return self._chat_only or self.capabilities.audio
 
     def _check(self, request: Request) -> None:
+        speech = request.task == "transcribe"
         self._service.check(
             request.parts,
-            self._takes,
-            next_step=f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
+            _is_sound if speech else self._takes,
+            next_step="Convert the sound to WAV or MP3."
+            if speech
+            else f"Set providers.{_NAME}.audio for a model that takes WAV and MP3.",
         )
 
     def _takes(self, part: Part) -> bool:
         sound = self.capabilities.audio and part.media_type in AUDIO_FORMATS
         return part.kind == "image" or sound
+
+
+def _is_sound(part: Part) -> bool:
+    return part.media_type in AUDIO_FORMATS

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_kit import QUICK, Asking, question, said
+from calls_kit import Service, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import services
-from batch_kit import QUICK, Asking, question, said
 from batch_service import NAMES, BatchService, batch_service
-from calls_kit import Service, until
 from mmcrime.calls import batch_lane
 from mmcrime.calls.batch_book import BatchBook
 from mmcrime.calls.budget import RunBudget

@@ -13,9 +13,10 @@ import pytest
 from genai_prices import Usage, calc_price
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mmcrime.calls.estimate import input_tokens
-from mmcrime.calls.prices import Pricing, price_versions
+from mmcrime.calls.prices import NO_TOKENS, Pricing, price_versions
 from mmcrime.config import Price
 from mmcrime.plugins import Capabilities, Part, Request, TokenEstimate, TokenUsage
 
@@ -357,3 +358,75 @@ def test_the_table_is_read_only_when_it_is_needed() -> None:
         "assert 'genai_prices.data' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# -- transcribing ---------------------------------------------------------------------------
+
+
+def words(seconds: float | None = 12.3, model: str = "gpt-transcribe") -> Request:
+    part = Part(media_type="audio/wav", seconds=seconds)
+    return Request(instructions="", parts=(part,), task="transcribe", model=model)
+
+
+NOT_SAID = TokenUsage()
+TOKENS = Price(input_per_million=1.0, output_per_million=10.0)
+
+
+def test_sound_that_is_sold_by_the_hour_is_paid_by_the_second_rounded_up() -> None:
+    """gpt-transcribe: 0.27 USD an hour; what is reserved is what it comes to."""
+    pricing = Pricing("openai", OPENAI)
+    most = pricing.at_most("gpt-transcribe", words(), Capabilities())
+    cost = pricing.cost_of("gpt-transcribe", NOT_SAID, words())
+    assert most.usd == cost.usd == pytest.approx(13 * 0.27 / 3600)
+    assert cost.source == "price_table"
+    assert cost.detail.endswith("openai/gpt-transcribe")
+
+
+def test_the_price_of_an_hour_holds_for_nothing_but_transcribing() -> None:
+    pricing = Pricing("openai", OPENAI)
+    for request in (TEXT, None):
+        cost = pricing.cost_of("gpt-transcribe", TokenUsage(input=5, output=5), request)
+        assert (cost.usd, cost.source) == (None, "unknown")
+
+
+def test_an_attempt_that_is_not_billed_costs_no_second() -> None:
+    for pricing in (
+        Pricing("openai", OPENAI),
+        Pricing("openai", OPENAI, Price(per_minute_of_audio=1.0)),
+    ):
+        assert pricing.cost_of("gpt-transcribe", NO_TOKENS, words()).usd == 0.0
+
+
+def test_the_users_price_of_a_minute_comes_first() -> None:
+    pricing = Pricing("wit", "https://api.wit.ai", Price(per_minute_of_audio=0.6))
+    most = pricing.at_most(None, words(), Capabilities())
+    cost = pricing.cost_of("wit", NOT_SAID, words())
+    assert most.usd == cost.usd == pytest.approx(0.13)
+    assert (cost.source, cost.detail) == ("user", "providers.wit.price")
+
+
+def test_sound_of_unknown_length_is_reserved_as_ten_minutes() -> None:
+    pricing = Pricing("wit", "", Price(per_minute_of_audio=0.6))
+    assert pricing.at_most(None, words(None), Capabilities()).usd == pytest.approx(6.0)
+
+
+def test_the_users_price_of_tokens_is_that_of_the_model_that_answers() -> None:
+    """Another model transcribes, whose price the table knows or nobody does."""
+    pricing = Pricing("openai", OPENAI, TOKENS, model="gpt-x")
+    assert pricing.cost_of("gpt-transcribe", NOT_SAID, words()).source == "price_table"
+    assert pricing.cost_of("whisper-x", NOT_SAID, words(model="whisper-x")).usd is None
+    usage = TokenUsage(input=1000, output=100)
+    same = Pricing("gemini", GEMINI, TOKENS, model="gemini-x")
+    assert same.cost_of("gemini-x-001", usage, words(model="gemini-x")).usd == pytest.approx(0.002)
+
+
+def test_a_price_of_sound_alone_leaves_answers_to_the_table() -> None:
+    pricing = Pricing("openai", OPENAI, Price(per_minute_of_audio=0.6))
+    assert pricing.at_most("gpt-5-nano", TEXT, Capabilities()).source == "price_table"
+    assert pricing.at_most("nobody-1", TEXT, Capabilities()).usd is None
+
+
+@pytest.mark.parametrize("given", [{}, {"input_per_million": 1.0}, {"per_minute_of_audio": -1.0}])
+def test_a_price_that_says_half_of_it_is_refused(given: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Price(**given)

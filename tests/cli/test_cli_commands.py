@@ -249,8 +249,10 @@ def test_providers_lists_what_is_configured_and_whether_a_key_is_there(run: Run)
         json.dumps(
             {
                 "openai": SECRET,
-                "replicate": SECRET,
-                "providers": {"acme": {"api_key": "env:NOT_SET_ANYWHERE"}},
+                "providers": {
+                    "acme": {"api_key": "env:NOT_SET_ANYWHERE"},
+                    "nobody": {"api_key": SECRET},
+                },
             }
         )
     )
@@ -258,7 +260,7 @@ def test_providers_lists_what_is_configured_and_whether_a_key_is_there(run: Run)
         code, out, _ = run(*verb)
         words = " ".join(out.split())
         assert code == 0
-        assert "missing replicate not enabled, key present; no plug-in of that name" in words
+        assert "missing nobody not enabled, key present; no plug-in of that name" in words
         assert "ok openai not enabled, key present; model gpt-" in words
         able = "takes up to 100 pictures, a JSON schema"
         assert f"unset anthropic not configured; {able}; There is no key" in words

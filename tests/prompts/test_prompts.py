@@ -122,5 +122,12 @@ def test_every_text_is_used() -> None:
     names = {entry.name for entry in files("mmcrime.prompts").joinpath("texts").iterdir()}
     assert names == {
         "task.md", "image.md", "audio.md", "video.md",
-        "site.md", "language.md", "repair.md", "schema.md",
+        "site.md", "language.md", "repair.md", "schema.md", "transcribe.md",
     }  # fmt: skip
+
+
+def test_the_request_to_transcribe_names_the_language_and_leaves_nothing_to_fill_in() -> None:
+    asked = prompts.transcription(language="pt-BR")
+    assert "BCP 47 tag pt-BR" in asked.text
+    assert not re.search(r"[{}]", asked.text)
+    assert asked.version != prompts.transcription(language="pt").version

@@ -1,9 +1,10 @@
-"""Answers of Gemini, constructed after recorded ones."""
+"""Answers of Gemini: what recorded ones say, and others constructed after them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from mmcrime.plugins import Response, TokenUsage
 from mmcrime.testing import WireReply
 
 KEY = "AIzaSyA-0123456789abcdefghijklmnopqrstu"
@@ -19,6 +20,72 @@ USAGE: dict[str, Any] = {
     "thoughtsTokenCount": 25,
     "serviceTier": "standard",
 }
+
+RECORDED: list[tuple[str, Response]] = [
+    # An older model, without thoughts: what came out are its words alone.
+    (
+        "image_200",
+        Response(
+            status="answered",
+            text="The fruit in the image is a kiwi.",
+            model="gemini-2.0-flash",
+            usage=TokenUsage(input=3367, output=9),
+        ),
+    ),
+    # Sound is dearer and counted apart; 25 tokens of thought are paid for as words are.
+    (
+        "audio_200",
+        Response(
+            status="answered",
+            text="Ruby is a programming language designed for developer happiness.",
+            model="gemini-2.5-flash",
+            usage=TokenUsage(input=125, audio_input=119, output=35),
+        ),
+    ),
+    # The JSON is handed on as it came: reading it is the analyzer's.
+    (
+        "json_schema_200",
+        Response(
+            status="answered",
+            text='{\n  "city": "Mexico City",\n  "country": "Mexico"\n}',
+            model="gemini-2.0-flash",
+            usage=TokenUsage(input=8, output=20),
+        ),
+    ),
+    # Cut off at the most tokens: no answer, and what it cost is kept.
+    (
+        "max_tokens_truncated_200",
+        Response(
+            status="truncated",
+            text="The capital of France is",
+            model="gemini-2.5-flash",
+            reason="MAX_TOKENS",
+            usage=TokenUsage(input=15, output=5),
+        ),
+    ),
+    # Stopped before the first word: the total says that nothing came out.
+    (
+        "safety_block_candidate_200",
+        Response(
+            status="refused",
+            text="",
+            model="gemini-1.5-flash",
+            reason="SAFETY",
+            usage=TokenUsage(input=14, output=0),
+        ),
+    ),
+    # No candidates, and a word that the published list does not have; tokens are not told.
+    (
+        "prompt_blocked_model_armor_200",
+        Response(
+            status="refused",
+            text="The prompt violated Prompt Injection and Jailbreak filters.",
+            model="gemini-2.5-flash",
+            reason="MODEL_ARMOR",
+        ),
+    ),
+]
+"""Names of recorded answers, and what is read of them."""
 
 
 def answer(finish: str | None = "STOP", **fields: Any) -> WireReply:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gemini_kit import KEY, answer, blocked, detail, failed, quota
+from gemini_kit import KEY, RECORDED, answer, blocked, detail, failed, quota
 from google.genai import errors as sdk_errors
 from provider_kit import IMAGE, JPEG, REQUEST, SCHEMA, WORDS, ask, replay, timeouts
 from pydantic import SecretStr
@@ -173,74 +173,8 @@ def test_the_contract_refuses_what_is_wrong(
 # -- recorded answers -----------------------------------------------------------------------
 
 
-ANSWERS = [
-    # An older model, without thoughts: what came out are its words alone.
-    (
-        "image_200",
-        Response(
-            status="answered",
-            text="The fruit in the image is a kiwi.",
-            model="gemini-2.0-flash",
-            usage=TokenUsage(input=3367, output=9),
-        ),
-    ),
-    # Sound is dearer and counted apart; 25 tokens of thought are paid for as words are.
-    (
-        "audio_200",
-        Response(
-            status="answered",
-            text="Ruby is a programming language designed for developer happiness.",
-            model="gemini-2.5-flash",
-            usage=TokenUsage(input=125, audio_input=119, output=35),
-        ),
-    ),
-    # The JSON is handed on as it came: reading it is the analyzer's.
-    (
-        "json_schema_200",
-        Response(
-            status="answered",
-            text='{\n  "city": "Mexico City",\n  "country": "Mexico"\n}',
-            model="gemini-2.0-flash",
-            usage=TokenUsage(input=8, output=20),
-        ),
-    ),
-    # Cut off at the most tokens: no answer, and what it cost is kept.
-    (
-        "max_tokens_truncated_200",
-        Response(
-            status="truncated",
-            text="The capital of France is",
-            model="gemini-2.5-flash",
-            reason="MAX_TOKENS",
-            usage=TokenUsage(input=15, output=5),
-        ),
-    ),
-    # Stopped before the first word: the total says that nothing came out.
-    (
-        "safety_block_candidate_200",
-        Response(
-            status="refused",
-            text="",
-            model="gemini-1.5-flash",
-            reason="SAFETY",
-            usage=TokenUsage(input=14, output=0),
-        ),
-    ),
-    # No candidates, and a word that the published list does not have; tokens are not told.
-    (
-        "prompt_blocked_model_armor_200",
-        Response(
-            status="refused",
-            text="The prompt violated Prompt Injection and Jailbreak filters.",
-            model="gemini-2.5-flash",
-            reason="MODEL_ARMOR",
-        ),
-    ),
-]
-
-
 @pytest.mark.shared
-@pytest.mark.parametrize(("name", "expected"), ANSWERS, ids=[a[0] for a in ANSWERS])
+@pytest.mark.parametrize(("name", "expected"), RECORDED, ids=[a[0] for a in RECORDED])
 def test_a_recorded_answer_is_read(shared: Path, name: str, expected: Response) -> None:
     assert replay(shared, "gemini", name, make) == expected
 

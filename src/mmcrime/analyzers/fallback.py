@@ -1,11 +1,27 @@
-"""After which failures of a provider another one may be asked in its stead."""
+"""Which provider an analyzer asks, and after which failures another one in its stead."""
 
 from __future__ import annotations
 
-from mmcrime.errors import RateLimitedError, UnavailableError, UnfitMediaError
-from mmcrime.plugins import Response
+from mmcrime.errors import ConfigError, RateLimitedError, UnavailableError, UnfitMediaError
+from mmcrime.plugins import Provider, Response, RunContext
 
-__all__ = ["may_fall_back"]
+__all__ = ["may_fall_back", "named"]
+
+
+def named(name: str, context: RunContext, *, analyzer: str) -> Provider:
+    """Return the provider of that name.
+
+    Raises:
+        ConfigError: If the run does not have it.
+    """
+    try:
+        return context.providers[name]
+    except KeyError:
+        raise ConfigError(
+            f"The analyzer {analyzer!r} is to ask the provider {name!r}, which this run does "
+            "not have.",
+            next_step="Name it: providers=[...] in Python, --provider on the command line.",
+        ) from None
 
 
 def may_fall_back(failure: Response | BaseException) -> str | None:

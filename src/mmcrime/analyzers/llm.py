@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mmcrime.analyzers.fallback import may_fall_back
+from mmcrime.analyzers.fallback import may_fall_back, named
 from mmcrime.analyzers.llm_answer import (
     NO_TYPE,
     Answer,
@@ -25,7 +25,7 @@ from mmcrime.analyzers.llm_answer import (
     read_answer,
 )
 from mmcrime.analyzers.llm_question import Question, repaired
-from mmcrime.errors import ConfigError, InvalidResponseError, ProviderError, UnfitMediaError
+from mmcrime.errors import InvalidResponseError, ProviderError, UnfitMediaError
 from mmcrime.evidence import Evidence, MediaKind
 from mmcrime.media.fit import Fitted, fit
 from mmcrime.perceive.spans import record
@@ -96,7 +96,9 @@ class LLMAnalyzer(Analyzer):
         for name in names:
             last = name == names[-1]
             try:
-                said = await self._ask(_named(name, context), name, evidence, context)
+                said = await self._ask(
+                    named(name, context, analyzer="llm"), name, evidence, context
+                )
             except ProviderError as error:
                 kind = may_fall_back(error)
                 if not tried and (kind is None or last):
@@ -247,16 +249,6 @@ class LLMAnalyzer(Analyzer):
             fallbacks=tuple(tried),
             error=error,
         )
-
-
-def _named(name: str, context: RunContext) -> Provider:
-    try:
-        return context.providers[name]
-    except KeyError:
-        raise ConfigError(
-            f"The analyzer 'llm' is to ask the provider {name!r}, which this run does not have.",
-            next_step="Name it: providers=[...] in Python, --provider on the command line.",
-        ) from None
 
 
 def _read(response: Response, name: str, duration: float | None, kinds: Collection[str]) -> Answer:

@@ -37,13 +37,19 @@ class Announced(Wrapper):
         size = len(request.instructions.encode())
         size += sum(len(part.data) + len(part.text.encode()) for part in request.parts)
         self._gate.announce(
-            what=_contents(request), to=self._to, purpose="provider", size_bytes=size
+            what=_contents(request),
+            to=self._to,
+            purpose="speech" if request.task == "transcribe" else "provider",
+            size_bytes=size,
         )
         mark_sent()
 
 
 def _contents(request: Request) -> str:
-    """Say what a third party gets to see, such as ``8 images and text to gpt-x``."""
+    """Say what a third party gets to see, such as ``8 images and text of a request``."""
+    if request.task == "transcribe":
+        seconds = sum(part.seconds or 0.0 for part in request.parts)
+        return f"{seconds:.1f} s of sound with speech"
     counts: dict[str, int] = {}
     for part in request.parts:
         counts[part.kind] = counts.get(part.kind, 0) + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 import threading
 import time
@@ -15,10 +14,11 @@ from typing import Any, TypeVar
 
 from mmcrime.calls.database import open_database
 from mmcrime.errors import ConfigError
+from mmcrime.logs import get_logger
 
 __all__ = ["BATCHES_FILE", "Batch", "BatchBook", "Item"]
 
-_log = logging.getLogger("mmcrime.calls.batch")
+_log = get_logger("mmcrime.calls.batch")
 
 BATCHES_FILE = "batches.sqlite3"
 """Name of the file in the cache directory."""

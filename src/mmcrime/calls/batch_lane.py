@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
 import secrets
 import time
@@ -24,12 +23,13 @@ from mmcrime.calls.batch_book import Batch, BatchBook, Item
 from mmcrime.calls.batch_watch import Pace, Waiting, Watch
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import ProviderError, UnfitMediaError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import BatchProvider, Request, Response, TokenUsage
 from mmcrime.results import Cost
 
 __all__ = ["PACE", "BatchLane", "Entry"]
 
-_log = logging.getLogger("mmcrime.calls.batch")
+_log = get_logger("mmcrime.calls.batch")
 
 PACE = Pace()
 _FRAMING = 4096  # bytes around a request: its id, roles, names of fields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -13,12 +12,13 @@ from datetime import UTC, datetime
 from mmcrime.calls.batch_book import Batch, BatchBook, Item
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import InvalidResponseError, ProviderError, UnavailableError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import BatchProvider, BatchStatus, Response, TokenUsage
 from mmcrime.results import Cost
 
 __all__ = ["Pace", "Waiting", "Watch"]
 
-_log = logging.getLogger("mmcrime.calls.batch")
+_log = get_logger("mmcrime.calls.batch")
 
 _CHUNK = 200  # answers that are written down in one go
 _COLLECTING = 3600.0  # seconds that collecting may take

@@ -10,7 +10,6 @@ that the service is there. Rate limits and broken answers say nothing either way
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +23,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import AuthenticationError, ProviderError, UnavailableError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Provider, Request, Response
 
 __all__ = ["BreakerStatus", "Breakers", "Door", "Guarded"]
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 _FAILURES = 5
 _APART = 1.0  # seconds within which outages are one

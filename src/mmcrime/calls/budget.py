@@ -8,7 +8,6 @@ far less than they may.
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from mmcrime.calls.caps import (
     NOTHING,
@@ -28,11 +27,12 @@ from mmcrime.errors import (
     BudgetExceededError,
     ProviderError,
 )
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Provider, Request, Response
 
 __all__ = ["Budgeted", "DayBudget", "RunBudget", "Spending"]
 
-_log = logging.getLogger("mmcrime.calls.budget")
+_log = get_logger("mmcrime.calls.budget")
 
 
 class RunBudget:
@@ -133,7 +133,7 @@ class Budgeted(Wrapper):
                 sent.
         """
         if not self._loaded:
-            await asyncio.to_thread(self._pricing.load)
+            await asyncio.to_thread(self._pricing.load, request)
             self._loaded = True
         booking = await self._reserve(self._ask(request))
         ask = booking.amount

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -24,10 +23,11 @@ from mmcrime.calls.caps import NOTHING, Amount, Refusal, Spending, first_crossed
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import ConfigError
+from mmcrime.logs import get_logger
 
 __all__ = ["Booking", "DayBudget"]
 
-_log = logging.getLogger("mmcrime.calls.budget")
+_log = get_logger("mmcrime.calls.budget")
 _FORMAT = 1
 _KEPT_DAYS = 7
 _LOCK_SECONDS = 30.0

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mmcrime.plugins import Capabilities, Part, Request, TokenEstimate
 
-__all__ = ["input_tokens", "sound_tokens", "total_tokens"]
+__all__ = ["input_tokens", "seconds_of_sound", "sound_tokens", "total_tokens"]
 
 _FRAMING = 64  # tokens of roles, separators and names that services add around the parts
 _UNKNOWN_SIDE = 2048  # pixels a side of a picture that does not say its size
@@ -32,6 +32,12 @@ def sound_tokens(request: Request, capabilities: Capabilities) -> int:
     heard = replace(rule, video_per_second=min(rule.audio_per_second, rule.video_per_second))
     sounding = (part for part in request.parts if part.kind in ("audio", "video"))
     return math.ceil(sum(_media_tokens(part, heard) for part in sounding))
+
+
+def seconds_of_sound(request: Request) -> int:
+    """Return the seconds of sound that go in, each part rounded up as services count them."""
+    lengths = (p.seconds for p in request.parts if p.kind == "audio")
+    return sum(math.ceil(_UNKNOWN_SECONDS if length is None else length) for length in lengths)
 
 
 def total_tokens(request: Request, capabilities: Capabilities) -> int:

@@ -24,6 +24,7 @@ from mmcrime.calls.limits import Limited, Limiter
 from mmcrime.calls.prices import Pricing
 from mmcrime.calls.retry import Retrying
 from mmcrime.calls.store import AnswerStore
+from mmcrime.calls.traced import TracedAttempt, TracedCall, TracedSending
 from mmcrime.config import ProviderSettings, Settings
 from mmcrime.errors import ConfigError
 from mmcrime.plugins import BatchProvider, EgressGate, Provider
@@ -124,7 +125,7 @@ class CallLayer:
             inner = self._batched(provider, name, section, run, serve=serve)
             return self._cached(inner, name, options, run, serve=serve)
         pricing = self._pricing(provider, name, section)
-        announced = Announced(provider, name=name, gate=run.gate)
+        announced = Announced(TracedSending(provider, name=name), name=name, gate=run.gate)
         limiter = self._limiters.get(name)
         if limiter is None:
             limiter = self._limiters[name] = Limiter(name, section)
@@ -138,15 +139,21 @@ class CallLayer:
             request_id=run.request_id,
         )
         budgeted = Budgeted(
-            recorded, name=name, pricing=pricing, run=run.budget, day=self._day_budget
+            TracedAttempt(recorded, name=name),
+            name=name,
+            pricing=pricing,
+            run=run.budget,
+            day=self._day_budget,
         )
         guarded = Guarded(budgeted, name=name, breakers=self._breakers)
         serve = stored and self._settings.cache.enabled
         retrying = Retrying(guarded, name=name, deadline=run.deadline)
         return self._cached(retrying, name, options, run, serve=serve)
 
-    def _cached(self, inner: Provider, name: str, options: str, run: Run, *, serve: bool) -> Cached:
-        return Cached(
+    def _cached(
+        self, inner: Provider, name: str, options: str, run: Run, *, serve: bool
+    ) -> Provider:
+        cached = Cached(
             inner,
             name=name,
             store=self._store if serve else None,
@@ -156,6 +163,7 @@ class CallLayer:
             tenant=run.tenant,
             request_id=run.request_id,
         )
+        return TracedCall(cached, name=name)
 
     def _batched(
         self, provider: Provider, name: str, section: ProviderSettings, run: Run, *, serve: bool
@@ -227,7 +235,11 @@ class CallLayer:
         key = (name, provider.endpoint)
         if key not in self._pricings:
             self._pricings[key] = Pricing(
-                name, provider.endpoint, section.price, free=provider.free
+                name,
+                provider.endpoint,
+                section.price,
+                free=provider.free,
+                model=provider.model,
             )
         return self._pricings[key]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 import threading
 import time
@@ -15,15 +14,17 @@ from typing import TypedDict, Unpack
 from mmcrime.calls.batches import Batches
 from mmcrime.calls.database import open_database
 from mmcrime.calls.meter import BROKEN_OFF, attempted, current_meter
+from mmcrime.calls.prices import NO_TOKENS
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import ConfigError, MmcrimeError, ProviderError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Provider, Request, Response, TokenUsage
 from mmcrime.results import Cost
 
 __all__ = ["Ledger", "Recorded"]
 
-_log = logging.getLogger("mmcrime.calls")
+_log = get_logger("mmcrime.calls")
 
 _VERSION = 1
 _KEPT_SECONDS = 90 * 24 * 3600.0
@@ -325,8 +326,7 @@ class Recorded(Wrapper):
             await self._record(request, cost, None)
         else:
             # Whoever knows the price of a token knows that none costs nothing.
-            nothing = TokenUsage(input=0, cached_input=0, cache_write=0, audio_input=0, output=0)
-            _count(self._price(request.model or self.model, nothing, request))
+            _count(self._price(request.model or self.model, NO_TOKENS, request))
 
     async def _record(self, request: Request, cost: Cost, response: Response | None) -> None:
         written = self._ledger.enter(

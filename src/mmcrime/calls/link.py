@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -23,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.errors import ConfigError, MissingDependencyError
+from mmcrime.logs import get_logger
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 __all__ = ["Link", "Script"]
 
-_log = logging.getLogger("mmcrime.calls.shared")
+_log = get_logger("mmcrime.calls.shared")
 
 _FORGETFUL = 60.0  # seconds of which a Redis that lost its data may know nothing: a window
 _FIRST_PAUSE = 0.05  # seconds between two attempts to reach it; then twice as long each time

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     Rates = Mapping[str, Decimal | TieredPrices]
 
-__all__ = ["Entry", "dearest", "look_up", "possible", "rate", "table_name"]
+__all__ = ["HOURS", "Entry", "dearest", "look_up", "possible", "rate", "table_name"]
+
+HOURS = ("audio_hours", "input_audio_hours")
+"""Prices of an hour of sound. The table states the same price under both, and not their sum."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +34,8 @@ class Entry:
     Attributes:
         name: Service and model, as the table names them.
         service: The service alone.
-        now: Its prices: US dollars for a million tokens, or for a thousand requests.
+        now: Its prices: US dollars for a million tokens, for a thousand requests, or for an
+            hour of sound.
         soon: All the prices that may hold while a call is under way, these among them.
     """
 
@@ -39,6 +43,11 @@ class Entry:
     service: str
     now: Rates
     soon: tuple[Rates, ...]
+
+    @property
+    def by_the_hour(self) -> bool:
+        """Whether sound is what is sold, and no tokens."""
+        return "input_mtok" not in self.now
 
 
 def table_name() -> str:
@@ -84,11 +93,10 @@ def look_up(model: str, endpoint: str, now: datetime) -> Entry | str:
     except LookupError:
         return unknown
     prices = found.model_price
-    if not _covers(found.provider.api_pattern, origin, address) or any(
-        # A price that the table does not state is not zero.
-        getattr(prices, key) is None
-        for key in ("input_mtok", "output_mtok")
-    ):
+    # A price that the table does not state is not zero.
+    stated = _stated(prices).keys()
+    sold = {"input_mtok", "output_mtok"} <= stated or not (stated - {*HOURS})
+    if not stated or not sold or not _covers(found.provider.api_pattern, origin, address):
         return unknown
     # A price that begins within the hour may hold when the reply comes; so may one by the clock.
     soon = [prices, found.model.get_prices(now + timedelta(hours=1))]

@@ -17,8 +17,8 @@ from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING
 
-from mmcrime.calls.estimate import input_tokens, sound_tokens
-from mmcrime.calls.price_table import Entry, dearest, look_up, possible, rate, table_name
+from mmcrime.calls.estimate import input_tokens, seconds_of_sound, sound_tokens
+from mmcrime.calls.price_table import HOURS, Entry, dearest, look_up, possible, rate, table_name
 from mmcrime.config import Price
 from mmcrime.plugins import Capabilities, Request, TokenUsage
 from mmcrime.results import LOCAL_COST, Cost
@@ -26,7 +26,10 @@ from mmcrime.results import LOCAL_COST, Cost
 if TYPE_CHECKING:
     from mmcrime.calls.price_table import Rates
 
-__all__ = ["Pricing", "price_versions"]
+__all__ = ["NO_TOKENS", "Pricing", "price_versions"]
+
+NO_TOKENS = TokenUsage(input=0, cached_input=0, cache_write=0, audio_input=0, output=0)
+"""What is counted of an attempt that is not billed."""
 
 _MILLION = 1_000_000
 _FRESH_SECONDS = 60.0  # a price that begins at a date is seen this late at the most
@@ -55,20 +58,33 @@ class Pricing:
             server elsewhere that speaks the protocol of OpenAI is not priced as OpenAI.
         price: What the user says a model costs; it comes before the table.
         free: Whether the provider itself says that it buys nothing.
+        model: The model of the provider, which is the one whose tokens the user knows the
+            price of. Another one may be asked to transcribe.
     """
 
     def __init__(
-        self, provider: str, endpoint: str, price: Price | None = None, *, free: bool = False
+        self,
+        provider: str,
+        endpoint: str,
+        price: Price | None = None,
+        *,
+        free: bool = False,
+        model: str | None = None,
     ) -> None:
         self.provider = provider
         self.endpoint = endpoint
         self.price = price
+        self.model = model
         self.free = free and price is None
         self._seen: dict[str, tuple[datetime, Entry | str]] = {}
 
-    def load(self) -> None:
-        """Read the table, once in a process. It blocks for some 0.2 s: call it in a thread."""
-        if self.price is None and not self.free:
+    def load(self, request: Request | None = None) -> None:
+        """Read the table, once in a process. It blocks for some 0.2 s: call it in a thread.
+
+        Args:
+            request: What will be asked: the user may have given no price for that.
+        """
+        if not self.free and self._by_user(NO_TOKENS, request) is None:
             table_name()
 
     def cost_of(self, model: str | None, usage: TokenUsage, request: Request | None = None) -> Cost:
@@ -82,24 +98,14 @@ class Pricing:
         """
         if self.free:
             return LOCAL_COST
-        if self.price is not None:
-            return self._by_user(usage.input, usage.output)
+        if (known := self._by_user(usage, request)) is not None:
+            return known
         entry = self._entry(model)
         if isinstance(entry, str):
             return Cost(detail=entry)
-        unknown = self._unknown(usage, entry)
-        if unknown:
-            return Cost(detail=unknown)
-        with_sound = request is None or any(p.kind in ("audio", "video") for p in request.parts)
-        totals = {c.total(entry.now) for c in _readings(usage, entry, with_sound)}
-        if not totals:
-            return Cost(detail=f"the token counts of {self.provider} contradict each other")
-        note = "" if len(totals) == 1 else "; at most, for the service counts no closer"
-        return Cost(
-            usd=float(max(totals)),
-            source="price_table",
-            detail=f"{table_name()}: {entry.name}{note}",
-        )
+        if entry.by_the_hour:
+            return _by_the_hour(entry, (entry.now,), request, usage)
+        return self._by_tokens(entry, usage, request)
 
     def at_most(self, model: str | None, request: Request, capabilities: Capabilities) -> Cost:
         """Return the most that one attempt may cost: every token at the dearest rate of its kind.
@@ -112,11 +118,14 @@ class Pricing:
         if self.free:
             return LOCAL_COST
         tokens = input_tokens(request, capabilities)
-        if self.price is not None:
-            return self._by_user(tokens, request.max_output_tokens)
+        most = TokenUsage(input=tokens, output=request.max_output_tokens)
+        if (known := self._by_user(most, request)) is not None:
+            return known
         entry = self._entry(model)
         if isinstance(entry, str):
             return Cost(detail=entry)
+        if entry.by_the_hour:
+            return _by_the_hour(entry, entry.soon, request, most)
         sound = sound_tokens(request, capabilities)
         hears = any(part.kind == "audio" for part in request.parts)
         if (sound or hears) and _lacks_price_of_sound(entry):
@@ -133,6 +142,21 @@ class Pricing:
         )
         return Cost(usd=float(usd), source="price_table", detail=f"{table_name()}: {entry.name}")
 
+    def _by_tokens(self, entry: Entry, usage: TokenUsage, request: Request | None) -> Cost:
+        unknown = self._unknown(usage, entry)
+        if unknown:
+            return Cost(detail=unknown)
+        with_sound = request is None or any(p.kind in ("audio", "video") for p in request.parts)
+        totals = {c.total(entry.now) for c in _readings(usage, entry, with_sound)}
+        if not totals:
+            return Cost(detail=f"the token counts of {self.provider} contradict each other")
+        note = "" if len(totals) == 1 else "; at most, for the service counts no closer"
+        return Cost(
+            usd=float(max(totals)),
+            source="price_table",
+            detail=f"{table_name()}: {entry.name}{note}",
+        )
+
     def _unknown(self, usage: TokenUsage, entry: Entry) -> str:
         """Return why a reply cannot be priced; empty when it can."""
         if (usage.input is None and not _is_free(entry.now, _INPUT + _SOUND)) or (
@@ -145,16 +169,30 @@ class Pricing:
             return f"the table has no price of sound for {entry.name}"
         return ""
 
-    def _by_user(self, tokens_in: int | None, tokens_out: int | None) -> Cost:
-        assert self.price is not None  # noqa: S101  # both callers asked
+    def _by_user(self, usage: TokenUsage, request: Request | None) -> Cost | None:
+        """Return what the user's price makes of it; None where the user gave none for this."""
+        price = self.price
+        if price is None:
+            return None
+        if request is not None and request.task == "transcribe":
+            if price.per_minute_of_audio is not None:
+                each = Decimal(str(price.per_minute_of_audio))
+                return self._users(_seconds(request, usage) * each / 60)
+            if request.model not in (None, self.model):
+                return None
+        if price.input_per_million is None or price.output_per_million is None:
+            return None
         usd = Decimal(0)
         for tokens, each in (
-            (tokens_in, self.price.input_per_million),
-            (tokens_out, self.price.output_per_million),
+            (usage.input, Decimal(str(price.input_per_million))),
+            (usage.output, Decimal(str(price.output_per_million))),
         ):
             if tokens is None and each:
                 return Cost(detail=f"{self.provider} did not say how many tokens it used")
-            usd += (tokens or 0) * Decimal(str(each)) / _MILLION
+            usd += (tokens or 0) * each / _MILLION
+        return self._users(usd)
+
+    def _users(self, usd: Decimal) -> Cost:
         return Cost(usd=float(usd), source="user", detail=f"providers.{self.provider}.price")
 
     def _entry(self, model: str | None) -> Entry | str:
@@ -227,6 +265,25 @@ def _readings(usage: TokenUsage, entry: Entry, with_sound: bool) -> Iterator[_Co
                 sound=sound - cached_sound,
                 output=output,
             )
+
+
+def _seconds(request: Request, usage: TokenUsage) -> int:
+    """Return the seconds of sound that are paid for: none where nothing is billed."""
+    return 0 if usage == NO_TOKENS else seconds_of_sound(request)
+
+
+def _by_the_hour(
+    entry: Entry, prices: Sequence[Rates], request: Request | None, usage: TokenUsage
+) -> Cost:
+    """Return what the sound of a request costs, at the dearest of some prices."""
+    if request is None or request.task != "transcribe":
+        return Cost(detail=f"{entry.name} is sold by the hour of sound that it transcribes")
+    each = max(dearest(rates, HOURS, 0) for rates in prices)
+    return Cost(
+        usd=float(_seconds(request, usage) * each / 3600),
+        source="price_table",
+        detail=f"{table_name()}: {entry.name}",
+    )
 
 
 def _is_free(rates: Rates, keys: Sequence[str]) -> bool:

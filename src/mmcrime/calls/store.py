@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,12 @@ from mmcrime.calls.batches import Batches
 from mmcrime.calls.folder import private_folder
 from mmcrime.calls.stored import from_json, to_json
 from mmcrime.errors import ConfigError
+from mmcrime.logs import get_logger
 from mmcrime.plugins import Response
 
 __all__ = ["AnswerStore", "StoreStats"]
 
-_log = logging.getLogger("mmcrime.calls")
+_log = get_logger("mmcrime.calls")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -84,7 +85,8 @@ class AnswerStore:
         Raises:
             ConfigError: If the directory cannot be used.
         """
-        return cast("_T", await self._batches.enter(partial(work, *args, **kwargs)))
+        here = copy_context()  # the request id of what is logged in the thread
+        return cast("_T", await self._batches.enter(partial(here.run, work, *args, **kwargs)))
 
     def soon(self, work: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> None:
         """Call something in the thread of the store before all that is asked of it later.
@@ -92,7 +94,7 @@ class AnswerStore:
         It waits a moment for something to be done with. What is stored like this is found by
         whoever looks for it next, and `close` sees to it. For an event loop.
         """
-        self._later.append(partial(work, *args, **kwargs))
+        self._later.append(partial(copy_context().run, work, *args, **kwargs))
         loop = asyncio.get_running_loop()
         # A timer of the past belongs to a loop that has ended.
         if self._timer is None or self._timer.when() < loop.time():

@@ -12,9 +12,9 @@ import typer
 
 from mmcrime import __version__
 from mmcrime.cli import analyze, cache, config, demo, doctor, providers
-from mmcrime.cli.choices import HELP
+from mmcrime.cli.choices import HELP, LogFormat
 from mmcrime.cli.interrupt import INTERRUPTED, interruptible, leave
-from mmcrime.cli.terminal import complain
+from mmcrime.cli.terminal import complain, write_json_lines
 from mmcrime.errors import ConfigError, MmcrimeError
 
 _CONFIG = 2  # the code of a ConfigError; `codes` is not loaded for --help
@@ -49,10 +49,18 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback has done all there is to do
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Say the version."),
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            metavar="FORM",
+            help="Form of logs, remarks and errors on stderr: text, or json for a program, one "
+            "object a line.",
+        ),
+    ] = LogFormat.text,
 ) -> None:
     """Footage in, an honest incident report out.
 
@@ -66,7 +74,9 @@ def root(
       mmcrime analyze clip.mp4
       mmcrime analyze footage/ --format html -o reports/
       mmcrime doctor
+      mmcrime --log-format json analyze footage/ --json 2>> mmcrime.log
     """  # noqa: D301  # click takes the sign itself for "leave these lines as they are"
+    write_json_lines(log_format is LogFormat.json)
 
 
 def main() -> None:

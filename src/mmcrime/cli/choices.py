@@ -22,6 +22,13 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class LogFormat(StrEnum):
+    """A form of what goes to stderr."""
+
+    text = "text"
+    json = "json"
+
+
 class FailOn(StrEnum):
     """The severities that ``--fail-on`` takes."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mmcrime.cli.terminal import writes_json_lines
 from mmcrime.reports.words import cells, clean
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def working(text: str) -> Iterator[Callable[[float], None]]:
 
 
 def _is_shown() -> bool:
-    terminal = sys.stderr is not None and sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty() and not writes_json_lines()
     return terminal and os.environ.get("TERM") not in ("dumb", None)
 
 

@@ -127,7 +127,7 @@ def _told(outcome: Check) -> str:
 def _built(settings: Settings, name: str, said: str) -> tuple[str, str, str]:
     """Say of a provider that is installed what it would do."""
     from mmcrime.errors import ConfigError
-    from mmcrime.pipeline.team import built
+    from mmcrime.pipeline.service import built
     from mmcrime.registry import load_provider
 
     try:
@@ -147,11 +147,15 @@ def _takes(able: Capabilities) -> str:
     if able.images is None:
         pictures = "pictures"
     elif able.images:
-        pictures = f"up to {able.images} pictures"
+        pictures = "one picture" if able.images == 1 else f"up to {able.images} pictures"
+    if able.tasks == {"transcribe"}:
+        return "sound, to transcribe it"
     parts = [pictures]
     parts += ["sound"] if able.audio else []
+    parts += ["sound to transcribe"] if not able.audio and "transcribe" in able.tasks else []
     parts += ["video"] if able.video else []
     parts += ["a JSON schema"] if able.json_schema else []
+    parts += ["gives labels"] if "label" in able.tasks else []
     return ", ".join(parts)
 
 

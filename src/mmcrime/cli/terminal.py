@@ -6,20 +6,44 @@ import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TextIO
 
 import typer
 
 from mmcrime.errors import MmcrimeError
+from mmcrime.logs import JsonFormatter, json_line
 from mmcrime.reports.words import clean, wrap
 
 _MAX_WIDTH = 100  # longer lines are hard to read
+_as_json: ContextVar[bool] = ContextVar("mmcrime_log_as_json", default=False)
+
+
+def write_json_lines(wanted: bool) -> None:
+    """Settle whether what goes to stderr is for a program: one JSON object a line."""
+    _as_json.set(wanted)
+
+
+def writes_json_lines() -> bool:
+    """Tell whether stderr is for a program, which has no use for a bar."""
+    return _as_json.get()
+
+
+def _say(level: str, message: str, **extra: str) -> None:
+    line = json_line(
+        level=level, logger="mmcrime.cli", message=message, time=time.time(), extra=extra
+    )
+    sys.stderr.write(f"{line}\n")
 
 
 def complain(error: MmcrimeError) -> None:
     """Write an error to stderr: what happened, then what to do about it."""
+    if _as_json.get():
+        _say("ERROR", error.message, error=type(error).__name__, next_step=error.next_step)
+        return
     typer.echo(f"error: {clean(error.message, limit=2000)}", err=True)
     if error.next_step:
         typer.echo(f"  next: {clean(error.next_step, limit=2000)}", err=True)
@@ -27,6 +51,9 @@ def complain(error: MmcrimeError) -> None:
 
 def remark(text: str) -> None:
     """Write a remark to stderr."""
+    if _as_json.get():
+        _say("INFO", text)
+        return
     typer.echo(clean(text, limit=2000), err=True)
 
 
@@ -37,7 +64,7 @@ def summary(line: str, details: Sequence[str]) -> None:
         line: The whole of it in one line.
         details: More lines, for a person: left out where results go elsewhere.
     """
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and not _as_json.get():
         typer.echo("", err=True)
         for part in wrap(clean(line), width(), rest="  "):
             typer.echo(part, err=True)
@@ -98,7 +125,8 @@ def logs_to_stderr() -> Iterator[None]:
     """
     handler = _ToStderr()
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(_CleanFormatter("%(levelname)s: %(message)s"))
+    cleaned = _CleanFormatter("%(levelname)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if _as_json.get() else cleaned)
     logger = logging.getLogger("mmcrime")
     logger.addHandler(handler)
     # Without any handler above them, logging prints other libraries' errors by itself.

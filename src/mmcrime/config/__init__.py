@@ -21,6 +21,7 @@ from mmcrime.config.model import (
     Section,
     Settings,
     SpeechSettings,
+    TelemetrySettings,
 )
 from mmcrime.config.show import masked, settings_example, settings_schema
 
@@ -38,6 +39,7 @@ __all__ = [
     "Section",
     "Settings",
     "SpeechSettings",
+    "TelemetrySettings",
     "find_config",
     "load_settings",
     "masked",

@@ -73,7 +73,8 @@ def load_settings(
     given, names = _from_environment(variables)
     data = merged(merged(data, given), overrides)
     _refuse_later_keys(data)
-    settings = _validated(_with_keys(data, variables), name, names)
+    data = _with_headers(_with_keys(data, variables), variables)
+    settings = _validated(data, name, names)
     for provider, section in settings.providers.items():
         if section.enabled or provider == settings.default_provider:
             section.require_key(provider)
@@ -159,6 +160,30 @@ def _with_keys(data: dict[str, Any], variables: Mapping[str, str]) -> dict[str, 
                 section["api_key"] = variables.get(variable) or None
         resolved[name] = section
     return {**data, "providers": resolved}
+
+
+def _with_headers(data: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    """Turn a header ``"env:NAME"`` of the collector into what the variable holds.
+
+    Raises:
+        ConfigError: If it is not set.
+    """
+    telemetry = data.get("telemetry")
+    headers = telemetry.get("headers") if isinstance(telemetry, Mapping) else None
+    if not isinstance(telemetry, Mapping) or not isinstance(headers, Mapping):
+        return data
+    resolved = dict(headers)
+    for header, value in headers.items():
+        if isinstance(value, str) and value.startswith("env:"):
+            variable = value.removeprefix("env:").strip()
+            if not variables.get(variable):
+                raise ConfigError(
+                    f"telemetry.headers.{header} names the environment variable {variable!r}, "
+                    "which is not set.",
+                    next_step="Set the variable, or leave this header out.",
+                )
+            resolved[header] = variables[variable]
+    return {**data, "telemetry": {**telemetry, "headers": resolved}}
 
 
 def _validated(

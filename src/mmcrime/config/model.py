@@ -7,9 +7,10 @@ to the plug-in, which validates them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from mmcrime.errors import ConfigError
 
@@ -25,6 +26,7 @@ __all__ = [
     "ProviderSettings",
     "Settings",
     "SpeechSettings",
+    "TelemetrySettings",
 ]
 
 _MIB = 1024 * 1024
@@ -98,10 +100,12 @@ class SpeechSettings(Section):
 
     Attributes:
         enabled: Whether speech is transcribed.
-        engine: Registered name of the transcriber.
+        engine: Registered name of a transcriber, or of a provider that transcribes, to which
+            the stretches that sound like speech are then sent.
         limit_seconds: Seconds of each input that are listened to for speech; None for
             the engine's own default.
-        options: The transcriber's own options.
+        options: The transcriber's own options. Those of a provider stand in its section; here
+            it has ``model`` alone.
     """
 
     enabled: bool = True
@@ -115,11 +119,23 @@ class Price(Section):
 
     Attributes:
         input_per_million: US dollars for a million tokens that go in.
-        output_per_million: US dollars for a million tokens that come out.
+        output_per_million: US dollars for a million tokens that come out; the two belong
+            together.
+        per_minute_of_audio: US dollars for a minute of sound that is transcribed, by the
+            second, where that is how the service charges.
     """
 
-    input_per_million: Annotated[float, Field(ge=0)]
-    output_per_million: Annotated[float, Field(ge=0)]
+    input_per_million: Annotated[float, Field(ge=0)] | None = None
+    output_per_million: Annotated[float, Field(ge=0)] | None = None
+    per_minute_of_audio: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if (self.input_per_million is None) != (self.output_per_million is None):
+            raise ValueError("input_per_million and output_per_million belong together")
+        if self.input_per_million is None and self.per_minute_of_audio is None:
+            raise ValueError("no price is given")
+        return self
 
 
 class BudgetSettings(Section):
@@ -276,15 +292,23 @@ class AnalyzersSettings(BaseModel):
     motion: AnalyzerSettings = AnalyzerSettings()
     sound: AnalyzerSettings = AnalyzerSettings()
     llm: AnalyzerSettings = AnalyzerSettings()
+    labels: AnalyzerSettings = AnalyzerSettings()
     speech: SpeechSettings = SpeechSettings()
 
     def enabled(self) -> dict[str, dict[str, Any]]:
         """Return the enabled analyzers with their own options.
 
-        Speech is none of them, nor is ``llm``, which runs once for each provider.
+        Speech is none of them, nor are ``llm`` and ``labels``, which run once for each
+        provider.
         """
         sections = self._sections()
-        return {n: s.options for n, s in sections.items() if s.enabled and n != "llm"}
+        once = {n: s for n, s in sections.items() if n not in ("llm", "labels")}
+        return {n: s.options for n, s in once.items() if s.enabled}
+
+    def is_enabled(self, name: str) -> bool:
+        """Return whether an analyzer may run."""
+        section = self._sections().get(name)
+        return section is not None and section.enabled
 
     def options_of(self, name: str) -> dict[str, Any]:
         """Return the own options of one analyzer, enabled or not."""
@@ -292,8 +316,39 @@ class AnalyzersSettings(BaseModel):
         return section.options if section else {}
 
     def _sections(self) -> dict[str, AnalyzerSettings]:
-        own = {"motion": self.motion, "sound": self.sound, "llm": self.llm}
+        own = {
+            "motion": self.motion,
+            "sound": self.sound,
+            "llm": self.llm,
+            "labels": self.labels,
+        }
         return {**own, **(self.model_extra or {})}
+
+
+def _collector_url(url: str) -> str:
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("it must begin with http:// or https:// and name a host")
+    if "@" in address.netloc or address.query or address.fragment:
+        raise ValueError("it must hold no user, query or fragment; a key belongs into headers")
+    return url
+
+
+class TelemetrySettings(Section):
+    """Where traces and metrics are sent, by mmcrime itself.
+
+    An application that has set up OpenTelemetry gets them without any of this.
+
+    Attributes:
+        otlp_endpoint: Address of a collector that takes OTLP over HTTP, such as
+            ``http://localhost:4318``; ``/v1/traces`` and ``/v1/metrics`` are added. None to
+            send nothing, whatever the environment says. Runs with ``offline`` are left out.
+        headers: HTTP headers that the collector wants to see, such as ``authorization``. A
+            value ``"env:NAME"`` is that of an environment variable.
+    """
+
+    otlp_endpoint: Annotated[str, AfterValidator(_collector_url)] | None = None
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
 
 
 class Settings(Section):
@@ -314,6 +369,7 @@ class Settings(Section):
             beyond 4,000 characters is left out.
         language: Languages of speech and output.
         plugins: Which distributions may provide plug-ins.
+        telemetry: Where traces and metrics are sent.
         notification: Section of the original system; kept, not used by this release.
         max_concurrent: Inputs that one pipeline works on at the same time.
         offline: Refuse everything that wants to leave this machine.
@@ -330,6 +386,7 @@ class Settings(Section):
     context: str = ""
     language: LanguageSettings = LanguageSettings()
     plugins: PluginSettings = PluginSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     notification: Annotated[dict[str, Any] | None, Field(repr=False)] = None
     max_concurrent: Annotated[int, Field(ge=1)] = 4
     offline: bool = False

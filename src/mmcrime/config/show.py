@@ -57,7 +57,7 @@ def _mask(value: Any, key: str = "", *, hidden: bool = False) -> Any:
         key: Where it stands.
         hidden: Whether texts are secret unless their key is known to be harmless.
     """
-    if value is None or isinstance(value, bool):
+    if value is None or value == {} or isinstance(value, bool):
         return value
     if isinstance(value, SecretStr) or is_secret_key(key):
         return MASK

@@ -20,21 +20,17 @@ from mmcrime.evidence import (
     Gap,
     SoundEvent,
     TranscriptSegment,
-    merge_intervals,
-    subtract_intervals,
 )
 from mmcrime.media.fit_pictures import LABEL, choose
 from mmcrime.media.fit_room import RECIPE, Room, most
+from mmcrime.media.fit_seen import REACH, seen, spans
 from mmcrime.media.fit_sound import hear, no_sound
 from mmcrime.plugins import Capabilities, Part
 
 __all__ = ["LABEL", "REACH", "RECIPE", "Fitted", "fit"]
 
-REACH = 10.0
-"""Seconds that one picture of a video may stand for; what is further from it was not seen."""
 _COPIED = frozenset({"mp4", "mov", "matroska"})  # whose packets have true times, as MP4 needs
 _LARGEST_COPY = 1_000_000_000  # bytes; a copy is held in memory
-_SLIVER = 1e-3  # seconds; rounding of times leaves such slivers, they are not gaps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,28 +179,8 @@ def _looked_at(count: int, evidence: Evidence) -> Coverage:
 
 
 def _seen(stills: Sequence[EncodedFrame], evidence: Evidence) -> Coverage:
-    """Return what pictures of a video stand for.
-
-    Each stands for what follows, until the next one, but not for long and not for what nobody
-    could decode.
-    """
-    whole = (0.0, evidence.media.duration or 0.0)
-    times = [still.time for still in stills]
-    spans = [
-        (max(time, 0.0), min(after, time + REACH))
-        for time, after in zip(times, [*times[1:], whole[1]], strict=True)
-    ]
-    decoded = evidence.video.examined
-    holes = subtract_intervals(whole, decoded)
-    examined = merge_intervals(part for span in spans for part in subtract_intervals(span, holes))
-    unseen = [
-        Gap(start=start, end=end, reason="not_requested: no picture of it was sent")
-        for interval in decoded
-        for start, end in subtract_intervals(interval, examined)
-        if end - start > _SLIVER
-    ]
-    gaps = sorted((*evidence.video.gaps, *unseen), key=lambda gap: gap.start)
-    return Coverage(examined=examined, frames=len(stills), gaps=tuple(gaps))
+    end = evidence.media.duration or 0.0
+    return seen(spans([still.time for still in stills], end=end), evidence)
 
 
 def _sound(evidence: Evidence, able: Capabilities, room: Room, provider: str) -> Fitted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -20,9 +20,10 @@ from mmcrime.evidence import (
 from mmcrime.media.fit_room import RECIPE, Room, most
 from mmcrime.plugins import Capabilities, Part
 
-__all__ = ["Heard", "hear", "no_sound"]
+__all__ = ["FORMS", "Heard", "encoded_sound", "hear", "no_sound"]
 
-_FORMS: dict[str, Literal["mp3", "wav"]] = {"audio/mpeg": "mp3", "audio/wav": "wav"}
+FORMS: dict[str, Literal["mp3", "wav"]] = {"audio/mpeg": "mp3", "audio/wav": "wav"}
+"""MIME types that sound is sent as, the smallest first, and what FFmpeg calls them."""
 _BYTES_A_SECOND = {"mp3": 6_000, "wav": 32_000}
 _HEAD = 2_000  # bytes of a file without its sound
 _FRAMED = '{"start": 00000.00, "end": 00000.00, "text": ""}, '  # what surrounds a quoted text
@@ -67,10 +68,10 @@ def hear(evidence: Evidence, able: Capabilities, room: Room, *, provider: str) -
         room: What of the request may be filled.
         provider: Its name, for messages.
     """
-    form = next((mime for mime in _FORMS if able.audio and mime in able.audio_formats), None)
+    form = next((mime for mime in FORMS if able.audio and mime in able.audio_formats), None)
     end = max((until for _, until in evidence.sound.examined), default=0.0)
     if form is not None and 0.0 < end <= most(able.audio_seconds):
-        size = end * _BYTES_A_SECOND[_FORMS[form]] + _HEAD
+        size = end * _BYTES_A_SECOND[FORMS[form]] + _HEAD
         tokens = end * able.tokens.audio_per_second
         if room.holds(size=size, tokens=tokens):
             return Heard(
@@ -80,7 +81,7 @@ def hear(evidence: Evidence, able: Capabilities, room: Room, *, provider: str) -
                     seconds=end,
                     # How much of it was decoded may depend on limits and a deadline.
                     id=f"{RECIPE}/{evidence.media.content_id}/{form}/{end!r}",
-                    load=partial(_encoded, evidence, end, form, provider),
+                    load=partial(encoded_sound, evidence, 0.0, end, form, provider),
                 ),
                 coverage=evidence.sound,
                 size=size,
@@ -144,8 +145,8 @@ def no_sound(evidence: Evidence, able: Capabilities, provider: str) -> UnfitMedi
             next_step="See the coverage of the report for why.",
         )
     limits = (
-        f"takes no sound as {' or '.join(_FORMS)}"
-        if not able.audio or not set(_FORMS) & set(able.audio_formats)
+        f"takes no sound as {' or '.join(FORMS)}"
+        if not able.audio or not set(FORMS) & set(able.audio_formats)
         else f"cannot take so much sound (limits: {able.audio_seconds} s, "
         f"{able.media_bytes} bytes, {able.context_tokens} tokens)"
     )
@@ -160,11 +161,19 @@ def no_sound(evidence: Evidence, able: Capabilities, provider: str) -> UnfitMedi
     )
 
 
-def _encoded(evidence: Evidence, end: float, form: str, provider: str) -> bytes:
+def encoded_sound(evidence: Evidence, start: float, end: float, form: str, provider: str) -> bytes:
+    """Return a stretch of sound as a file that begins with it. Blocks.
+
+    Raises:
+        UnfitMediaError: If it cannot be decoded.
+    """
     from mmcrime.media.export import encode_sound
 
     try:
-        return encode_sound(evidence.audio(0.0, end), form=_FORMS[form])
+        windows = (
+            replace(window, start=window.start - start) for window in evidence.audio(start, end)
+        )
+        return encode_sound(windows, form=FORMS[form])
     except MediaError as error:
         raise UnfitMediaError(
             f"The sound cannot be sent to {provider!r}: {error.message}",

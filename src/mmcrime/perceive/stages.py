@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from mmcrime.logs import get_logger
 from mmcrime.perceive.spans import failure_of, record
 from mmcrime.results import ErrorRecord
 
@@ -20,7 +20,7 @@ GRACE = 2.0
 
 _STEP = 0.01  # shares closer than this are not worth a call: pictures come by the hundred
 _T = TypeVar("_T")
-_log = logging.getLogger("mmcrime.perceive")
+_log = get_logger("mmcrime.perceive")
 
 
 def _outcome(work: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmcrime.errors import ConfigError, EgressError
+from mmcrime.errors import AuthenticationError, BudgetExceededError, ConfigError, EgressError
 from mmcrime.evidence import (
     AudioWindow,
     Gap,
@@ -17,6 +17,7 @@ from mmcrime.evidence import (
     TranscriptSegment,
     subtract_intervals,
 )
+from mmcrime.perceive.provider_transcriber import ProviderTranscriber
 from mmcrime.perceive.spans import clean_text, failure_of, partition, record
 from mmcrime.perceive.voice import MAX_SPEECH_WINDOW, pack_speech
 from mmcrime.plugins import EgressGate, Transcriber
@@ -46,7 +47,8 @@ async def transcribe_speech(
 
     Sound without speech counts as listened to where the voice-activity check heard it.
     A window that the transcriber fails on becomes a gap, and the rest goes on; a
-    language it does not know, ``offline`` and the deadline end it.
+    language it does not know, a key that is refused, a cap, ``offline`` and the deadline
+    end it.
 
     Args:
         reader: Decodes each speech window again, so that none has to be kept.
@@ -111,7 +113,10 @@ class _Session:
         except EgressError as error:
             reason = self.closed = "offline"
             self._note(error)
-        except ConfigError as error:
+        except BudgetExceededError as error:
+            reason = self.closed = "over_budget"
+            self._note(error)
+        except (ConfigError, AuthenticationError) as error:
             reason = self.closed = f"transcriber_failed: {failure_of(error)}"
             self._note(error)
         except (asyncio.CancelledError, GeneratorExit):
@@ -131,7 +136,8 @@ class _Session:
         return sounds
 
     async def _ask(self, sound: AudioWindow) -> None:
-        if self.transcriber.remote:
+        # What goes through the call layer is announced there, unless a stored answer serves.
+        if self.transcriber.remote and not isinstance(self.transcriber, ProviderTranscriber):
             self.gate.announce(
                 what=f"{sound.end - sound.start:.1f} s of sound with speech",
                 to=self.transcriber.name,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -25,6 +24,7 @@ from mmcrime.evidence import (
     subtract_intervals,
 )
 from mmcrime.fusion.timeline import UNKNOWN_TYPE
+from mmcrime.logs import get_logger
 from mmcrime.perceive.spans import record
 from mmcrime.plugins import Analyzer, RunContext
 from mmcrime.results import (
@@ -36,8 +36,14 @@ from mmcrime.results import (
     Segment,
     Usage,
 )
+from mmcrime.telemetry import span
+from mmcrime.telemetry.instruments import Attributes
+from mmcrime.telemetry.run import failed
 
-_log = logging.getLogger("mmcrime.pipeline")
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+_log = get_logger("mmcrime.pipeline")
 TOLERANCE = 1.0
 """Seconds by which a time may miss the media: a last frame's length, rounding, hops."""
 LATE = 0.5
@@ -135,8 +141,20 @@ async def ask(
     Raises:
         asyncio.CancelledError: If the run itself is cancelled.
     """
-    with metered() as meter:
-        return await _asked(seat, evidence, context, meter, request_id=request_id)
+    about: Attributes = {"mmcrime.analyzer": seat.name, "mmcrime.assessment.kind": seat.kind}
+    with metered() as meter, span("mmcrime.assess", about) as begun:
+        answer = await _asked(seat, evidence, context, meter, request_id=request_id)
+        if begun is not None:
+            _describe(begun, answer)
+        return answer
+
+
+def _describe(begun: Span, answer: Assessment) -> None:
+    """Say on a span how an analyzer fared; not what it found."""
+    begun.set_attribute("mmcrime.assessment.status", answer.status)
+    begun.set_attribute("mmcrime.cached", answer.cached)
+    if answer.error is not None:
+        failed(begun, answer.error.type)
 
 
 async def _asked(

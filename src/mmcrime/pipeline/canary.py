@@ -1,4 +1,4 @@
-"""One tiny picture to one provider, to see whether it answers at all."""
+"""One tiny picture or sound to one provider, to see whether it answers at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mmcrime.calls.meter import metered
 from mmcrime.errors import MmcrimeError
-from mmcrime.plugins import Part, Provider, Request
+from mmcrime.plugins import Capabilities, Part, Provider, Request, Response, read_labels
 from mmcrime.results import Cost, Usage
 
 _SIDE = 96  # pixels
@@ -22,6 +22,7 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _COLOUR = "blue"
+_TONE = 440.0  # Hz, for a second
 _LONGEST = 80  # characters of an answer that are shown
 
 
@@ -31,7 +32,8 @@ class Check:
 
     Attributes:
         provider: Its name.
-        ok: Whether it answered, and saw the picture.
+        ok: Whether it answered, and saw the picture; of a provider that labels, whether it
+            gave labels, of which nobody can say that they are right.
         said: What it answered, or why it did not; untrusted text.
         next_step: What to do about it; empty when nothing is.
         model: The model that answered.
@@ -53,13 +55,15 @@ class Check:
 
 
 async def check(name: str, provider: Provider) -> Check:
-    """Send a drawn square and say what came back.
+    """Send a drawn square, or a tone to one that only hears, and say what came back.
 
     Args:
         name: Name of the provider.
         provider: The provider with the call layer around it, without stored answers.
     """
-    request = await asyncio.to_thread(_request)
+    tasks = provider.capabilities.tasks
+    labels = "label" in tasks and "answer" not in tasks
+    request = await asyncio.to_thread(_sample if labels else _question, provider.capabilities)
     model, next_step = provider.model or "", ""
     started = time.perf_counter()
     with metered() as meter:
@@ -69,11 +73,11 @@ async def check(name: str, provider: Provider) -> Check:
             ok, said, next_step = False, error.message, error.next_step
         else:
             model = response.model
-            colour = _colour(response.text)
-            ok = response.status == "answered" and colour.strip().lower() == _COLOUR
-            said = f"{response.status}: {colour[:_LONGEST]!r}"
+            ok, told = _labelled(response) if labels else _coloured(response)
+            said = f"{response.status}: {told}"
             if not ok:
-                next_step = f"Set providers.{name}.model to one that looks at pictures."
+                what = "labels media" if labels else "looks at pictures"
+                next_step = f"Set providers.{name}.model to one that {what}."
     return Check(
         provider=name,
         ok=ok,
@@ -87,23 +91,63 @@ async def check(name: str, provider: Provider) -> Check:
     )
 
 
-def _request() -> Request:
+def _question(_able: Capabilities) -> Request:
+    return Request(
+        # In words too: not every service takes a schema.
+        instructions='Answer with one JSON object that has the one key "colour".',
+        parts=(Part(text=_QUESTION), _picture()),
+        schema=_SCHEMA,
+        schema_name="colour_answer",
+        max_output_tokens=1024,
+        recipe="canary-2",
+    )
+
+
+def _sample(able: Capabilities) -> Request:
+    """Return the request to label the square, or a tone."""
+    part = _tone() if able.images == 0 else _picture()
+    return Request(
+        instructions="", parts=(part,), task="label", max_output_tokens=0, recipe="canary-2"
+    )
+
+
+def _picture() -> Part:
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (_SIDE, _SIDE), "white")
     ImageDraw.Draw(image).rectangle((24, 24, 72, 72), fill="blue")
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    picture = Part(data=buffer.getvalue(), media_type="image/png", width=_SIDE, height=_SIDE)
-    return Request(
-        # In words too: not every service takes a schema.
-        instructions='Answer with one JSON object that has the one key "colour".',
-        parts=(Part(text=_QUESTION), picture),
-        schema=_SCHEMA,
-        schema_name="colour_answer",
-        max_output_tokens=1024,
-        recipe="canary-2",
-    )
+    return Part(data=buffer.getvalue(), media_type="image/png", width=_SIDE, height=_SIDE)
+
+
+def _tone() -> Part:
+    import numpy as np
+
+    from mmcrime.evidence import SAMPLE_RATE, AudioWindow
+    from mmcrime.media.export import encode_sound
+
+    angles = 2 * np.pi * _TONE * np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    window = AudioWindow(start=0.0, samples=(0.3 * np.sin(angles)).astype(np.float32))
+    data = encode_sound([window], form="wav")
+    return Part(data=data, media_type="audio/wav", time=0.0, seconds=1.0)
+
+
+def _labelled(response: Response) -> tuple[bool, str]:
+    """Say whether labels came, and which one scored most."""
+    try:
+        scores = read_labels(response.text)
+    except ValueError:
+        return False, repr(response.text[:_LONGEST])
+    best = max(scores, key=scores.__getitem__)
+    told = f"{best[:_LONGEST]!r} with {scores[best]:.2f}, of {len(scores)} labels"
+    return response.status == "answered", told
+
+
+def _coloured(response: Response) -> tuple[bool, str]:
+    colour = _colour(response.text)
+    right = response.status == "answered" and colour.strip().lower() == _COLOUR
+    return right, repr(colour[:_LONGEST])
 
 
 def _colour(text: str) -> str:

@@ -44,7 +44,10 @@ _LIBRARIES = ("av", "numpy", "opencv-python-headless", "pillow", "pocketsphinx",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What a run knows when its report is put together."""
+    """What a run knows when its report is put together.
+
+    ``transcribing`` is what a provider that was the speech engine cost.
+    """
 
     request_id: str
     source: str
@@ -53,6 +56,7 @@ class Facts:
     evidence_record: EvidenceRecord
     peaks: Mapping[str, EncodedFrame]
     assessments: tuple[Assessment, ...]
+    transcribing: Cost
     fused: Fused
     egress: tuple[EgressRecord, ...]
     timings: Mapping[str, float]
@@ -71,6 +75,7 @@ def compose(facts: Facts) -> Report:
         speech=evidence.transcript.coverage,
         analyzers={a.id: a.coverage for a in facts.assessments if a.status == "answered"},
     )
+    costs = (*(a.cost for a in facts.assessments if a.status != "skipped"), facts.transcribing)
     return Report(
         request_id=facts.request_id,
         timestamp=datetime.now(UTC),
@@ -85,16 +90,16 @@ def compose(facts: Facts) -> Report:
         evidence=kept,
         coverage=coverage,
         egress=facts.egress,
-        cost=total_cost(facts.assessments),
+        cost=total_cost(costs),
         timings=dict(facts.timings),
-        versions={**versions(), **_prices(facts.assessments)},
+        versions={**versions(), **_prices(costs)},
         errors=facts.errors,
     )
 
 
-def _prices(assessments: Sequence[Assessment]) -> dict[str, str]:
+def _prices(costs: Sequence[Cost]) -> dict[str, str]:
     """Say which table of prices was used, where one was."""
-    used = any(a.cost.source == "price_table" for a in assessments)
+    used = any(cost.source == "price_table" for cost in costs)
     return price_versions() if used else {}
 
 
@@ -203,9 +208,8 @@ def _illustrated(incident: Incident, times: Sequence[float], peak: EncodedFrame 
     return incident.model_copy(update={"frames": tuple(sorted(inside))})
 
 
-def total_cost(assessments: Sequence[Assessment]) -> Cost:
+def total_cost(costs: Sequence[Cost]) -> Cost:
     """Add up what is known; one unknown cost makes the sum unknown, never smaller."""
-    costs = [a.cost for a in assessments if a.status != "skipped"]
     unknown = [c for c in costs if c.usd is None]
     if unknown:
         return Cost(detail="; ".join(dict.fromkeys(c.detail for c in unknown if c.detail)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fnmatch
-import logging
 import os
 import uuid
 import weakref
@@ -18,7 +16,6 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
 from mmcrime.calls.budget import RunBudget
@@ -27,18 +24,20 @@ from mmcrime.calls.layer import Run as CallRun
 from mmcrime.config import Settings, load_settings
 from mmcrime.egress import Gate
 from mmcrime.errors import BudgetExceededError, ConfigError, MmcrimeError, ModelNotFoundError
-from mmcrime.media.walk import files_below
+from mmcrime.logs import get_logger
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.canary import Check, check
+from mmcrime.pipeline.files import files_of
+from mmcrime.pipeline.job import Emit, Job, deadline_of, new_request_id, show_progress
 from mmcrime.pipeline.loop import LoopThread
 from mmcrime.pipeline.options import CallArguments, CallOptions
-from mmcrime.pipeline.run import Emit, Job, deadline_of, new_request_id, run, show_progress
+from mmcrime.pipeline.run import run
 from mmcrime.pipeline.team import Team
+from mmcrime.pipeline.told import abandon, telemetry_of, told
 from mmcrime.plugins import Analyzer, Provider, Transcriber
 from mmcrime.results import Event, Report
 
-logging.getLogger("mmcrime").addHandler(logging.NullHandler())
-_log = logging.getLogger("mmcrime.pipeline")
+_log = get_logger("mmcrime.pipeline")
 
 
 def _silent(_event: Event) -> None:
@@ -89,9 +88,10 @@ class CrimeDetectionPipeline:
             self.settings, analyzers=analyzers, providers=providers, transcriber=transcriber
         )
         self._layer = CallLayer(self.settings)
+        self._telemetry = telemetry_of(self.settings.telemetry)
         self._loop = LoopThread()
         # A pipeline that nobody closed must not keep its threads for ever.
-        self._abandoned = weakref.finalize(self, self._loop.stop)
+        self._abandoned = weakref.finalize(self, abandon, self._loop, self._telemetry)
         self._abandoned.atexit = False
         self._slots: asyncio.Semaphore | None = None
         self._working = 0
@@ -194,7 +194,7 @@ class CrimeDetectionPipeline:
         Raises:
             ConfigError: If ``folder`` is no directory.
         """
-        return self.analyze_many(_files(folder, pattern), **options)
+        return self.analyze_many(files_of(folder, pattern), **options)
 
     # -- providers ----------------------------------------------------------------
 
@@ -217,6 +217,7 @@ class CrimeDetectionPipeline:
     def close(self) -> None:
         """Refuse new work, wait for the runs under way, close everything. Safe twice."""
         self._loop.close(self._drain())
+        self._telemetry.close()
         self._abandoned.detach()
 
     async def aclose(self) -> None:
@@ -272,6 +273,7 @@ class CrimeDetectionPipeline:
     def _job(self, source: Any, options: CallOptions, emit: Emit, budget: RunBudget) -> Job:
         offline = self.settings.offline if options.offline is None else options.offline
         outer = options.run.egress if options.run else None
+        gate, request_id = Gate(offline=offline, outer=outer), new_request_id(options)
         return Job(
             source=source,
             name=compose.display_name(source, options.name),
@@ -280,8 +282,9 @@ class CrimeDetectionPipeline:
             team=self._team,
             layer=self._layer,
             budget=budget,
-            gate=Gate(offline=offline, outer=outer),
-            request_id=new_request_id(options),
+            gate=gate,
+            telemetry=self._telemetry.of_run(gate, request_id=request_id),
+            request_id=request_id,
             emit=emit,
             deadline=deadline_of(options),
         )
@@ -303,7 +306,9 @@ class CrimeDetectionPipeline:
             run=run,
             stored=False,
         )
-        return await check(name, provider)
+        telemetry = self._telemetry.of_run(run.gate, request_id=run.request_id)
+        with told(telemetry, "mmcrime.check", request_id=run.request_id):
+            return await check(name, provider)
 
     async def _within_limits(self, job: Job) -> Report:
         if self._slots is None or self._idle is None:
@@ -312,11 +317,12 @@ class CrimeDetectionPipeline:
         self._working += 1
         self._idle.clear()
         try:
-            await _free_place(self._slots, job)
-            try:
-                return await run(job)
-            finally:
-                self._slots.release()
+            with told(job.telemetry, "mmcrime.analyze", request_id=job.request_id):
+                await _free_place(self._slots, job)
+                try:
+                    return await run(job)
+                finally:
+                    self._slots.release()
         finally:
             self._working -= 1
             if not self._working:
@@ -345,27 +351,6 @@ def _first_of(waiting: deque[Future[Report]]) -> Report:
     report = waiting[0].result()
     waiting.popleft()
     return report
-
-
-def _files(folder: str | os.PathLike[str], pattern: str | None) -> Iterator[Path]:
-    """Yield the files to analyse; a folder that cannot be read becomes a report of its own.
-
-    Raises:
-        ConfigError: If ``folder`` is no directory.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise ConfigError(f"{os.fspath(folder)!r} is no directory.", next_step="Name a folder.")
-    closed: list[Path] = []
-
-    def left_out(path: Path, _why: str, failed: bool) -> None:
-        if failed:
-            closed.append(path)
-
-    for path in files_below(root, left_out=left_out):
-        if pattern is None or fnmatch.fnmatch(path.name, pattern):
-            yield path
-    yield from closed
 
 
 def _call(options: CallArguments) -> CallOptions:

@@ -8,7 +8,6 @@ a loop are always used in theirs.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 from collections.abc import Coroutine
@@ -16,9 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from mmcrime.errors import ConfigError
+from mmcrime.logs import get_logger
 
 T = TypeVar("T")
-_log = logging.getLogger("mmcrime.pipeline")
+_log = get_logger("mmcrime.pipeline")
 THREADS = 32
 """Most threads for blocking work; more than any run needs, so that a stuck one starves nobody."""
 

@@ -3,94 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-from mmcrime.calls.budget import RunBudget
-from mmcrime.calls.layer import CallLayer
 from mmcrime.calls.layer import Run as CallRun
-from mmcrime.config import Settings, masked
-from mmcrime.egress import Gate
-from mmcrime.errors import BudgetExceededError, UnsupportedMediaError
+from mmcrime.calls.meter import Meter, metered
+from mmcrime.config import masked
 from mmcrime.evidence import CUT_OFF, Evidence
 from mmcrime.fusion import Fused, fuse
-from mmcrime.media.handle import MediaHandle, open_media
-from mmcrime.perceive.assemble import gather
+from mmcrime.logs import get_logger
+from mmcrime.media.handle import MediaHandle
+from mmcrime.perceive.assemble import Gathered, gather
+from mmcrime.perceive.provider_transcriber import ProviderTranscriber
 from mmcrime.pipeline import compose
 from mmcrime.pipeline.answers import Seat
-from mmcrime.pipeline.options import CallOptions
+from mmcrime.pipeline.job import Job, opened, show_progress
 from mmcrime.pipeline.panel import assess, not_asked
 from mmcrime.pipeline.peaks import peak_frames
 from mmcrime.pipeline.progress import Progress
-from mmcrime.pipeline.team import Service, Team
+from mmcrime.pipeline.service import Service
 from mmcrime.pipeline.watched import Watched
-from mmcrime.plugins import RunContext
+from mmcrime.plugins import RunContext, Transcriber
 from mmcrime.results import (
+    LOCAL_COST,
     Assessed,
     Assessment,
+    Cost,
     ErrorRecord,
-    Event,
+    EvidenceRecord,
     IncidentFound,
     Prepared,
     Report,
     Reported,
     Spent,
 )
+from mmcrime.telemetry import current_run, span
 
-_log = logging.getLogger("mmcrime.pipeline")
-Emit = Callable[[Event], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """Everything one run needs.
-
-    Attributes:
-        source: What to analyse.
-        name: Its display name.
-        options: What the call asks for.
-        settings: The settings of the pipeline.
-        team: Who works for it.
-        layer: What surrounds every call of a provider.
-        budget: What the run may cost; a run over many sources shares it.
-        gate: The egress gate of this run.
-        request_id: The id in the report and in every log record.
-        emit: Receives the events, in the pipeline's loop.
-        deadline: Loop time after which nothing counts; None for never.
-    """
-
-    source: Any
-    name: str
-    options: CallOptions
-    settings: Settings
-    team: Team
-    layer: CallLayer
-    budget: RunBudget
-    gate: Gate
-    request_id: str
-    emit: Emit
-    deadline: float | None
-
-    @property
-    def tenant(self) -> str:
-        """On whose behalf."""
-        return self.options.run.tenant if self.options.run else "default"
-
-    @property
-    def frame_interval(self) -> float:
-        """Seconds between sampled frames."""
-        return self.options.frame_interval or self.settings.media.frame_interval
-
-
-def new_request_id(options: CallOptions) -> str:
-    """Return the caller's request id, or a fresh one."""
-    return options.run.request_id if options.run else uuid.uuid4().hex
+_log = get_logger("mmcrime.pipeline")
 
 
 async def run(job: Job) -> Report:
@@ -106,20 +57,11 @@ async def run(job: Job) -> Report:
     # It raises ConfigError, which must come before anything is opened or fetched.
     panel = _panel(job)
     progress = Progress(lambda share: show_progress(job, share))
-    async with _opened(job) as handle:
-        opened = time.perf_counter()
-        gathered = await gather(
-            handle,
-            settings=job.settings,
-            frame_interval=job.frame_interval,
-            transcriber=job.team.transcriber,
-            gate=job.gate,
-            deadline=job.deadline,
-            progress=progress.gathered,
-        )
-        record = await asyncio.to_thread(
-            compose.evidence_record, gathered.evidence, frame_interval=gathered.frame_interval
-        )
+    async with opened(job) as handle:
+        begun = time.perf_counter()
+        transcriber = _transcriber(job)
+        with metered() as meter:
+            gathered, record = await _prepared(job, handle, transcriber, progress)
         media = compose.media_record(handle.media)
         job.emit(Prepared(source=job.name, media=media, evidence=record))
         assessments = await _judged(job, panel, gathered.evidence, progress)
@@ -138,10 +80,11 @@ async def run(job: Job) -> Report:
         evidence_record=record,
         peaks=peaks.frames,
         assessments=assessments,
+        transcribing=_cost_of_words(job, transcriber, meter),
         fused=fused,
         egress=job.gate.records,
         timings={
-            "open": opened - started,
+            "open": begun - started,
             **gathered.timings,
             **{f"analyze:{a.id}": a.latency for a in assessments if a.latency is not None},
             **peaks.timings,
@@ -153,6 +96,26 @@ async def run(job: Job) -> Report:
     _announce(job, report)
     progress.finish()
     return report
+
+
+async def _prepared(
+    job: Job, handle: MediaHandle, transcriber: Transcriber | None, progress: Progress
+) -> tuple[Gathered, EvidenceRecord]:
+    """Make evidence of the media, and what the report says of it."""
+    with span("mmcrime.prepare"):
+        gathered = await gather(
+            handle,
+            settings=job.settings,
+            frame_interval=job.frame_interval,
+            transcriber=transcriber,
+            gate=job.gate,
+            deadline=job.deadline,
+            progress=progress.gathered,
+        )
+        record = await asyncio.to_thread(
+            compose.evidence_record, gathered.evidence, frame_interval=gathered.frame_interval
+        )
+    return gathered, record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,14 +140,13 @@ def _panel(job: Job) -> _Panel:
         ConfigError: If the call names something that is not there.
     """
     named, asked = job.options.analyzers, job.team.providers(job.options.providers)
-    voices = job.team.language_models(named, job.options.providers)
+    voices = job.team.voices(named, job.options.providers)
     reserve = job.team.fallback()
     providers = {name: _wrapped(job, service) for name, service in {**reserve, **asked}.items()}
     return _Panel(
-        seats=(*job.team.analyzers(named), *voices),
+        seats=(*job.team.analyzers(named), *(seat for seats in voices.values() for seat in seats)),
         context=_context(job, providers, tuple(reserve)),
-        # Where language models sit, each provider has one.
-        unspoken={} if voices else {name: providers[name] for name in asked},
+        unspoken={name: providers[name] for name in asked if not voices.get(name)},
     )
 
 
@@ -218,6 +180,8 @@ async def _fused(job: Job, evidence: Evidence, assessments: Sequence[Assessment]
 
 
 def _tell(job: Job, assessment: Assessment) -> None:
+    if (told := current_run()) is not None:
+        told.assessed(assessment)
     job.emit(Assessed(source=job.name, assessment=assessment))
 
 
@@ -247,71 +211,6 @@ def _announce(job: Job, report: Report) -> None:
     )
 
 
-def deadline_of(options: CallOptions) -> float | None:
-    """Return the deadline in loop time, from now: the earlier of the call's and the context's."""
-    given = options.run.deadline if options.run else None
-    if options.deadline is None:
-        return given
-    own = asyncio.get_running_loop().time() + options.deadline
-    return own if given is None else min(own, given)
-
-
-def show_progress(job: Job, share: float) -> None:
-    """Tell whoever asked how much is done; their display must not cost the report."""
-    try:
-        if job.options.run is not None:
-            job.options.run.progress(share)
-        if job.options.progress is not None:
-            job.options.progress(job.name, share)
-    except BaseException:  # noqa: BLE001  # a caller's code; SystemExit would end the loop
-        _log.exception("progress callback failed", extra={"request_id": job.request_id})
-
-
-@asynccontextmanager
-async def _opened(job: Job) -> AsyncIterator[MediaHandle]:
-    """Open the source in a thread and close it, even if the wait for it is cancelled."""
-    options = job.options
-    opening = asyncio.ensure_future(
-        asyncio.to_thread(
-            open_media,
-            job.source,
-            limits=job.settings.media.limits,
-            gate=job.gate,
-            name=options.name,
-            source_id=options.source_id,
-            recorded_at=options.recorded_at,
-            metadata=options.metadata,
-        )
-    )
-    try:
-        async with asyncio.timeout_at(job.deadline):
-            handle = await asyncio.shield(opening)
-    except TimeoutError as error:
-        opening.add_done_callback(_close_late)
-        raise BudgetExceededError(
-            f"{job.name!r} was not open within deadline={options.deadline!r}.",
-            next_step="Allow a longer deadline.",
-        ) from error
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close_late)
-        raise
-    try:
-        if options.kind is not None and options.kind != handle.media.kind:
-            raise UnsupportedMediaError(
-                f"it holds {handle.media.kind!r}, not {options.kind!r}.",
-                source=handle.media.name,
-                next_step="Leave kind out to take it for what it is.",
-            )
-        yield handle
-    finally:
-        handle.close()  # deletes one file at most, and must not wait for a free thread
-
-
-def _close_late(opening: asyncio.Future[MediaHandle]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
-
-
 def _wrapped(job: Job, service: Service) -> Watched:
     """Surround a provider with the call layer, for this run."""
     run = CallRun(
@@ -330,6 +229,25 @@ def _wrapped(job: Job, service: Service) -> Watched:
             run=run,
         )
     )
+
+
+def _transcriber(job: Job) -> Transcriber | None:
+    """Return the speech engine; a provider is surrounded with the call layer, as any other."""
+    spoken = job.team.speech
+    if spoken is None:
+        return job.team.transcriber
+    service = spoken.service
+    return ProviderTranscriber(_wrapped(job, service), name=service.name, model=spoken.model)
+
+
+def _cost_of_words(job: Job, transcriber: Transcriber | None, meter: Meter) -> Cost:
+    """Return what transcribing cost; what a plug-in sends by itself, only its service knows."""
+    if meter.used:
+        return meter.cost
+    if transcriber is None or isinstance(transcriber, ProviderTranscriber):
+        return LOCAL_COST
+    sent = any(record.purpose == "speech" for record in job.gate.records)
+    return Cost(detail=f"what {transcriber.name!r} costs is not known") if sent else LOCAL_COST
 
 
 def _context(job: Job, providers: Mapping[str, Watched], fallback: tuple[str, ...]) -> RunContext:

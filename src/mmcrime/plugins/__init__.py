@@ -19,9 +19,11 @@ from mmcrime.plugins.exchange import (
     TokenEstimate,
     TokenUsage,
 )
+from mmcrime.plugins.labels import MOST_LABELS, read_labels
 from mmcrime.results import EgressGate
 
 __all__ = [
+    "MOST_LABELS",
     "Analyzer",
     "BatchLimits",
     "BatchProvider",
@@ -40,4 +42,5 @@ __all__ = [
     "TokenEstimate",
     "TokenUsage",
     "Transcriber",
+    "read_labels",
 ]

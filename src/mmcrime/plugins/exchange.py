@@ -89,6 +89,8 @@ class Capabilities:
         video_fps: Pictures a second of it that the service looks at.
         media_bytes: Most bytes of all media of a request together, before base64.
         json_schema: Whether the answer can be bound to a JSON schema.
+        speech_model: The model that is asked to transcribe when nobody named one; None for
+            that of the provider, which then does both.
         context_tokens: Largest request.
         tokens: How to estimate the tokens of a request.
     """
@@ -108,6 +110,7 @@ class Capabilities:
     video_fps: float = 1.0
     media_bytes: int | None = None
     json_schema: bool = False
+    speech_model: str | None = None
     context_tokens: int | None = None
     tokens: TokenEstimate = field(default_factory=TokenEstimate)
 

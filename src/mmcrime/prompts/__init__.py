@@ -14,7 +14,7 @@ from importlib.resources import files
 from mmcrime import taxonomy
 from mmcrime.evidence import MediaKind
 
-__all__ = ["Prompt", "instructions", "recognisable", "repair", "with_schema"]
+__all__ = ["Prompt", "instructions", "recognisable", "repair", "transcription", "with_schema"]
 
 _LONGEST_CONTEXT = 4000  # characters of what a site owner may say
 
@@ -44,8 +44,16 @@ def instructions(kind: MediaKind, *, context: str = "", language: str = "en") ->
     if context.strip():
         parts.append(_text("site").replace("{context}", context.strip()[:_LONGEST_CONTEXT]))
     parts.append(_text("language").replace("{language}", language))
-    text = "\n".join(parts)
-    return Prompt(text=text, version=hashlib.sha256(text.encode()).hexdigest()[:12])
+    return _versioned("\n".join(parts))
+
+
+def transcription(*, language: str) -> Prompt:
+    """Return the request to write down what is said in a stretch of sound.
+
+    Args:
+        language: BCP 47 tag of the language that is most likely spoken.
+    """
+    return _versioned(_text("transcribe").replace("{language}", language))
 
 
 def repair(violation: str) -> str:
@@ -60,6 +68,10 @@ def repair(violation: str) -> str:
 def with_schema(schema: str) -> str:
     """Return the request to follow a JSON schema, for services that cannot bind it."""
     return _text("schema").replace("{schema}", schema)
+
+
+def _versioned(text: str) -> Prompt:
+    return Prompt(text=text, version=hashlib.sha256(text.encode()).hexdigest()[:12])
 
 
 @cache

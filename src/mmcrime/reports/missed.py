@@ -26,6 +26,7 @@ _GAP_REASONS = {
     SILENT: "digital silence, nothing to hear",
     "padding": "filling that the codec adds",
     "deadline": "no time left",
+    "over_budget": "a cap of the budget did not allow it",
     "not_judged": "decoded, but could not be judged",
     "offline": "refused, offline is set",
 }

@@ -131,7 +131,7 @@ class Assessment(Record):
         latency: Wall seconds this analyzer took, as measured by the pipeline.
         fallbacks: Providers that were tried before this one.
         flags: Remarks for a reader, such as ``suspected_instructions``.
-        error: What went wrong, unless it answered.
+        error: Why it did not answer; of one that answered, why it judged only a part.
         card: Facts about the model that voted (data, licence, how measured).
     """
 

@@ -15,7 +15,7 @@ from mmcrime.errors import (
     UnavailableError,
 )
 from mmcrime.plugins import Capabilities, PluginOptions, Provider, Response
-from mmcrime.testing.provider_harness import GUARD, PICTURE, ProviderHarness, closed, using
+from mmcrime.testing.provider_harness import GUARD, PICTURE, SOUND, ProviderHarness, closed, using
 from mmcrime.testing.wire import WireReply, wire_server
 
 __all__ = ["ProviderContract"]
@@ -48,7 +48,8 @@ class ProviderContract(ProviderHarness):
             assert provider.api_version == 1
             assert issubclass(provider.Options, PluginOptions)
             assert isinstance(provider.capabilities, Capabilities)
-            assert provider.model, "a request need not name a model, so that it must know one"
+            knows = provider.model or provider.capabilities.tasks == {"transcribe"}
+            assert knows, "a request need not name a model, so that it must know one"
             assert provider.endpoint.startswith(server.url)
             assert all(provider.remarks), "an empty remark says nothing"
             self._keeps_the_key(f"{provider!r} {provider.endpoint} {provider.remarks}")
@@ -73,16 +74,21 @@ class ProviderContract(ProviderHarness):
         assert len(server.requests) == 1
 
     def test_all_that_is_asked_reaches_the_service_once(self) -> None:
-        """Instructions, text, picture, model and schema are on the wire, the picture once."""
+        """Instructions, text, media, model and schema are on the wire, the media once."""
         capabilities = self.make("http://127.0.0.1:9").capabilities
         _, server = self._answer(self.cases().answered, model="model-of-request")
         (sent,) = server.requests
-        assert b"Say what you see." in sent.body
-        assert b"The garage at night." in sent.body
+        if capabilities.tasks == {"transcribe"}:
+            assert sum(sent.body.count(form) for form in (SOUND, base64.b64encode(SOUND))) == 1
+            return
+        words = "answer" in capabilities.tasks  # labels are asked for without any
+        assert not words or b"Say what you see." in sent.body
+        assert not words or b"The garage at night." in sent.body
         assert "model-of-request" in sent.path or b"model-of-request" in sent.body
-        if capabilities.images != 0:
+        media = PICTURE if capabilities.images != 0 else b"" if words else SOUND
+        if media:
             # Of the two alphabets of base64, Google's SDK writes the one for addresses.
-            forms = {base64.b64encode(PICTURE), base64.urlsafe_b64encode(PICTURE), PICTURE}
+            forms = {base64.b64encode(media), base64.urlsafe_b64encode(media), media}
             assert sum(sent.body.count(form) for form in forms) == 1
         if capabilities.json_schema:
             assert b"what_is_seen" in sent.body
@@ -101,6 +107,8 @@ class ProviderContract(ProviderHarness):
             provider = self.make(server.url)
             asyncio.run(self._ask(provider, self._request(provider)))
             (sent,) = server.requests
+            if provider.model is None and provider.capabilities.tasks == {"transcribe"}:
+                return  # the service has but one
             assert provider.model is not None
             assert provider.model in sent.path or provider.model.encode() in sent.body
 

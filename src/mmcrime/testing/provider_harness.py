@@ -13,13 +13,14 @@ from typing import ClassVar
 from unittest import SkipTest
 
 from mmcrime.errors import ProviderError
-from mmcrime.plugins import Part, Provider, Request, Response, TokenUsage
+from mmcrime.plugins import Capabilities, Part, Provider, Request, Response, TokenUsage
 from mmcrime.testing.wire import WireReply, WireServer, wire_server
 
-__all__ = ["GUARD", "PICTURE", "ProviderHarness", "WireCases", "closed", "using"]
+__all__ = ["GUARD", "PICTURE", "SOUND", "ProviderHarness", "WireCases", "closed", "using"]
 
 GUARD = 60.0  # seconds; no test needs them unless the provider hangs
 PICTURE = bytes.fromhex("ffd8ffe0") + b"a picture that no other is like" + bytes.fromhex("ffd9")
+SOUND = b"RIFF\x35\0\0\0WAVEfmt and a sound that no other is like"
 _SCHEMA = {
     "type": "object",
     "properties": {"what_is_seen": {"type": "string"}},
@@ -85,6 +86,10 @@ class ProviderHarness(ABC):
 
     def _request(self, provider: Provider, *, model: str | None = None) -> Request:
         capabilities = provider.capabilities
+        if capabilities.tasks == {"transcribe"}:
+            return _speech_request(model)
+        if "answer" not in capabilities.tasks:
+            return _label_request(capabilities, model)
         parts = [Part(text="The garage at night.")]
         if capabilities.images != 0:
             kind = capabilities.image_formats[0]
@@ -142,6 +147,25 @@ class ProviderHarness(ABC):
     def _keeps_the_key(self, *texts: str) -> None:
         for text in texts:
             assert self.secret not in text, "the key is told"
+
+
+def _speech_request(model: str | None) -> Request:
+    return Request(
+        instructions="Write down what is said.",
+        parts=(Part(data=SOUND, media_type="audio/wav", time=1.5, seconds=4.0),),
+        task="transcribe",
+        language="en",
+        model=model,
+        max_output_tokens=512,
+    )
+
+
+def _label_request(able: Capabilities, model: str | None) -> Request:
+    if able.images == 0:
+        part = Part(data=SOUND, media_type=able.audio_formats[0], time=0.0, seconds=2.0)
+    else:
+        part = Part(data=PICTURE, media_type=able.image_formats[0], width=640, height=360)
+    return Request(instructions="", parts=(part,), task="label", model=model, max_output_tokens=0)
 
 
 async def closed(provider: Provider) -> None:
