@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -165,10 +164,12 @@ def test_a_run_that_is_killed_pays_once(tmp_path: Path) -> None:
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
     with batch_service("anthropic", runs=10**9) as service:
-        with process(service, "run-1") as first:
+        first = process(service, "run-1")
+        try:
             asyncio.run(until(lambda: bool(service.batches) and service.batches[0].looks > 1))
-            first.send_signal(signal.SIGKILL)
-        assert first.returncode == -signal.SIGKILL
+        finally:
+            first.kill()
+            first.communicate()
         service.runs = 0
         with process(service, "run-2") as second:
             out, _ = second.communicate(timeout=30)

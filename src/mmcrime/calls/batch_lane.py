@@ -20,12 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmcrime.calls.batch_book import Batch, BatchBook, Item
-from mmcrime.calls.batch_watch import Pace, Waiting, Watch
+from mmcrime.calls.batch_watch import Pace, PriceOf, Waiting, Watch
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import ProviderError, UnfitMediaError
 from mmcrime.logs import get_logger
-from mmcrime.plugins import BatchProvider, Request, Response, TokenUsage
-from mmcrime.results import Cost
+from mmcrime.plugins import BatchProvider, EgressGate, Request, Response
 
 __all__ = ["PACE", "BatchLane", "Entry"]
 
@@ -45,6 +44,7 @@ class Entry:
         request_id: Of the run.
         tenant: On whose behalf.
         announce: Tells the egress gate of the run, and whoever counts, that it leaves.
+        gate: That gate.
         outcome: Who waits for the answer. Done before it is submitted, it never is.
         item: What it is called in its batch.
         context: In which the request was made.
@@ -55,6 +55,7 @@ class Entry:
     request_id: str
     tenant: str
     announce: Callable[[Request], None]
+    gate: EgressGate
     outcome: Waiting
     item: Item | None = None
     context: Context = field(default_factory=copy_context)
@@ -90,7 +91,7 @@ class BatchLane:
         name: str,
         book: BatchBook,
         ledger: Ledger,
-        price: Callable[[str | None, TokenUsage], Cost],
+        price: PriceOf,
         pace: Pace,
     ) -> None:
         self.name = name
@@ -103,16 +104,24 @@ class BatchLane:
         self._holder = uuid.uuid4().hex
         self._groups: dict[str, _Group] = {}
         self._watches: dict[str, Watch] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Watch | None] = {}
         self._adopted = False
 
     def enter(self, entry: Entry) -> None:
         """Let a request go with the next batch to its model.
 
         Raises:
+            ProviderError: If it is no question.
             UnfitMediaError: If it alone is more than a batch may be.
         """
         assert entry.request is not None  # noqa: S101  # it has not been submitted
+        if entry.request.task != "answer":
+            raise ProviderError(
+                f"What {self.name!r} is asked in batches are questions, and this is "
+                f"{entry.request.task!r}.",
+                provider=self.name,
+                next_step=f"Set providers.{self.name}.lane to 'live'.",
+            )
         model = entry.request.model or self._provider.model or ""
         size, most = _size(entry.request), self.limits.bytes
         if size > most:
@@ -141,9 +150,19 @@ class BatchLane:
         """Return the batch that has a request with this key, and its id in there."""
         return await self._book.run(self._book.find, key)
 
-    async def attach(self, batch: Batch, id: str) -> Waiting:  # noqa: A002  # as it is called
-        """Wait for a request that is in a batch already."""
-        await self._adopt()
+    async def attach(
+        self,
+        batch: Batch,
+        id: str,  # noqa: A002  # as it is called everywhere
+        gate: EgressGate,
+    ) -> Waiting:
+        """Wait for a request that is in a batch already.
+
+        Raises:
+            EgressError: If the service must not even be asked how far it is.
+        """
+        self._tell(gate, batch)
+        await self._adopt(gate)
         watch = self._watches.get(batch.label)
         return (watch or self._watch(batch, own=False)).wait(id)
 
@@ -152,11 +171,17 @@ class BatchLane:
         return await asyncio.to_thread(self.ledger.find, key, request_id=request_id)
 
     async def aclose(self) -> None:
-        """Stop looking; what was submitted goes on, and is collected another time."""
+        """Stop looking; what was submitted goes on, and is collected another time.
+
+        What is being collected is brought to its end, if that takes no longer than a moment.
+        """
         for group in self._groups.values():
             if group.timer is not None:
                 group.timer.cancel()
         self._groups.clear()
+        ending = [task for task, watch in self._tasks.items() if watch and watch.collecting]
+        if ending:
+            await asyncio.wait(ending, timeout=self._pace.closing)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -183,6 +208,7 @@ class BatchLane:
                 key=entry.request.key,
                 request_id=entry.request_id,
                 tenant=entry.tenant,
+                silent=all(part.kind in ("text", "image") for part in entry.request.parts),
             )
             entry.request = None  # its media must not be held for hours
         batch = Batch(
@@ -205,7 +231,7 @@ class BatchLane:
     ) -> None:
         if not self.ledger.is_open:
             await asyncio.to_thread(self.ledger.open)
-        await self._adopt()
+        await self._adopt(entries[0].gate)
         items = [entry.item for entry in entries if entry.item is not None]
         await self._book.run(self._book.intend, batch, items)
         name = None
@@ -227,7 +253,7 @@ class BatchLane:
             entry.watch = watch
             watch.waiting.setdefault(entry.item.id, []).append(entry.outcome)
 
-    async def _adopt(self) -> None:
+    async def _adopt(self, gate: EgressGate) -> None:
         """Follow what other processes have submitted here, whoever still waits for it."""
         if self._adopted:
             return
@@ -235,7 +261,13 @@ class BatchLane:
         endpoint = self._provider.endpoint
         for batch in await self._book.run(self._book.pending, self.name, endpoint):
             if batch.label not in self._watches:
+                self._tell(gate, batch)
                 self._watch(batch, own=False)
+
+    def _tell(self, gate: EgressGate, batch: Batch) -> None:
+        to = f"{self.name} ({batch.endpoint})" if batch.endpoint else self.name
+        size = len(batch.service_id or batch.label)
+        gate.announce(what="the name of a batch", to=to, purpose="provider", size_bytes=size)
 
     def _watch(self, batch: Batch, *, own: bool) -> Watch:
         watch = self._watches[batch.label] = Watch(
@@ -248,7 +280,7 @@ class BatchLane:
             pace=self._pace,
             own=own,
         )
-        self._begin(self._follow(watch))
+        self._begin(self._follow(watch), watch)
         return watch
 
     async def _follow(self, watch: Watch) -> None:
@@ -257,11 +289,11 @@ class BatchLane:
         finally:
             del self._watches[watch.batch.label]
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None], watch: Watch | None = None) -> None:
         # A context of its own: the run of whoever came first is not that of the others.
         task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = watch
+        task.add_done_callback(self._tasks.pop)
 
 
 def _announced(entry: Entry) -> bool:

@@ -21,12 +21,20 @@ class BatchPricing(Pricing):
         price: What the user says the model costs outside of batches.
         free: Whether the provider itself says that it buys nothing.
         share: Of the usual price.
+        model: The model of the provider.
     """
 
     def __init__(
-        self, provider: str, endpoint: str, price: Price | None, *, free: bool, share: float
+        self,
+        provider: str,
+        endpoint: str,
+        price: Price | None,
+        *,
+        free: bool,
+        share: float,
+        model: str | None = None,
     ) -> None:
-        super().__init__(provider, endpoint, price, free=free)
+        super().__init__(provider, endpoint, price, free=free, model=model)
         self._share = share
 
     def cost_of(self, model: str | None, usage: TokenUsage, request: Request | None = None) -> Cost:

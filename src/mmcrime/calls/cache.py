@@ -113,7 +113,7 @@ class Cached(Wrapper):
                 return _hit(known)
         parts = tuple([await self._made(part) for part in request.parts])
         response = await self._inner.generate(replace(request, parts=parts))
-        response = replace(response, provider=self._name, cached=False)
+        response = replace(response, provider=self._name)
         answered = response.status == "answered" and response.text
         if store is not None and answered and _is_usable(request, response):
             store.soon(store.put, request.key, response)  # it is in the ledger already

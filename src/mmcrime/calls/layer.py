@@ -184,23 +184,30 @@ class CallLayer:
             section.price,
             free=provider.free,
             share=provider.batch_limits.price,
+            model=provider.model,
         )
         lane = self._lane(provider, name, pricing)
         laned = Laned(
             Announced(provider, name=name, gate=run.gate),
             name=name,
             lane=lane,
+            gate=run.gate,
             tenant=run.tenant,
             request_id=run.request_id,
             deadline=run.deadline,
         )
-        budgeted = Budgeted(laned, name=name, pricing=pricing, run=run.budget, day=self._day_budget)
+        budgeted = Budgeted(
+            TracedAttempt(TracedSending(laned, name=name), name=name),
+            name=name,
+            pricing=pricing,
+            run=run.budget,
+            day=self._day_budget,
+        )
         retrying = Retrying(budgeted, name=name, deadline=run.deadline, attempts=_BATCH_ATTEMPTS)
         if not serve:
             return retrying
         return Attached(
             retrying,
-            name=name,
             lane=lane,
             gate=run.gate,
             request_id=run.request_id,

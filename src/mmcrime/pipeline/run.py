@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from mmcrime.calls.layer import Run as CallRun
@@ -236,7 +236,9 @@ def _transcriber(job: Job) -> Transcriber | None:
     spoken = job.team.speech
     if spoken is None:
         return job.team.transcriber
-    service = spoken.service
+    # No batch transcribes, and what is said must be known before anybody is asked about it.
+    section = spoken.service.section.model_copy(update={"lane": "live"})
+    service = replace(spoken.service, section=section)
     return ProviderTranscriber(_wrapped(job, service), name=service.name, model=spoken.model)
 
 
