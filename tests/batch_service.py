@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,12 +37,13 @@ class Submitted:
         label: Ours, where the service has a place for it.
         bodies: What was asked, by the ids of requests.
         looks: How often was asked how far it is.
-        model: Of the address, for Gemini.
+        file: What was uploaded for it, for OpenAI.
     """
 
     name: str
     label: str
     bodies: Mapping[str, Any]
+    file: str = ""
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
     looks: int = 0
 
@@ -56,17 +57,16 @@ class BatchService:
         contract: What requests are held against, unknown keys refused; None for nothing.
         runs: Looks until a batch has ended.
         state: What becomes of batches: ``ended``, ``failed``, ``expired`` or ``cancelled``.
-        results: Makes the lines of answers of one that it is given, in order.
+        results: Makes the lines of answers of one that it is given, in the order of their
+            questions.
+        text: What every answer says; None for what was asked.
         lost: How many submissions are taken without saying so: the line breaks.
         refusals: Statuses with which the next submissions are refused.
         cut: Whether the line breaks in the middle of the next answers.
-        held: Submissions are taken and not answered until this is set; None for at once.
-        held_at: The end of a path at which requests are held too, and never taken.
         batches: What was submitted, in order.
         asked: Method and path of every request.
         wrong: What broke the contract.
         deleted: Names that were deleted.
-        live: Requests that were answered at once.
     """
 
     kind: str
@@ -74,17 +74,15 @@ class BatchService:
     runs: int = 1
     state: str = "ended"
     results: Callable[[list[dict[str, Any]]], list[Any]] = lambda lines: lines
+    text: str | None = None
     lost: int = 0
     refusals: list[int] = field(default_factory=list)
     cut: bool = False
-    held: threading.Event | None = None
-    held_at: str = ""
     url: str = ""
     batches: list[Submitted] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
-    live: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,24 +97,25 @@ class BatchService:
             self.asked.append(f"{method} {path}")
             path = path.partition("?")[0]
             self._check(method, path, ctype, body)
-            lost = bool(self.held_at) and path.endswith(self.held_at)
-            answer = None if lost else getattr(self, f"_{self.kind}")(method, path, body)
-            submitted = method == "POST" and (lost or bool(self.batches))
-        if self.held is not None and submitted:
-            self.held.wait(20)
+            answer = getattr(self, f"_{self.kind}")(method, path, body)
         if answer is None or isinstance(answer, tuple):
             return answer  # type: ignore[no-any-return]
         return 200, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     def _check(self, method: str, path: str, ctype: str, body: bytes) -> None:
-        if self.contract is None or (self.kind == "gemini" and method != "POST"):
+        if self.contract is None:
+            return
+        if self.kind == "gemini" and method != "POST":
+            # The contract has no prefix, and looks at bodies only, of which these have none.
+            if self.contract.op(method, path.removeprefix("/v1beta")) is None:
+                self.wrong.append(f"no such operation: {method} {path}")
             return
         self.wrong += self.contract.check_request(method, path, ctype, body)
 
-    def _submit(self, label: str, bodies: Mapping[str, Any], name: str) -> Any:
+    def _submit(self, label: str, bodies: Mapping[str, Any], name: str, file: str = "") -> Any:
         if self.refusals:
             return self.refusals.pop(0), b'{"error": {"message": "no"}}'
-        batch = Submitted(name=name, label=label, bodies=bodies)
+        batch = Submitted(name=name, label=label, bodies=bodies, file=file)
         self.batches.append(batch)
         if self.lost:
             self.lost -= 1
@@ -127,6 +126,12 @@ class BatchService:
         names = path.split("/")
         return next((batch for batch in self.batches if batch.name in names), None)
 
+    def _delete(self, name: str) -> Any:
+        if name in self.deleted:
+            return 404, b'{"error": {"message": "gone"}}'
+        self.deleted.append(name)
+        return {}
+
     def _look(self, batch: Submitted) -> Any:
         batch.looks += 1
         return self._told(batch)
@@ -135,21 +140,21 @@ class BatchService:
         return batch.looks >= self.runs
 
     def _lines(self, batch: Submitted) -> list[Any]:
-        lines = [self._line(key, question_in(body)) for key, body in batch.bodies.items()]
-        return self.results(lines)
+        asked = sorted((question_in(body), key) for key, body in batch.bodies.items())
+        return self.results([self._line(key, question) for question, key in asked])
 
     def _jsonl(self, batch: Submitted) -> bytes:
         lines = self._lines(batch)
         return b"\n".join(o if isinstance(o, bytes) else json.dumps(o).encode() for o in lines)
 
     def _line(self, key: str, question: str) -> dict[str, Any]:
-        body = services.answer(self.kind, f"seen: {question}").body
+        body = services.answer(self.kind, self.text or f"seen: {question}").body
         if self.kind == "openai":
             said = {"status_code": 200, "request_id": "r", "body": body}
             return {"id": "b", "custom_id": key, "response": said, "error": None}
         if self.kind == "anthropic":
             return {"custom_id": key, "result": {"type": "succeeded", "message": body}}
-        return {"response": body, "metadata": {"key": key}}
+        return {"response": body, "metadata": {"custom_id": key}}
 
     def _told(self, batch: Submitted) -> dict[str, Any]:
         count, over = len(batch.bodies), self._over(batch)
@@ -171,7 +176,7 @@ class BatchService:
                 "object": "batch",
                 "endpoint": "/v1/responses",
                 "status": state if over else "in_progress",
-                "input_file_id": f"in-{batch.name}",
+                "input_file_id": batch.file,
                 "output_file_id": f"out-{batch.name}" if over and self.state != "failed" else None,
                 "error_file_id": None,
                 "errors": {"data": [{"message": "bad line"}]} if state == "failed" else None,
@@ -192,26 +197,20 @@ class BatchService:
             told |= {"done": True, "response": inlined}
         return told
 
-    def _live(self, body: bytes) -> Any:
-        self.live += 1
-        return services.answer(self.kind, f"seen: {question_in(json.loads(body))}").body
-
     def _openai(self, method: str, path: str, body: bytes) -> Any:
-        if path == "/v1/responses":
-            return self._live(body)
         if path == "/v1/files":
             name = f"file-{len(self.files)}"
             self.files[name] = body
             return {"id": name, "object": "file"}
         if path == "/v1/batches" and method == "POST":
             held = json.loads(body)
-            bodies = self._uploaded(held)
-            return self._submit(held["metadata"]["mmcrime"], bodies, f"batch_{len(self.batches)}")
+            label, file = held["metadata"]["mmcrime"], held["input_file_id"]
+            name = f"batch_{len(self.batches)}"
+            return self._submit(label, self._uploaded(held), name, file)
         if path == "/v1/batches":
             return {"data": [self._told(b) for b in reversed(self.batches)], "has_more": False}
         if method == "DELETE":
-            self.deleted.append(path.rpartition("/")[2])
-            return {"deleted": True}
+            return self._delete(path.rpartition("/")[2])
         batch = self._batch(path.replace("out-", ""))
         if batch is None:
             return 404, b'{"error": {"message": "No such batch"}}'
@@ -232,8 +231,6 @@ class BatchService:
         return bodies
 
     def _anthropic(self, method: str, path: str, body: bytes) -> Any:
-        if path == "/v1/messages":
-            return self._live(body)
         if path == "/v1/messages/batches" and method == "POST":
             bodies = {o["custom_id"]: o["params"] for o in json.loads(body)["requests"]}
             return self._submit("", bodies, f"msgbatch_{len(self.batches)}")
@@ -243,17 +240,14 @@ class BatchService:
         if batch is None:
             return 404, b'{"error": {"type": "not_found_error", "message": "no such batch"}}'
         if method == "DELETE":
-            self.deleted.append(batch.name)
-            return {"id": batch.name}
+            return self._delete(batch.name)
         return self._jsonl(batch) if path.endswith("/results") else self._look(batch)
 
     def _gemini(self, method: str, path: str, body: bytes) -> Any:
-        if path.endswith(":generateContent"):
-            return self._live(body)
         if method == "POST":
             held = json.loads(body)["batch"]
             requests = held["inputConfig"]["requests"]["requests"]
-            bodies = {one["metadata"]["key"]: one["request"] for one in requests}
+            bodies = {one["metadata"]["custom_id"]: one["request"] for one in requests}
             return self._submit(held["displayName"], bodies, f"b{len(self.batches)}")
         if path.endswith("/batches"):
             return {"operations": [self._told(b) for b in reversed(self.batches)]}
@@ -261,8 +255,7 @@ class BatchService:
         if batch is None:
             return 404, b'{"error": {"code": 404, "message": "no such batch"}}'
         if method == "DELETE":
-            self.deleted.append(batch.name)
-            return {}
+            return self._delete(batch.name)
         return self._look(batch)
 
 
@@ -303,8 +296,7 @@ def batch_service(kind: str, **how: Any) -> Iterator[BatchService]:
             self.end_headers()
             part = service.cut and self.path.endswith(("results", "content"))
             service.cut = service.cut and not part
-            with suppress(OSError):  # whoever asked may be dead
-                self.wfile.write(content[: len(content) // 2] if part else content)
+            self.wfile.write(content[: len(content) // 2] if part else content)
 
         do_GET = do_DELETE = do_POST  # the names that the base class looks for
 

@@ -305,6 +305,40 @@ def test_no_error_holds_a_secret(config: Any) -> None:
     refused(write(config))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{SECRET}/x@host:6379/0",
+        f"redis://:12/{SECRET}@host:6379/0",
+        f"redis://:{SECRET}#x@host",
+        f"redis://:{SECRET}?x@host",
+        f"redis://:{SECRET}@",
+        f"redis://:{SECRET}@host:99999",
+        f"redis://:{SECRET}@host/first",
+        f"redis://:{SECRET}@[::1",
+        f"http://:{SECRET}@host",
+    ],
+)
+def test_no_error_of_the_address_of_what_is_shared_holds_its_password(url: str) -> None:
+    """Unless it is written so that its host, port and number are beyond doubt, it is refused."""
+    assert "cache.url" in refused({"cache": {"url": url}})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "rediss://user:pa%2Fss@redis.shop.example:6380/3?ssl_cert_reqs=none",
+        "redis://[::1]:6379/0",
+        "redis://:pa55@10.0.0.1/",
+    ],
+)
+def test_the_address_of_what_is_shared_is_taken_as_redis_knows_it(url: str) -> None:
+    held = load({"cache": {"url": url}}).cache.url
+    assert held is not None
+    assert held.get_secret_value() == url
+
+
 def test_what_is_shown_of_the_settings_holds_no_secret() -> None:
     found = load(
         {

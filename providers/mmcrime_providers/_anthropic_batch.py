@@ -6,7 +6,7 @@ import asyncio
 import json
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,17 +18,21 @@ from mmcrime.plugins import BatchProvider, BatchStatus, Request, Response
 from mmcrime_providers._anthropic_errors import AnthropicFailure
 from mmcrime_providers._anthropic_wire import message_body, read_message
 from mmcrime_providers._batch import (
-    MOST_RESULTS,
     PAGE,
     PAGES,
+    SKEW,
     SUBMITTING,
     address_part,
+    check_requests,
+    check_size,
     costing_nothing,
     objects_in,
     outcome,
+    results_at,
     too_many,
+    unasked,
 )
-from mmcrime_providers._http import http_client, scrub_error, scrubbed
+from mmcrime_providers._http import http_client, scrub_error
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
 from mmcrime_providers._service import Service
 
@@ -38,7 +42,6 @@ _PATH = "/v1/messages/batches"
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 _SOON = timedelta(minutes=15)
 """How long after the beginning of a submission its batch is made at the latest."""
-_SKEW = timedelta(minutes=2)  # by which the clocks of two machines may differ
 _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -77,10 +80,12 @@ class AnthropicBatches(BatchProvider):
 
         The service has no place for the label but in the ids.
         """
+        check_requests(self._service, self.batch_limits, requests)
         for request in requests.values():
             self._check(request)
         content = await asyncio.to_thread(_written, requests, model)
-        async with self._batching(model, seconds=SUBMITTING) as (client, _):
+        check_size(self._service, self.batch_limits, len(content))
+        async with self._batching(model, SUBMITTING) as client:
             answer = await client.post(
                 _PATH,
                 cast_to=httpx2.Response,
@@ -95,7 +100,7 @@ class AnthropicBatches(BatchProvider):
         While such a batch runs, its ids cannot be seen: whether it is the one cannot be told.
         """
         unsure = ""
-        for batch in await self._listed(since - _SKEW):
+        for batch in await self._listed(since - SKEW):
             name = address_part(self._service, batch.get("id"))
             counts = as_mapping(batch.get("request_counts"))
             made = _instant(batch.get("created_at"))
@@ -117,7 +122,7 @@ class AnthropicBatches(BatchProvider):
     async def poll(self, batch: str) -> BatchStatus:
         """Say how far a batch is; see `BatchProvider.poll`."""
         path = f"{_PATH}/{address_part(self._service, batch)}"
-        async with self._batching(seconds=self._service.timeout) as (client, _):
+        async with self._batching() as client:
             held = self._object(await client.get(path, cast_to=httpx2.Response))
         state = held.get("processing_status")
         if state not in ("in_progress", "canceling", "ended"):
@@ -138,11 +143,10 @@ class AnthropicBatches(BatchProvider):
         They are asked for at the address of the service, never at one that an answer names.
         """
         path = f"{_PATH}/{address_part(self._service, batch)}/results"
-        async with self._batching(model, seconds=None) as (client, line):
-            given = {**client.default_headers, **client.auth_headers}
-            headers = {k: v for k, v in given.items() if isinstance(v, str)}
+        async with self._batching(model, None) as client:
+            headers = {**client.default_headers, **client.auth_headers}
             url = str(client.base_url.join(path.removeprefix("/")))
-            async with line.stream("GET", url, headers=headers) as answer:
+            async with results_at(url, headers, service=self._service, known=self._url) as answer:
                 async for one in objects_in(answer, self._service, AnthropicFailure):
                     result = as_mapping(one.get("result"))
                     key = as_text(one.get("custom_id"))
@@ -151,23 +155,20 @@ class AnthropicBatches(BatchProvider):
     async def discard(self, batch: str) -> None:
         """Delete a batch with its answers; see `BatchProvider.discard`."""
         path = f"{_PATH}/{address_part(self._service, batch)}"
-        async with self._batching(seconds=self._service.timeout) as (client, _):
-            await client.delete(path, cast_to=httpx2.Response)
+        async with self._batching() as client:
+            with suppress(anthropic.NotFoundError):  # it was deleted before
+                await client.delete(path, cast_to=httpx2.Response)
 
     @asynccontextmanager
     async def _batching(
-        self, model: str = "", *, seconds: float | None
-    ) -> AsyncIterator[tuple[anthropic.AsyncAnthropic, httpx2.AsyncClient]]:
-        """Connect anew, since answers may be larger than others; errors become ours.
-
-        Args:
-            model: What was asked, for errors.
-            seconds: After which whatever is done inside has taken too long.
-        """
-        line = http_client(timeout=self._service.timeout, url=self._url, most=MOST_RESULTS)
+        self, model: str = "", seconds: float | None = 0.0
+    ) -> AsyncIterator[anthropic.AsyncAnthropic]:
+        """Connect for some seconds, as long as a request takes if 0; errors become ours."""
+        most = self._service.timeout if seconds == 0.0 else seconds
+        line = http_client(timeout=self._service.timeout, url=self._url)
         try:
-            async with self._sdk(line) as client, asyncio.timeout(seconds):
-                yield client, line
+            async with asyncio.timeout(most), self._sdk(line) as client:
+                yield client
         except anthropic.APIStatusError as error:
             scrub_error(error, self._service.secrets)
             failure = AnthropicFailure.of(
@@ -181,7 +182,7 @@ class AnthropicBatches(BatchProvider):
         """Return the batches that were made after an instant, the newest first."""
         found: list[Mapping[str, Any]] = []
         after = ""
-        async with self._batching(seconds=self._service.timeout) as (client, _):
+        async with self._batching(seconds=SUBMITTING) as client:
             for _page in range(PAGES):
                 query = f"?limit={PAGE}" + (f"&after_id={after}" if after else "")
                 page = self._object(await client.get(_PATH + query, cast_to=httpx2.Response))
@@ -211,17 +212,10 @@ class AnthropicBatches(BatchProvider):
         provider = self._service.provider
         if kind == "succeeded":
             return read_message(as_mapping(result.get("message")), provider=provider, asked=model)
-        if kind == "expired":
-            raise UnavailableError(
-                f"{provider} did not come to this request before the batch expired.",
-                provider=provider,
-                may_be_billed=False,
-            )
+        if kind in ("expired", "canceled"):
+            raise unasked(self._service, kind)
         if kind != "errored":
-            raise ProviderError(
-                f"{provider} took the request out of the batch: {scrubbed(as_text(kind))!r}.",
-                provider=provider,
-            )
+            raise self._service.unreadable("a line of a batch that is neither answer nor error")
         wrong = as_mapping(result.get("error"))
         described = as_mapping(wrong.get("error")) or wrong
         failure = AnthropicFailure(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 
-from mmcrime.errors import ProviderError
-from mmcrime.plugins import Response
+from mmcrime.errors import ProviderError, UnavailableError
+from mmcrime.plugins import BatchLimits, Request, Response
 from mmcrime_providers._failures import Failure
-from mmcrime_providers._http import MOST_BYTES
+from mmcrime_providers._http import MOST_BYTES, http_client
 from mmcrime_providers._json import as_mapping, as_text, parsed
 from mmcrime_providers._service import Service
 
@@ -21,13 +22,18 @@ __all__ = [
     "MOST_RESULTS",
     "PAGE",
     "PAGES",
+    "SKEW",
     "SUBMITTING",
     "address_part",
+    "check_requests",
+    "check_size",
     "costing_nothing",
     "lines_of",
     "objects_in",
     "outcome",
+    "results_at",
     "too_many",
+    "unasked",
 ]
 
 HALF = 0.5
@@ -38,6 +44,8 @@ SUBMITTING = 600.0
 """Seconds that handing over a batch may take."""
 PAGES, PAGE = 5, 100
 """How many pages of how many batches are looked through for one that was lost sight of."""
+SKEW = timedelta(minutes=2)
+"""By which the clocks of a service and of this machine may differ."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
@@ -51,6 +59,53 @@ def address_part(service: Service, value: object) -> str:
     if _NAME.fullmatch(text) is None:
         raise service.unreadable("a name of a batch or a file that is none")
     return text
+
+
+def check_requests(service: Service, limits: BatchLimits, requests: Mapping[str, Request]) -> None:
+    """Raise ProviderError for more requests than a batch holds, or one that none answers."""
+    if len(requests) > limits.requests:
+        raise _too_large(service, f"{len(requests)} requests", f"{limits.requests}")
+    for key, request in requests.items():
+        if request.task != "answer":
+            raise ProviderError(
+                f"{service.provider} answers no request {request.task!r} in a batch, as {key!r} "
+                "is one.",
+                provider=service.provider,
+                next_step=f"Set providers.{service.provider}.lane to 'live' for it.",
+            )
+
+
+def check_size(service: Service, limits: BatchLimits, size: int) -> None:
+    """Raise ProviderError for more bytes than a batch holds, all its requests together."""
+    if size > limits.bytes:
+        raise _too_large(service, f"{size} bytes", f"{limits.bytes}")
+
+
+def _too_large(service: Service, held: str, most: str) -> ProviderError:
+    return ProviderError(
+        f"A batch of {held} is larger than {service.provider} takes, which is {most}.",
+        provider=service.provider,
+        next_step="Submit fewer requests at once.",
+    )
+
+
+@asynccontextmanager
+async def results_at(
+    url: str, headers: Mapping[str, object], *, service: Service, known: str
+) -> AsyncIterator[httpx2.Response]:
+    """Open an answer that is read line by line, and may be larger than any other.
+
+    Args:
+        url: Where it is.
+        headers: What the SDK would send; what is no text among them is left out.
+        service: Whose it is.
+        known: The address of the service, with its user and password, if it has them.
+    """
+    given = {name: value for name, value in headers.items() if isinstance(value, str)}
+    given["Accept"] = "application/binary"  # as the SDKs say for files
+    line = http_client(timeout=service.timeout, url=known, most=MOST_RESULTS)
+    async with line, line.stream("GET", url, headers=given) as answer:
+        yield answer
 
 
 async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -105,6 +160,27 @@ def outcome(read: Callable[[], Response]) -> Response | ProviderError:
         return read()
     except ProviderError as error:
         return error
+
+
+def unasked(service: Service, kind: str) -> ProviderError:
+    """Return the error for a request that the service did not work on.
+
+    Args:
+        service: The service.
+        kind: ``expired``, after which it may be asked again, or ``canceled``.
+    """
+    if kind == "expired":
+        return UnavailableError(
+            f"{service.provider} did not come to this request before the batch expired.",
+            provider=service.provider,
+            may_be_billed=False,
+        )
+    return ProviderError(
+        f"{service.provider} did not come to this request before the batch was cancelled.",
+        provider=service.provider,
+        may_be_billed=False,
+        next_step="Ask again, if the batch was not cancelled on purpose.",
+    )
 
 
 def too_many(service: Service) -> ProviderError:

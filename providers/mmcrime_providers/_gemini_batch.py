@@ -19,6 +19,8 @@ from mmcrime_providers._batch import (
     PAGES,
     SUBMITTING,
     address_part,
+    check_requests,
+    check_size,
     costing_nothing,
     outcome,
     too_many,
@@ -35,19 +37,18 @@ __all__ = ["GeminiBatches"]
 _VERSION = "v1beta"  # where there are batches
 _MOST_ANSWERS = 256 * 1024 * 1024
 """Bytes of the answers of a batch, which the service sends twice in one body."""
-_ID = "key"
+_ID = "custom_id"
 """Under which name the id of a request stands beside it and beside its answer."""
 _DIGITS = 12  # fewer of them than in any count that can be
 _STATES: Mapping[str, BatchState] = {
-    "UNSPECIFIED": "running",
-    "PENDING": "running",
-    "RUNNING": "running",
-    "SUCCEEDED": "ended",
-    "FAILED": "failed",
-    "CANCELLED": "cancelled",
-    "EXPIRED": "expired",
+    "BATCH_STATE_UNSPECIFIED": "running",
+    "BATCH_STATE_PENDING": "running",
+    "BATCH_STATE_RUNNING": "running",
+    "BATCH_STATE_SUCCEEDED": "ended",
+    "BATCH_STATE_FAILED": "failed",
+    "BATCH_STATE_CANCELLED": "cancelled",
+    "BATCH_STATE_EXPIRED": "expired",
 }
-"""After ``BATCH_STATE_``, or ``JOB_STATE_`` as the vendor's guide has it."""
 _STATUS = {1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 9: 400, 11: 400, 14: 503, 16: 401}
 """What the numbers of errors of RPC would come with; all others with 500."""
 
@@ -71,10 +72,12 @@ class GeminiBatches(BatchProvider):
 
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Send all requests in one piece; see `BatchProvider.submit`."""
+        check_requests(self._service, self.batch_limits, requests)
         for request in requests.values():
             self._check(request)
         name = address_part(self._service, model.removeprefix("models/"))
         content = await asyncio.to_thread(self._written, requests, name, label)
+        check_size(self._service, self.batch_limits, len(content))
         async with self._batching(name, SUBMITTING) as ask:
             made = await ask("POST", f"models/{name}:batchGenerateContent", content=content)
         return self._batch_name(made)
@@ -105,9 +108,7 @@ class GeminiBatches(BatchProvider):
             held = await ask("GET", f"batches/{address_part(self._service, batch)}")
         told = as_mapping(held.get("metadata"))
         wrong = as_mapping(held.get("error"))
-        state = (
-            "failed" if wrong else _STATES.get(as_text(told.get("state")).rpartition("_STATE_")[2])
-        )
+        state = "failed" if wrong else _STATES.get(as_text(told.get("state")))
         if state is None:
             raise self._service.unreadable("a batch in no state that is known")
         stats = as_mapping(told.get("batchStats"))
@@ -135,7 +136,7 @@ class GeminiBatches(BatchProvider):
     async def discard(self, batch: str) -> None:
         """Delete a batch with its answers; see `BatchProvider.discard`."""
         async with self._batching() as ask:
-            await ask("DELETE", f"batches/{address_part(self._service, batch)}")
+            await ask("DELETE", f"batches/{address_part(self._service, batch)}", gone=True)
 
     @asynccontextmanager
     async def _batching(
@@ -148,9 +149,13 @@ class GeminiBatches(BatchProvider):
         if self._key:
             headers["x-goog-api-key"] = self._key
 
-        async def ask(method: str, path: str, **given: Any) -> Mapping[str, Any]:
+        async def ask(
+            method: str, path: str, *, gone: bool = False, **given: Any
+        ) -> Mapping[str, Any]:
             async with asyncio.timeout(seconds or self._service.timeout):
                 answer = await line.request(method, root + path, headers=headers, **given)
+            if gone and answer.status_code == httpx2.codes.NOT_FOUND:
+                return {}  # it was deleted before
             if answer.status_code != httpx2.codes.OK:
                 failure = GeminiFailure.of(answer.status_code, answer.headers, answer.text)
                 raise self._service.failed(failure, model)
@@ -183,7 +188,7 @@ class GeminiBatches(BatchProvider):
 
     def _line(self, held: Mapping[str, Any], model: str) -> Response:
         wrong = as_mapping(held.get("error"))
-        if not wrong:
+        if not held.get("error"):
             body = as_mapping(held.get("response"))
             return read_answer(body, provider=self._service.provider, asked=model)
         code = wrong.get("code")

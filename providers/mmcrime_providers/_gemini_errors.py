@@ -11,8 +11,10 @@ from mmcrime_providers._json import as_text, mappings
 
 __all__ = ["GeminiFailure"]
 
-_MAYBE_DONE = frozenset({408, 499, 500, 502, 504})
-"""Statuses after which the work may have been done. Others refuse it before it begins."""
+_MAYBE_DONE = frozenset({408, 499, 502, 504})
+"""Statuses after which the work may have been done and is charged for. Others refuse it before it
+begins, and of an error of status 500 Google says that its tokens are not charged
+(https://ai.google.dev/gemini-api/docs/billing)."""
 
 
 @dataclass(frozen=True, kw_only=True)

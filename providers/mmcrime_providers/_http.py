@@ -6,13 +6,16 @@ this raises for anything that they may hold.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import httpx2
@@ -30,6 +33,7 @@ __all__ = [
     "retry_after",
     "scrub_error",
     "scrubbed",
+    "secrets_in",
 ]
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -133,6 +137,17 @@ def public_url(url: str) -> str:
         return ""
 
 
+def secrets_in(url: str) -> tuple[str, ...]:
+    """Return what of an address no message may hold: its password, also as it is sent."""
+    given = httpx2.URL(url)
+    if not given.password:
+        return ()
+    pair = f"{given.username}:{given.password}".encode()
+    userinfo = given.userinfo.decode("ascii", "replace")
+    quoted = userinfo.partition(":")[2]
+    return tuple(dict.fromkeys((given.password, quoted, base64.b64encode(pair).decode())))
+
+
 def connection_error(
     error: BaseException, *, provider: str, endpoint: str, timeout: float
 ) -> ProviderError:
@@ -196,13 +211,24 @@ async def _bound(most: int, response: httpx2.Response) -> None:
     """Make an answer raise as soon as more than so many bytes of it are read."""
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     length = _number(response.headers.get("content-length", "")) or 0
+    if response.status_code != httpx2.codes.OK:
+        most = min(most, MOST_BYTES)  # only what was asked for may be larger
     if packed not in ("", "identity"):
         # A small packed answer may unpack to any size, all of it at once.
         raise AnswerTooLargeError("it is packed, which was not asked for", request=response.request)
     if length > most:
         raise AnswerTooLargeError(_too_large(most), request=response.request)
+    # All that is read is JSON. The charset that a header names may be one that takes minutes, or
+    # that is none of text at all.
+    response.encoding = "utf-8"
     assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # of an async client
     response.stream = _Bounded(response.stream, response.request, most)
+
+
+@cache
+def _trusted(*_where: str | None) -> ssl.SSLContext:
+    """Return whom to trust, which takes long to read; by where it stands, if that is told."""
+    return httpx2.create_ssl_context()
 
 
 def http_client(*, timeout: float, url: str = "", most: int = MOST_BYTES) -> httpx2.AsyncClient:
@@ -218,6 +244,7 @@ def http_client(*, timeout: float, url: str = "", most: int = MOST_BYTES) -> htt
     given = httpx2.URL(url)
     known = bool(given.username or given.password)
     return httpx2.AsyncClient(
+        verify=_trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         auth=httpx2.BasicAuth(given.username, given.password) if known else None,
         timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
         # Places are given out by the call layer; a pool that is full would look like an outage.

@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
 from typing import IO, Any
@@ -14,18 +14,22 @@ from typing import IO, Any
 import httpx2
 import openai
 
-from mmcrime.errors import ProviderError, UnavailableError
+from mmcrime.errors import ProviderError
 from mmcrime.plugins import BatchProvider, BatchState, BatchStatus, Request, Response
 from mmcrime_providers._batch import (
-    MOST_RESULTS,
     PAGE,
     PAGES,
+    SKEW,
     SUBMITTING,
     address_part,
+    check_requests,
+    check_size,
     costing_nothing,
     objects_in,
     outcome,
+    results_at,
     too_many,
+    unasked,
 )
 from mmcrime_providers._http import http_client, scrub_error, scrubbed
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
@@ -46,6 +50,8 @@ _STATES: Mapping[str, BatchState] = {
     "expired": "expired",
     "cancelled": "cancelled",
 }
+_UNASKED = {"batch_expired": "expired", "batch_cancelled": "canceled"}
+"""Codes of requests that were not worked on."""
 _FILES = ("output_file_id", "error_file_id")
 _LABEL = "mmcrime"
 """Under which name the label of a batch stands in what the service keeps with it."""
@@ -60,7 +66,7 @@ class OpenAIBatches(BatchProvider):
     _url: str
 
     @abstractmethod
-    def _sdk(self, line: httpx2.AsyncClient | None = None) -> openai.AsyncOpenAI:
+    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
         """Return the SDK's client on a connection of its own."""
 
     @property
@@ -77,26 +83,28 @@ class OpenAIBatches(BatchProvider):
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Upload the requests as a file, and make a batch of it; see `BatchProvider.submit`."""
         path = "/v1/chat/completions" if self._batches_chat else "/v1/responses"
+        check_requests(self._service, self.batch_limits, requests)
         for request in requests.values():
             self._check(request)
-        file = await asyncio.to_thread(self._written, requests, model, path)
-        with closing(file), costing_nothing():
-            async with self._batching(model, seconds=SUBMITTING) as (client, _):
+        content = await asyncio.to_thread(self._written, requests, model, path)
+        with closing(content) as file, costing_nothing():
+            async with self._batching(model, SUBMITTING) as client:
                 uploaded = await self._uploaded(client, file, label)
-        try:
-            async with self._batching(model, seconds=self._service.timeout) as (client, _):
+        async with self._batching(model) as client:
+            try:
                 raw = await client.batches.with_raw_response.create(
                     completion_window="24h",
                     endpoint=path,  # type: ignore[arg-type]  # one of its words, chosen above
                     input_file_id=uploaded,
                     metadata={_LABEL: label},
                 )
-                return address_part(self._service, self._object(raw.http_response).get("id"))
-        except ProviderError as error:
-            if not error.may_be_billed:  # else there may be a batch that reads the file
-                with suppress(ProviderError):
-                    await self._delete([uploaded])
-            raise
+            except openai.APIStatusError as error:
+                if error.status_code < httpx2.codes.INTERNAL_SERVER_ERROR:
+                    # There is no batch, so that nobody would ever delete what was uploaded.
+                    with suppress(openai.OpenAIError):
+                        await client.files.with_raw_response.delete(uploaded)
+                raise
+            return address_part(self._service, self._object(raw.http_response).get("id"))
 
     async def find(
         self,
@@ -107,7 +115,7 @@ class OpenAIBatches(BatchProvider):
     ) -> str | None:
         """Look for the label among the newest batches; see `BatchProvider.find`."""
         after: str | None = None
-        async with self._batching(seconds=self._service.timeout) as (client, _):
+        async with self._batching(seconds=SUBMITTING) as client:
             for _ in range(PAGES):
                 more: dict[str, Any] = {} if after is None else {"after": after}
                 raw = await client.batches.with_raw_response.list(limit=PAGE, **more)
@@ -117,7 +125,7 @@ class OpenAIBatches(BatchProvider):
                         return address_part(self._service, batch.get("id"))
                     after = as_text(batch.get("id"))
                     made = count_of(batch, "created_at")
-                    if made is not None and made < since.timestamp():
+                    if made is not None and made < (since - SKEW).timestamp():
                         return None
                 if page.get("has_more") is not True or not after:
                     return None
@@ -125,7 +133,7 @@ class OpenAIBatches(BatchProvider):
 
     async def poll(self, batch: str) -> BatchStatus:
         """Say how far a batch is; see `BatchProvider.poll`."""
-        async with self._batching(seconds=self._service.timeout) as (client, _):
+        async with self._batching() as client:
             held = await self._batch(client, batch)
         state = _STATES.get(as_text(held.get("status")))
         if state is None:
@@ -144,51 +152,45 @@ class OpenAIBatches(BatchProvider):
         self, batch: str, *, model: str
     ) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
         """Read the file of answers, then that of errors; see `BatchProvider.collect`."""
-        async with self._batching(model, seconds=None) as (client, line):
+        async with self._batching(model) as client:
             held = await self._batch(client, batch)
+        async with self._batching(model, None) as client:
+            headers = {**client.default_headers, **client.auth_headers}
             for name in (held[key] for key in _FILES if held.get(key)):
                 path = f"files/{address_part(self._service, name)}/content"
-                given = {**client.default_headers, **client.auth_headers}
-                headers = {k: v for k, v in given.items() if isinstance(v, str)}
                 url = str(client.base_url.join(path))
-                async with line.stream("GET", url, headers=headers) as answer:
+                async with results_at(
+                    url, headers, service=self._service, known=self._url
+                ) as answer:
                     async for one in objects_in(answer, self._service, OpenAIFailure):
                         key = as_text(one.get("custom_id"))
                         yield key, outcome(lambda one=one: self._line(one, model))  # type: ignore[misc]
 
     async def discard(self, batch: str) -> None:
         """Delete the files of a batch; the batch itself, which holds no media, stays."""
-        async with self._batching(seconds=self._service.timeout) as (client, _):
+        async with self._batching() as client:
             held = await self._batch(client, batch)
-        await self._delete([held[key] for key in (*_FILES, "input_file_id") if held.get(key)])
-
-    async def _delete(self, names: Sequence[object]) -> None:
-        """Delete files, each of them though another cannot be."""
-        failed: ProviderError | None = None
-        for name in names:
-            try:
-                async with self._batching(seconds=self._service.timeout) as (client, _):
-                    known = address_part(self._service, name)
-                    await client.files.with_raw_response.delete(known)
-            except ProviderError as error:
-                failed = error
-        if failed is not None:
-            raise failed
+            left: openai.APIStatusError | None = None
+            for name in (held[key] for key in ("input_file_id", *_FILES) if held.get(key)):
+                try:
+                    await client.files.with_raw_response.delete(address_part(self._service, name))
+                except openai.NotFoundError:
+                    continue  # it was deleted before
+                except openai.APIStatusError as error:
+                    left = error
+            if left is not None:
+                raise left
 
     @asynccontextmanager
     async def _batching(
-        self, model: str = "", *, seconds: float | None
-    ) -> AsyncIterator[tuple[openai.AsyncOpenAI, httpx2.AsyncClient]]:
-        """Connect anew, since answers may be larger than others; errors become ours.
-
-        Args:
-            model: What was asked, for errors.
-            seconds: After which whatever is done inside has taken too long.
-        """
-        line = http_client(timeout=self._service.timeout, url=self._url, most=MOST_RESULTS)
+        self, model: str = "", seconds: float | None = 0.0
+    ) -> AsyncIterator[openai.AsyncOpenAI]:
+        """Connect for some seconds, as long as a request takes if 0; errors become ours."""
+        most = self._service.timeout if seconds == 0.0 else seconds
+        line = http_client(timeout=self._service.timeout, url=self._url)
         try:
-            async with self._sdk(line) as client, asyncio.timeout(seconds):
-                yield client, line
+            async with asyncio.timeout(most), self._sdk(line) as client:
+                yield client
         except openai.APIStatusError as error:
             scrub_error(error, self._service.secrets)
             failure = OpenAIFailure.of(
@@ -206,6 +208,7 @@ class OpenAIBatches(BatchProvider):
                 body = self._body(request, model, chat=self._batches_chat)
                 line = {"custom_id": key, "method": "POST", "url": path, "body": body}
                 file.write(json.dumps(line).encode() + b"\n")
+            check_size(self._service, self.batch_limits, file.tell())
             file.seek(0)
         except BaseException:
             file.close()
@@ -232,23 +235,24 @@ class OpenAIBatches(BatchProvider):
         said = as_mapping(line.get("response"))
         body = as_mapping(said.get("body"))
         status = count_of(said, "status_code")
-        if status == httpx2.codes.OK:
+        wrong = as_mapping(line.get("error"))
+        if status == httpx2.codes.OK and not line.get("error"):
             return read_body(
                 body,
+                headers={},
+                text="",
                 service=self._service,
                 asked=model,
-                failure=OpenAIFailure.inside(body, {}, ""),
+                failures=OpenAIFailure,
                 read=read_chat if "choices" in body else read_responses,
             )
-        wrong = as_mapping(line.get("error"))
-        if wrong.get("code") == "batch_expired":
-            raise UnavailableError(
-                f"{self._service.provider} did not come to this request before the batch expired.",
-                provider=self._service.provider,
-                may_be_billed=False,
-            )
+        why = _UNASKED.get(as_text(wrong.get("code")))
+        if why is not None:
+            raise unasked(self._service, why)
+        if not wrong and (status is None or status < httpx2.codes.BAD_REQUEST):
+            raise self._service.unreadable("a line of a batch that is neither answer nor error")
         failure = OpenAIFailure(
-            status=status or 500,
+            status=status if status and status >= httpx2.codes.BAD_REQUEST else 500,
             headers={},
             text="",
             described=as_mapping(body.get("error")) or wrong,

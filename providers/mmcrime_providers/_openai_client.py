@@ -10,7 +10,7 @@ import httpx2
 import openai
 
 from mmcrime.plugins import Response
-from mmcrime_providers._http import http_client, public_url, rate_status
+from mmcrime_providers._http import public_url, rate_status
 from mmcrime_providers._openai_errors import OpenAIFailure
 from mmcrime_providers._openai_wire import model_in, usage_in
 from mmcrime_providers._service import Service
@@ -19,26 +19,18 @@ __all__ = ["openai_client", "read_answer", "read_body"]
 
 
 def openai_client(
-    *,
-    url: str,
-    key: str,
-    timeout: float,
-    own: bool,
-    organization: str | None = None,
-    line: httpx2.AsyncClient | None = None,
+    line: httpx2.AsyncClient, *, url: str, key: str, own: bool, organization: str | None = None
 ) -> openai.AsyncOpenAI:
     """Return the SDK's client.
 
     Args:
+        line: The connection, which is closed with the client.
         url: Address of the service; its user and password, if it has them, are sent, and told
             nobody.
         key: The key; empty where the service needs none.
-        timeout: Seconds that one step of a request may take.
         own: Whether what environment variables add for OpenAI may be sent there.
         organization: Whose account it is, where a key belongs to several.
-        line: The connection, where it is not to be a usual one.
     """
-    line = line or http_client(timeout=timeout, url=url)
     client = openai.AsyncOpenAI(
         api_key=key or "unused",  # the SDK wants one, servers of one's own do not
         base_url=public_url(url),
@@ -75,42 +67,45 @@ def read_answer(
     Raises:
         ProviderError: If there is no answer in it.
     """
-    body = service.json_object(answer.content)
-    response = read_body(
-        body,
+    said = read_body(
+        service.json_object(answer.content),
+        headers=answer.headers,
+        text=answer.text,
         service=service,
         asked=asked,
-        failure=failures.inside(body, answer.headers, answer.text),
+        failures=failures,
         read=read,
     )
-    return replace(response, rate=rate_status(answer.headers))
+    return replace(said, rate=rate_status(answer.headers))
 
 
 def read_body(
     body: Mapping[str, Any],
     *,
+    headers: Mapping[str, str],
+    text: str,
     service: Service,
     asked: str,
-    failure: OpenAIFailure | None,
+    failures: type[OpenAIFailure],
     read: Callable[..., Response],
 ) -> Response:
-    """Read the body of an answer, wherever it comes from; see `read_answer`.
+    """Read the body of an answer; see `read_answer`.
 
     Args:
-        body: The body.
+        body: What it holds.
+        headers: What came with it.
+        text: How it was written.
         service: Who gave it.
-        asked: The model that was asked, where the answer names none.
-        failure: The error in it; None where it holds none.
+        asked: The model that was asked.
+        failures: What an error in it means.
         read: Reads it where it holds none.
-
-    Raises:
-        ProviderError: If there is no answer in it.
     """
     model = model_in(body) or asked
-    if failure is not None and not failure.is_refusal:
+    failure = failures.inside(body, headers, text)
+    if failure is None:
+        return read(body, provider=service.provider, asked=asked)
+    if not failure.is_refusal:
         raise service.failed(failure, model)
-    if failure is not None:
-        return Response(
-            status="refused", text="", model=model, reason=failure.code, usage=usage_in(body)
-        )
-    return read(body, provider=service.provider, asked=asked)
+    return Response(
+        status="refused", text="", model=model, reason=failure.code, usage=usage_in(body)
+    )

@@ -13,6 +13,7 @@ from mmcrime_providers._http import http_client, public_url
 
 __all__ = ["ReplicateClient", "UnsuccessfulError"]
 
+_LEEWAY = 6.0  # seconds of a step beyond what is waited for a whole request
 _REDIRECT = 300
 
 
@@ -39,7 +40,8 @@ class ReplicateClient:
     """
 
     def __init__(self, *, url: str, key: str, timeout: float) -> None:
-        self._line = http_client(url=url, timeout=timeout)
+        # A prediction that nobody waits for any longer must still be able to say its id.
+        self._line = http_client(url=url, timeout=timeout + _LEEWAY)
         self._sdk = Client(
             api_token=key or "unused",  # without one, the SDK takes that of a variable
             base_url=public_url(url),

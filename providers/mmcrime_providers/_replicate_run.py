@@ -108,14 +108,34 @@ class Run:
                     pause = min(pause * 1.5, _LAST_LOOK)
                     lost = await self._look()
         except TimeoutError as error:
-            raise self._late(lost) if self.name else self.service.broke(error) from error
+            raise self._late(lost) if self.name else self._unmade(error) from error
 
     async def _make(self, body: Mapping[str, Any]) -> None:
         path, rest = creation(self.model)
         # Should this process die, the service cancels by itself.
         longest = math.ceil(self.boot_timeout + self.service.timeout + _GRACE)
         headers = {"cancel-after": f"{longest}s"}
-        self._take(await self._send("POST", path, json={**rest, "input": body}, headers=headers))
+        content = {**rest, "input": body}
+        making = asyncio.ensure_future(self._send("POST", path, json=content, headers=headers))
+        try:
+            answer = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # It may be made by now, and without its id nobody can cancel it.
+            await self.aside(self._learn_name(making))
+            raise
+        self._take(answer)
+
+    async def _learn_name(self, making: asyncio.Future[bytes]) -> None:
+        """Wait a moment for the id of a prediction that nobody waits for any longer."""
+        try:
+            async with asyncio.timeout(_CANCELLING):
+                self._take(await making)
+        except (ProviderError, TimeoutError):
+            _log.warning(
+                "%s did not say whether it made a prediction; if it did, it cancels it itself "
+                "after a while",
+                self.service.provider,
+            )
 
     async def _look(self) -> ProviderError | None:
         """Look at the prediction; an error that may pass is returned.
@@ -161,6 +181,15 @@ class Run:
         if not name or name != self.name or status not in _RUNNING | _ENDED:
             raise self.service.unreadable("something that is no prediction")
         self.seen = held
+
+    def _unmade(self, error: TimeoutError) -> ProviderError:
+        """Return the error where it is not known whether there is a prediction.
+
+        If there is, it runs until it cancels itself, and a second one would be paid for as well.
+        """
+        broke = self.service.broke(error)
+        broke.retryable = False
+        return broke
 
     def _late(self, lost: ProviderError | None) -> UnavailableError:
         """Return the error of a prediction that did not end in time.

@@ -110,6 +110,8 @@ def read_prediction(
         )
     if body.get("status") != "succeeded":
         raise ended_badly(body, service, name_of(body))
+    if body.get("error"):
+        raise no_answer(service.provider, "it holds an error although it is said to have succeeded")
     text = _text(body.get("output"), service.provider)
     if most_tokens is not None and usage.output is not None and usage.output >= most_tokens:
         # There is no word for it, but official language models count what they have said.

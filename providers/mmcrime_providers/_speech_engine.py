@@ -20,7 +20,7 @@ from pydantic import Field, SecretStr
 
 from mmcrime.plugins import Capabilities, Part, PluginOptions, Provider, Request, Response
 from mmcrime_providers._failures import Failure
-from mmcrime_providers._http import http_client, public_url, rate_status
+from mmcrime_providers._http import http_client, public_url, rate_status, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._service import Service
 from mmcrime_providers._transcript import Segment, primary_language, sound_in, written
@@ -120,7 +120,7 @@ class SpeechEngine(Provider):
         self._service = Service(
             provider=self.name,
             endpoint=self.endpoint,
-            secrets=tuple(filter(None, self._secrets())),
+            secrets=(*filter(None, self._secrets()), *secrets_in(url)),
             timeout=timeout,
         )
         self._client: httpx2.AsyncClient | None = None

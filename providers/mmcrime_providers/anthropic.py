@@ -23,7 +23,7 @@ from mmcrime_providers._anthropic_batch import AnthropicBatches
 from mmcrime_providers._anthropic_errors import AnthropicFailure
 from mmcrime_providers._anthropic_wire import IMAGE_FORMATS, message_body, read_message
 from mmcrime_providers._batch import HALF
-from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error
+from mmcrime_providers._http import http_client, public_url, rate_status, scrub_error, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._service import Service, off_the_loop
@@ -106,7 +106,7 @@ class AnthropicProvider(AnthropicBatches):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         self.model, self.remarks = chosen_model(_NAME, model)

@@ -34,7 +34,7 @@ from mmcrime_providers._gemini_client import GeminiClient
 from mmcrime_providers._gemini_errors import GeminiFailure
 from mmcrime_providers._gemini_files import Files, too_large
 from mmcrime_providers._gemini_wire import Resolution, Safety, content_of, settings_of
-from mmcrime_providers._http import public_url, scrub_error
+from mmcrime_providers._http import public_url, scrub_error, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._service import Service
@@ -142,7 +142,7 @@ class GeminiProvider(GeminiBatches):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         self.model, self.remarks = chosen_model(_NAME, model)

@@ -27,7 +27,7 @@ from mmcrime_providers._gemini_answer import (
 )
 from mmcrime_providers._gemini_errors import GeminiFailure
 from mmcrime_providers._gemini_legacy_wire import Written, written
-from mmcrime_providers._http import http_client, public_url
+from mmcrime_providers._http import http_client, public_url, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._service import Service, off_the_loop
@@ -104,7 +104,7 @@ class GeminiLegacyProvider(Provider):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         self.model, remarks = chosen_model(_NAME, model, listed_as="gemini")

@@ -23,7 +23,7 @@ from mmcrime.plugins import (
     Response,
     TokenEstimate,
 )
-from mmcrime_providers._http import public_url, scrub_error
+from mmcrime_providers._http import http_client, public_url, scrub_error, secrets_in
 from mmcrime_providers._huggingface import HuggingFaceFailure, named_model, token_for
 from mmcrime_providers._openai_client import openai_client, read_answer
 from mmcrime_providers._openai_wire import chat_body, read_chat
@@ -85,7 +85,7 @@ class HuggingFaceProvider(Provider):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         able = type(self).capabilities
@@ -136,9 +136,8 @@ class HuggingFaceProvider(Provider):
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = openai_client(
-                url=self._url, key=self._key, timeout=self._service.timeout, own=False
-            )
+            line = http_client(timeout=self._service.timeout, url=self._url)
+            self._client = openai_client(line, url=self._url, key=self._key, own=False)
         return self._client
 
 

@@ -27,7 +27,7 @@ from mmcrime.plugins import (
     Response,
     read_labels,
 )
-from mmcrime_providers._http import http_client, public_url, rate_status
+from mmcrime_providers._http import http_client, public_url, rate_status, secrets_in
 from mmcrime_providers._huggingface import (
     HuggingFaceFailure,
     RoutedFailure,
@@ -91,7 +91,7 @@ class HuggingFaceLabelsProvider(Provider):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         self._modality = modality

@@ -31,7 +31,7 @@ from mmcrime.plugins import (
     TokenEstimate,
 )
 from mmcrime_providers._batch import HALF
-from mmcrime_providers._http import public_url, scrub_error
+from mmcrime_providers._http import http_client, public_url, scrub_error, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._openai_batch import OpenAIBatches
@@ -140,7 +140,7 @@ class OpenAIProvider(OpenAIBatches):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         if vendor:
@@ -248,17 +248,12 @@ class OpenAIProvider(OpenAIBatches):
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = self._sdk()
+            self._client = self._sdk(http_client(timeout=self._service.timeout, url=self._url))
         return self._client
 
-    def _sdk(self, line: httpx2.AsyncClient | None = None) -> openai.AsyncOpenAI:
+    def _sdk(self, line: httpx2.AsyncClient) -> openai.AsyncOpenAI:
         return openai_client(
-            url=self._url,
-            key=self._key,
-            timeout=self._service.timeout,
-            own=self._own,
-            organization=self._organization,
-            line=line,
+            line, url=self._url, key=self._key, own=self._own, organization=self._organization
         )
 
     @property

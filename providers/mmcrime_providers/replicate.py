@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 
 from mmcrime.errors import ConfigError, ProviderError, UnavailableError
 from mmcrime.plugins import Capabilities, Part, PluginOptions, Provider, Request, Response
-from mmcrime_providers._http import public_url
+from mmcrime_providers._http import public_url, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._replicate_client import ReplicateClient, UnsuccessfulError
 from mmcrime_providers._replicate_files import Files, too_large
@@ -101,7 +101,7 @@ class ReplicateProvider(Provider):
         self._service = Service(
             provider=_NAME,
             endpoint=self.endpoint,
-            secrets=(self._key,) if self._key else (),
+            secrets=(*filter(None, (self._key,)), *secrets_in(self._url)),
             timeout=timeout,
         )
         self.model = _named(model)

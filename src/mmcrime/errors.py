@@ -139,7 +139,7 @@ class ProviderError(MmcrimeError):
     """
 
     out_of_time: bool = False
-    """Whether the caller's deadline, and not the service, ended it; set by the call layer."""
+    """Whether the caller's deadline or budget ended it, and not the service; of the call layer."""
     default_retryable: ClassVar[bool] = False
     default_may_be_billed: ClassVar[bool] = False
 

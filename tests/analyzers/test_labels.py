@@ -229,9 +229,19 @@ def test_where_all_fail_the_first_error_is_raised(error: MmcrimeError, calls: in
     assert len(asked) == calls
 
 
-def test_what_is_no_error_of_ours_ends_it() -> None:
-    with pytest.raises(ExceptionGroup):
-        ask(video(), by_time(t5=ZeroDivisionError()))
+def test_what_is_no_error_of_ours_costs_one_picture_and_not_the_vote(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found, _ = ask(video(), by_time(t5=ZeroDivisionError("secret")))
+    assert found.status == "answered"
+    assert [gap.start <= 5 <= gap.end for gap in found.coverage.gaps] == [True]
+    assert "secret" not in repr(found)
+    assert "for labels failed" in caplog.text
+
+
+def test_what_the_configuration_breaks_is_raised_as_it_is() -> None:
+    with pytest.raises(ConfigError, match="cannot be used"):
+        ask(video(), by_time(t5=ConfigError("The ledger cannot be used.", next_step="Move it.")))
 
 
 SILENCE = Coverage(gaps=(Gap(start=0.0, end=20.0, reason=SILENT),))

@@ -508,7 +508,7 @@ async def test_a_file_is_rewritten_no_more_often_than_it_can_be(
         write(self, days)
 
     monkeypatch.setattr(DayBudget, "_write", counting)
-    monkeypatch.setattr("mmcrime.calls.day_budget._APART", 0.5)
+    monkeypatch.setattr(DayBudget, "apart", 0.5)
     provider = budgeted(Till(replies=[Reply(usd=1.0)]), RunBudget(caps(usd_per_run=99)), day)
     await provider.generate(asking(2))
     assert rewritten == 1  # its correction waits

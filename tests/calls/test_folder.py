@@ -42,7 +42,7 @@ def test_a_link_that_somebody_left_is_not_written_through(tmp_path: Path) -> Non
         breakers, door = Breakers(cache / "breakers.json"), Door("service", "", "m")
         for _ in range(5):
             error = AuthenticationError("no", provider="service")
-            await breakers.failed(door, breakers.admit(door), error)
+            await breakers.failed(door, await breakers.admit(door), error)
 
     asyncio.run(work())
     assert victim.read_text() == "precious"

@@ -158,6 +158,19 @@ def test_one_deadline_holds_for_all_attempts() -> None:
     assert 2 <= len(service.asked) <= 4
 
 
+def test_a_budget_that_stops_a_further_attempt_does_not_hide_why_the_last_one_failed() -> None:
+    refused = BudgetExceededError("budget.usd_per_run is 1.0 USD.", next_step="Raise it.")
+    service = Service(down(), down(), refused)
+    with pytest.raises(UnavailableError, match=r"502 .*\(asked 2 times; not again, .*1\.0 USD\)"):
+        ask(service)
+    assert len(service.asked) == 3
+    with pytest.raises(BudgetExceededError, match=r"usd_per_run"):
+        ask(Service(refused))
+    with pytest.raises(UnavailableError) as stopped:
+        ask(Service(down(), refused))
+    assert stopped.value.out_of_time  # of this run: another one has a budget of its own
+
+
 def test_after_the_deadline_nobody_is_asked() -> None:
     service = Service()
     with pytest.raises(BudgetExceededError, match="deadline passed before 'acme'"):

@@ -346,7 +346,7 @@ def test_a_check_without_a_name_asks_those_in_use(run: Run) -> None:
 def test_doctor_names_a_service_that_is_left_alone_and_the_report_does(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "_APART", 0.0)
+    monkeypatch.setattr(breaker, "APART", 0.0)
     with serving({"openai": failed(503)}) as servers:
         configured({"openai": servers["openai"].url})
         _, before, _ = run("doctor")

@@ -630,7 +630,7 @@ def test_no_key_is_in_a_log_a_report_or_an_error(
 def test_a_service_that_keeps_failing_is_left_alone_and_the_report_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "_APART", 0.0)
+    monkeypatch.setattr(breaker, "APART", 0.0)
     with serving({"openai": failed(503)}) as servers:
         urls = urls_of(servers)
         first = asked(urls, tmp_path)

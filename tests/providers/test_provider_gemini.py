@@ -378,7 +378,7 @@ def test_constructed_a_key_that_may_not_is_a_bad_one(reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "billed"), [(408, True), (499, True), (500, True), (503, False), (504, True)]
+    ("status", "billed"), [(408, True), (499, True), (500, False), (503, False), (504, True)]
 )
 def test_constructed_a_failure_that_may_have_done_the_work_may_be_billed(
     status: int, billed: bool

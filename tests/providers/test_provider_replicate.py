@@ -349,7 +349,7 @@ def test_what_others_ended_is_an_error() -> None:
 
 def test_only_a_prediction_that_failed_was_refused() -> None:
     said = "NSFW content detected."
-    assert answer_to(prediction(error=said)).status == "answered"
+    assert type(error_of(prediction(error=said))) is InvalidResponseError
     assert type(error_of(prediction("canceled", error=said))) is ProviderError
 
 
@@ -493,7 +493,7 @@ def test_a_password_in_the_address_is_sent_and_not_logged(
 
 def test_the_limits_of_all_providers_hold_below_the_older_http_library_of_the_sdk() -> None:
     given = timeouts(partial(make, timeout=45.0), lambda p: p._opened()._line, prediction())
-    assert (given["connect"], given["read"]) == (10.0, 45.0)
+    assert (given["connect"], given["read"]) == (10.0, 51.0)  # some more than the whole may take
     with wire_server(prediction()) as server:
         ask(make(server.url), REQUEST)
     assert server.requests[0].headers["accept-encoding"] == "identity"

@@ -235,6 +235,42 @@ def test_a_call_that_is_cancelled_cancels_the_prediction(look: WireReply, again:
         assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
 
 
+class Late(WireReply):
+    """A reply that takes its time."""
+
+    @property
+    def content(self) -> bytes:
+        time.sleep(0.5)
+        return super().content
+
+
+@pytest.mark.parametrize("how", ["cancelled", "late"])
+def test_what_is_given_up_while_it_is_made_is_cancelled_and_not_made_again(how: str) -> None:
+    """Its id comes a moment after nobody waits for it any longer."""
+    slow = Late(status=201, body=prediction("starting").body)
+
+    async def work(server: WireServer) -> ProviderError | None:
+        timeout = 60.0 if how == "cancelled" else 0.2
+        async with make(server.url, timeout=timeout) as provider:
+            task = asyncio.create_task(provider.generate(REQUEST))
+            if how == "cancelled":
+                await asyncio.to_thread(server.asked.wait, GUARD)
+                task.cancel()
+            await asyncio.wait({task}, timeout=GUARD)
+            error = None if task.cancelled() else task.exception()
+            assert error is None or isinstance(error, ProviderError)
+            return error
+
+    with wire_server(slow, prediction("canceled")) as server:
+        error = asyncio.run(work(server))
+    assert log(server)[1:] == [CANCEL]
+    if how == "late":
+        assert error is not None
+        assert (error.retryable, error.may_be_billed) == (False, True)
+    else:
+        assert error is None
+
+
 @pytest.mark.parametrize(
     "reply", [problem(500, "x", KEY), WireReply(body=b"<html>"), WireReply(fault="silent")]
 )

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from mmcrime.errors import (
     AuthenticationError,
     BudgetExceededError,
+    ConfigError,
     EgressError,
     InvalidResponseError,
     MmcrimeError,
     ProviderError,
     RateLimitedError,
 )
+from mmcrime.logs import get_logger
 from mmcrime.media.fit_room import RECIPE
 from mmcrime.media.fit_single import Single
 from mmcrime.plugins import Provider, Request, Response, read_labels
 
 __all__ = ["Judged", "Question", "Said", "ask_all"]
+
+_log = get_logger("mmcrime.analyzers")
 
 _AT_ONCE = 8  # requests; the limits of the provider hold as well
 _RECIPE = "labels-1"
@@ -83,9 +87,13 @@ async def ask_all(
     """Ask for the labels of every piece; what fails of one stops no other.
 
     After a refused key or a used-up quota no further piece is asked for.
+
+    Raises:
+        ConfigError: If what the call layer needs cannot be used.
     """
     found: dict[int, Judged | MmcrimeError] = {}
-    hopeless: list[MmcrimeError] = []
+    hopeless: list[Judged | MmcrimeError] = []
+    broken: ConfigError | None = None
     left = iter(enumerate(pieces))
 
     async def work() -> None:
@@ -93,22 +101,41 @@ async def ask_all(
             if hopeless:
                 found[at] = hopeless[0]
                 continue
-            try:
-                found[at] = await _judged(provider, question, piece)
-            except (ProviderError, BudgetExceededError, EgressError) as error:
-                found[at] = error
-                if _is_hopeless(error):
-                    hopeless.append(error)
+            found[at] = await _outcome(provider, question, piece)
+            if _is_hopeless(found[at]):
+                hopeless.append(found[at])
             progress(len(found) / len(pieces))
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(_AT_ONCE, len(pieces))):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_AT_ONCE, len(pieces))):
+                group.create_task(work())
+    except* ConfigError as errors:
+        broken = next(error for error in errors.exceptions if isinstance(error, ConfigError))
+    if broken is not None:
+        raise broken  # by itself: whoever analyzes a folder must see it for what it is
     results = [(piece, found[at]) for at, piece in enumerate(pieces)]
     return Said(
         judged=tuple(one for _, one in results if isinstance(one, Judged)),
         failed=tuple((piece, one) for piece, one in results if isinstance(one, MmcrimeError)),
     )
+
+
+async def _outcome(provider: Provider, question: Question, piece: Single) -> Judged | MmcrimeError:
+    """Ask for one piece; what fails is returned."""
+    try:
+        return await _judged(provider, question, piece)
+    except ConfigError:
+        raise
+    except (ProviderError, BudgetExceededError, EgressError) as error:
+        return error
+    except Exception as error:  # noqa: BLE001  # a border: whatever a plug-in raises
+        # What was paid for of the other pieces still counts.
+        _log.exception("asking %r for labels failed", question.provider)
+        return ProviderError(
+            f"{question.provider!r} failed with {type(error).__name__}.",
+            provider=question.provider,
+        )
 
 
 async def _judged(provider: Provider, question: Question, piece: Single) -> Judged:
@@ -153,7 +180,7 @@ def _unscored(question: Question, given: Sequence[str]) -> InvalidResponseError:
     )
 
 
-def _is_hopeless(error: MmcrimeError) -> bool:
+def _is_hopeless(error: Judged | MmcrimeError) -> bool:
     """Whether all that would be asked now failed for the same reason."""
     used_up = isinstance(error, RateLimitedError) and not error.retryable
     return used_up or isinstance(error, AuthenticationError)

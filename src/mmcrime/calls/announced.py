@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSet
+
 from mmcrime.calls.meter import mark_sent
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.plugins import EgressGate, Provider, Request, Response
 
-__all__ = ["Announced"]
+__all__ = ["Announced", "Sharing"]
+
+_SHARED = "answers of services, and counts of calls, tokens and costs"
 
 
 class Announced(Wrapper):
@@ -43,6 +47,32 @@ class Announced(Wrapper):
             size_bytes=size,
         )
         mark_sent()
+
+
+class Sharing(Wrapper):
+    """Tells the gate of each run once that its calls use a shared Redis.
+
+    Args:
+        inner: The call layer of a provider, all of it.
+        place: The address of Redis, without anything secret.
+        gate: The gate of this run.
+        told: The gates that know of it; shared by all providers of a pipeline.
+    """
+
+    def __init__(
+        self, inner: Provider, *, place: str, gate: EgressGate, told: MutableSet[EgressGate]
+    ) -> None:
+        super().__init__(inner)
+        self._place = place
+        self._gate = gate
+        self._told = told
+
+    async def generate(self, request: Request) -> Response:
+        """Announce the shared Redis, then pass the request on."""
+        if self._gate not in self._told:
+            self._gate.announce(what=_SHARED, to=self._place, purpose="cache")
+            self._told.add(self._gate)
+        return await self._inner.generate(request)
 
 
 def _contents(request: Request) -> str:

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmcrime.calls.batch_book import Batch, BatchBook, Item
-from mmcrime.calls.batch_watch import Pace, PriceOf, Waiting, Watch
+from mmcrime.calls.batch_watch import Pace, Waiting, Watch
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import ProviderError, UnfitMediaError
 from mmcrime.logs import get_logger
-from mmcrime.plugins import BatchProvider, EgressGate, Request, Response
+from mmcrime.plugins import BatchProvider, Request, Response, TokenUsage
+from mmcrime.results import Cost
 
 __all__ = ["PACE", "BatchLane", "Entry"]
 
@@ -32,6 +33,7 @@ _log = get_logger("mmcrime.calls.batch")
 
 PACE = Pace()
 _FRAMING = 4096  # bytes around a request: its id, roles, names of fields
+_LAST_MOMENTS = 5.0  # seconds that closing waits for what has ended
 _LONGEST = 6  # characters that JSON may make of one byte of text
 
 
@@ -44,7 +46,6 @@ class Entry:
         request_id: Of the run.
         tenant: On whose behalf.
         announce: Tells the egress gate of the run, and whoever counts, that it leaves.
-        gate: That gate.
         outcome: Who waits for the answer. Done before it is submitted, it never is.
         item: What it is called in its batch.
         context: In which the request was made.
@@ -55,7 +56,6 @@ class Entry:
     request_id: str
     tenant: str
     announce: Callable[[Request], None]
-    gate: EgressGate
     outcome: Waiting
     item: Item | None = None
     context: Context = field(default_factory=copy_context)
@@ -91,7 +91,7 @@ class BatchLane:
         name: str,
         book: BatchBook,
         ledger: Ledger,
-        price: PriceOf,
+        price: Callable[[str | None, TokenUsage], Cost],
         pace: Pace,
     ) -> None:
         self.name = name
@@ -104,24 +104,17 @@ class BatchLane:
         self._holder = uuid.uuid4().hex
         self._groups: dict[str, _Group] = {}
         self._watches: dict[str, Watch] = {}
-        self._tasks: dict[asyncio.Task[None], Watch | None] = {}
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._adopted = False
 
     def enter(self, entry: Entry) -> None:
         """Let a request go with the next batch to its model.
 
         Raises:
-            ProviderError: If it is no question.
             UnfitMediaError: If it alone is more than a batch may be.
         """
         assert entry.request is not None  # noqa: S101  # it has not been submitted
-        if entry.request.task != "answer":
-            raise ProviderError(
-                f"What {self.name!r} is asked in batches are questions, and this is "
-                f"{entry.request.task!r}.",
-                provider=self.name,
-                next_step=f"Set providers.{self.name}.lane to 'live'.",
-            )
         model = entry.request.model or self._provider.model or ""
         size, most = _size(entry.request), self.limits.bytes
         if size > most:
@@ -150,19 +143,9 @@ class BatchLane:
         """Return the batch that has a request with this key, and its id in there."""
         return await self._book.run(self._book.find, key)
 
-    async def attach(
-        self,
-        batch: Batch,
-        id: str,  # noqa: A002  # as it is called everywhere
-        gate: EgressGate,
-    ) -> Waiting:
-        """Wait for a request that is in a batch already.
-
-        Raises:
-            EgressError: If the service must not even be asked how far it is.
-        """
-        self._tell(gate, batch)
-        await self._adopt(gate)
+    async def attach(self, batch: Batch, id: str) -> Waiting:  # noqa: A002  # as it is called
+        """Wait for a request that is in a batch already."""
+        await self._adopt()
         watch = self._watches.get(batch.label)
         return (watch or self._watch(batch, own=False)).wait(id)
 
@@ -173,15 +156,15 @@ class BatchLane:
     async def aclose(self) -> None:
         """Stop looking; what was submitted goes on, and is collected another time.
 
-        What is being collected is brought to its end, if that takes no longer than a moment.
+        What has ended is collected to its end and deleted at the service, if that is soon.
         """
         for group in self._groups.values():
             if group.timer is not None:
                 group.timer.cancel()
         self._groups.clear()
-        ending = [task for task, watch in self._tasks.items() if watch and watch.collecting]
+        ending = [self._following[label] for label, watch in self._watches.items() if watch.ended]
         if ending:
-            await asyncio.wait(ending, timeout=self._pace.closing)
+            await asyncio.wait(ending, timeout=_LAST_MOMENTS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -208,7 +191,6 @@ class BatchLane:
                 key=entry.request.key,
                 request_id=entry.request_id,
                 tenant=entry.tenant,
-                silent=all(part.kind in ("text", "image") for part in entry.request.parts),
             )
             entry.request = None  # its media must not be held for hours
         batch = Batch(
@@ -231,7 +213,7 @@ class BatchLane:
     ) -> None:
         if not self.ledger.is_open:
             await asyncio.to_thread(self.ledger.open)
-        await self._adopt(entries[0].gate)
+        await self._adopt()
         items = [entry.item for entry in entries if entry.item is not None]
         await self._book.run(self._book.intend, batch, items)
         name = None
@@ -253,7 +235,7 @@ class BatchLane:
             entry.watch = watch
             watch.waiting.setdefault(entry.item.id, []).append(entry.outcome)
 
-    async def _adopt(self, gate: EgressGate) -> None:
+    async def _adopt(self) -> None:
         """Follow what other processes have submitted here, whoever still waits for it."""
         if self._adopted:
             return
@@ -261,13 +243,7 @@ class BatchLane:
         endpoint = self._provider.endpoint
         for batch in await self._book.run(self._book.pending, self.name, endpoint):
             if batch.label not in self._watches:
-                self._tell(gate, batch)
                 self._watch(batch, own=False)
-
-    def _tell(self, gate: EgressGate, batch: Batch) -> None:
-        to = f"{self.name} ({batch.endpoint})" if batch.endpoint else self.name
-        size = len(batch.service_id or batch.label)
-        gate.announce(what="the name of a batch", to=to, purpose="provider", size_bytes=size)
 
     def _watch(self, batch: Batch, *, own: bool) -> Watch:
         watch = self._watches[batch.label] = Watch(
@@ -280,20 +256,21 @@ class BatchLane:
             pace=self._pace,
             own=own,
         )
-        self._begin(self._follow(watch), watch)
+        self._following[batch.label] = self._begin(self._follow(watch))
         return watch
 
     async def _follow(self, watch: Watch) -> None:
         try:
             await watch.follow()
         finally:
-            del self._watches[watch.batch.label]
+            del self._watches[watch.batch.label], self._following[watch.batch.label]
 
-    def _begin(self, work: Coroutine[Any, Any, None], watch: Watch | None = None) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # A context of its own: the run of whoever came first is not that of the others.
         task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks[task] = watch
-        task.add_done_callback(self._tasks.pop)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _announced(entry: Entry) -> bool:

@@ -20,8 +20,8 @@ class BatchPricing(Pricing):
         endpoint: Where its requests go.
         price: What the user says the model costs outside of batches.
         free: Whether the provider itself says that it buys nothing.
+        model: Whose price it is that the user says.
         share: Of the usual price.
-        model: The model of the provider.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class BatchPricing(Pricing):
         price: Price | None,
         *,
         free: bool,
+        model: str | None,
         share: float,
-        model: str | None = None,
     ) -> None:
         super().__init__(provider, endpoint, price, free=free, model=model)
         self._share = share

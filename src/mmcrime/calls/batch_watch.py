@@ -13,10 +13,10 @@ from mmcrime.calls.batch_book import Batch, BatchBook, Item
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import InvalidResponseError, ProviderError, UnavailableError
 from mmcrime.logs import get_logger
-from mmcrime.plugins import BatchProvider, BatchStatus, Response
+from mmcrime.plugins import BatchProvider, BatchStatus, Response, TokenUsage
 from mmcrime.results import Cost
 
-__all__ = ["Pace", "PriceOf", "Waiting", "Watch"]
+__all__ = ["Pace", "Waiting", "Watch"]
 
 _log = get_logger("mmcrime.calls.batch")
 
@@ -39,8 +39,6 @@ class Pace:
         unsure: After which a batch that the service does not know was never made, if the
             answer to submitting it got lost.
         orphaned: The same, if the process that submitted it is gone, or another one.
-        closing: Until answers that are being collected are written down and deleted at the
-            service, when the pipeline is closed.
     """
 
     quiet: float = 0.5
@@ -49,11 +47,8 @@ class Pace:
     most: float = 300.0
     unsure: float = 60.0
     orphaned: float = 900.0
-    closing: float = 5.0
 
 
-PriceOf = Callable[..., Cost]
-"""What the tokens of a model cost in a batch: `Pricing.cost_of`."""
 Waiting = asyncio.Future[Response | None]
 """Who waits for an answer gets it, or None when the batch is gone and nobody knows of it."""
 
@@ -72,21 +67,20 @@ class Watch:
         pace: How often to look.
         own: Whether it was submitted here.
         waiting: Who waits, by the ids of requests.
-        collecting: Whether it has ended, so that it is soon done with.
+        ended: Whether the batch has, so that all that is left takes moments.
     """
 
     batch: Batch
     provider: BatchProvider
     book: BatchBook
     ledger: Ledger
-    price: PriceOf
+    price: Callable[[str | None, TokenUsage], Cost]
     holder: str
     pace: Pace
     own: bool
     waiting: dict[str, list[Waiting]] = field(default_factory=dict)
-    collecting: bool = False
+    ended: bool = False
     _resumed: bool = False
-    _begun: float = field(default_factory=time.monotonic)
 
     def wait(self, id: str) -> Waiting:  # noqa: A002  # as it is called everywhere
         """Return what will come of a request."""
@@ -139,9 +133,9 @@ class Watch:
         if status.state == "running":
             self._not_for_ever()
             return False
+        self.ended = True
         claimed = await self._claim()
         if claimed:
-            self.collecting = True
             await self._collect(name, status)
             await self._discard(name)
             await self.book.run(self.book.forget, self.batch.label)
@@ -165,11 +159,7 @@ class Watch:
 
     async def _never_made(self) -> bool:
         """Give up a batch that the service does not know, once it must know it."""
-        if self.own:  # counted from when submitting it had gone wrong, which may take minutes
-            young = time.monotonic() - self._begun < self.pace.unsure
-        else:
-            young = self._age < self.pace.orphaned
-        if young:
+        if self._age < (self.pace.unsure if self.own else self.pace.orphaned):
             return False
         await self.book.run(self.book.forget, self.batch.label)
         provider = self.batch.provider
@@ -202,7 +192,7 @@ class Watch:
     async def _settle(self, found: Sequence[tuple[Item, Response | ProviderError]]) -> None:
         """Write down what was paid for, then hand it out."""
         settled = [
-            (item, self._priced(said, item) if isinstance(said, Response) else said)
+            (item, self._priced(said) if isinstance(said, Response) else said)
             for item, said in found
         ]
         written = [
@@ -234,12 +224,9 @@ class Watch:
         find = self.ledger.find
         return await asyncio.to_thread(find, item.key, request_id=item.request_id) is not None
 
-    def _priced(self, response: Response, item: Item) -> Response:
-        usage = response.usage
-        if item.silent and usage.audio_input is None:
-            usage = replace(usage, audio_input=0)
+    def _priced(self, response: Response) -> Response:
         try:
-            cost = self.price(response.model, usage)
+            cost = self.price(response.model, response.usage)
         except (ArithmeticError, ValueError, TypeError) as error:
             _log.warning("the price of a reply of %r: %s", self.batch.provider, error)
             cost = Cost(detail=f"the token counts of {self.batch.provider} are none")

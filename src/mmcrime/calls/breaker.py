@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -26,15 +26,29 @@ from mmcrime.errors import AuthenticationError, ProviderError, UnavailableError
 from mmcrime.logs import get_logger
 from mmcrime.plugins import Provider, Request, Response
 
-__all__ = ["BreakerStatus", "Breakers", "Door", "Guarded"]
+__all__ = [
+    "APART",
+    "FAILURES",
+    "KEPT",
+    "LONGEST",
+    "SHORTEST",
+    "BreakerStatus",
+    "Breakers",
+    "Circuit",
+    "Door",
+    "Doors",
+    "Guarded",
+    "reason",
+    "shut",
+]
 
 _log = get_logger(__name__)
 
-_FAILURES = 5
-_APART = 1.0  # seconds within which outages are one
-_SHORTEST = 30.0
-_LONGEST = 600.0
-_KEPT = 24 * 3600.0  # seconds after which nobody wants to know any longer
+FAILURES = 5
+APART = 1.0  # seconds within which outages are one
+SHORTEST = 30.0
+LONGEST = 600.0
+KEPT = 24 * 3600.0  # seconds after which nobody wants to know any longer
 _MOST_BYTES = 1_000_000
 _LOCK_SECONDS = 5.0
 
@@ -73,7 +87,7 @@ class BreakerStatus(BaseModel):
     failures: int = Field(ge=0)
     since: AwareDatetime | None
     until: AwareDatetime | None
-    wait: float = Field(ge=0, le=_LONGEST)
+    wait: float = Field(ge=0, le=LONGEST)
     kind: Literal["outage", "key"]
     why: str = Field(max_length=500)
 
@@ -85,17 +99,35 @@ class _File(BaseModel):
 
 
 @dataclass(eq=False, slots=True)
-class _Circuit:
+class Circuit:
     """One door. Times are seconds since 1970; ``until`` None means that it lets all through."""
 
     failures: int = 0
-    last: float = -_APART
+    last: float = -APART
     since: float | None = None
     until: float | None = None
     wait: float = 0.0
     key: bool = False  # the last failure was a refused key
     why: str = ""
     probe: object | None = None  # the one call that was let through
+
+    def status(self, door: Door, now: float) -> BreakerStatus:
+        """Return it as others see it."""
+        state: Literal["closed", "open", "half_open"] = "closed"
+        if self.until is not None:
+            state = "open" if now < self.until else "half_open"
+        return BreakerStatus(
+            provider=door.provider,
+            endpoint=door.endpoint,
+            model=door.model,
+            state=state,
+            failures=self.failures,
+            since=None if self.since is None else _moment(self.since),
+            until=None if self.until is None else _moment(self.until),
+            wait=self.wait,
+            kind="key" if self.key else "outage",
+            why=self.why,
+        )
 
 
 class Breakers:
@@ -112,7 +144,7 @@ class Breakers:
     def __init__(self, path: Path | None, *, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
-        self._circuits: dict[Door, _Circuit] = {}
+        self._circuits: dict[Door, Circuit] = {}
         self._touched: set[Door] = set()
         self._saving = asyncio.Lock()
         now = clock()
@@ -120,22 +152,27 @@ class Breakers:
             if status.since is None or status.until is None or status.kind == "key":
                 continue
             # A clock that was set back must not keep a door shut for longer than any may be.
-            until = min(status.until.timestamp(), now + _LONGEST)
-            if until + _KEPT > now:
-                self._circuits[Door(status.provider, status.endpoint, status.model)] = _Circuit(
+            until = min(status.until.timestamp(), now + LONGEST)
+            if until + KEPT > now:
+                self._circuits[Door(status.provider, status.endpoint, status.model)] = Circuit(
                     failures=status.failures,
                     since=min(status.since.timestamp(), now),
                     until=until,
-                    wait=max(_SHORTEST, status.wait),
+                    wait=max(SHORTEST, status.wait),
                     why=status.why,
                 )
 
     def status(self) -> tuple[BreakerStatus, ...]:
         """Return the doors with failures since their last answer."""
-        return tuple(self._status(door, c) for door, c in self._circuits.items() if c.failures)
+        now = self._clock()
+        return tuple(c.status(door, now) for door, c in self._circuits.items() if c.failures)
 
-    def admit(self, door: Door) -> object:
+    async def admit(self, door: Door, *, deadline: float | None = None) -> object:  # noqa: ARG002  # nothing is waited for
         """Let a call through; the ticket goes to `failed`, `succeeded` or `gave_up`.
+
+        Args:
+            door: Where.
+            deadline: Loop time after which the answer is of no use.
 
         Raises:
             UnavailableError: If the door is shut. Not retryable, and nothing was sent.
@@ -146,7 +183,7 @@ class Breakers:
         if circuit is None or circuit.until is None:
             return ticket
         if circuit.probe is not None or self._clock() < circuit.until:
-            raise _shut(door, circuit)
+            raise shut(door, circuit)
         circuit.probe = ticket
         return ticket
 
@@ -158,20 +195,20 @@ class Breakers:
 
     async def failed(self, door: Door, ticket: object, error: ProviderError) -> None:
         """Count a failure; shut the door at the fifth, or when the one call let through fails."""
-        circuit = self._circuits.setdefault(door, _Circuit())
+        circuit = self._circuits.setdefault(door, Circuit())
         now, probing = self._clock(), circuit.probe is ticket
         if circuit.until is not None and not probing:
             return  # sent before it was shut
         circuit.key = isinstance(error, AuthenticationError)
-        circuit.why = error.message[:500].encode(errors="replace").decode()
-        if probing or circuit.key or not 0 <= now - circuit.last < _APART:
+        circuit.why = reason(error)
+        if probing or circuit.key or not 0 <= now - circuit.last < APART:
             circuit.failures += 1
             circuit.last = now
-        if not probing and circuit.failures < _FAILURES:
+        if not probing and circuit.failures < FAILURES:
             return
         circuit.probe = None
         circuit.since = now if circuit.since is None else circuit.since
-        circuit.wait = min(_LONGEST, 2 * circuit.wait) if probing else _SHORTEST
+        circuit.wait = min(LONGEST, 2 * circuit.wait) if probing else SHORTEST
         circuit.until = now + circuit.wait
         await self._save(door)
 
@@ -180,23 +217,6 @@ class Breakers:
         circuit = self._circuits.get(door)
         if circuit is not None and circuit.probe is ticket:
             circuit.probe = None
-
-    def _status(self, door: Door, circuit: _Circuit) -> BreakerStatus:
-        state: Literal["closed", "open", "half_open"] = "closed"
-        if circuit.until is not None:
-            state = "open" if self._clock() < circuit.until else "half_open"
-        return BreakerStatus(
-            provider=door.provider,
-            endpoint=door.endpoint,
-            model=door.model,
-            state=state,
-            failures=circuit.failures,
-            since=None if circuit.since is None else _moment(circuit.since),
-            until=None if circuit.until is None else _moment(circuit.until),
-            wait=circuit.wait,
-            kind="key" if circuit.key else "outage",
-            why=circuit.why,
-        )
 
     async def _save(self, door: Door) -> None:
         """Tell other processes. That they know is not worth failing a call for."""
@@ -210,11 +230,17 @@ class Breakers:
             )
 
 
+def reason(error: ProviderError) -> str:
+    """Return what is kept of a failure."""
+    return error.message[:500].encode(errors="replace").decode()
+
+
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _shut(door: Door, circuit: _Circuit) -> ProviderError:
+def shut(door: Door, circuit: Circuit) -> ProviderError:
+    """Say that a door is shut, since when and why."""
     since = _moment(circuit.since or 0.0)
     again = _moment(circuit.until or 0.0)
     kind = AuthenticationError if circuit.key else UnavailableError
@@ -256,11 +282,27 @@ def _write(
                 for status in _read(path)
                 if Door(status.provider, status.endpoint, status.model) not in touched
                 and status.until is not None
-                and status.until.timestamp() + _KEPT > now
+                and status.until.timestamp() + KEPT > now
             )
             replace_file(path, _File(doors=(*others, *mine)).model_dump_json())
     except (OSError, TimeoutError) as error:
         _log.warning("cannot write %r: %s", str(path), error)
+
+
+class Doors(Protocol):
+    """The doors of all services, as `Breakers` has them."""
+
+    async def admit(self, door: Door, *, deadline: float | None = None) -> object:
+        """Let a call through, and return its ticket."""
+
+    async def succeeded(self, door: Door) -> None:
+        """Open the door."""
+
+    async def failed(self, door: Door, ticket: object, error: ProviderError) -> None:
+        """Count a failure."""
+
+    def gave_up(self, door: Door, ticket: object) -> None:
+        """Let the next one through if this was the one call that was."""
 
 
 class Guarded(Wrapper):
@@ -270,12 +312,16 @@ class Guarded(Wrapper):
         inner: The provider of one attempt.
         name: The name the caller knows it by.
         breakers: The doors, which outlive a run.
+        deadline: Loop time after which the answer is of no use.
     """
 
-    def __init__(self, inner: Provider, *, name: str, breakers: Breakers) -> None:
+    def __init__(
+        self, inner: Provider, *, name: str, breakers: Doors, deadline: float | None = None
+    ) -> None:
         super().__init__(inner)
         self.name = name
         self._breakers = breakers
+        self._deadline = deadline
 
     async def generate(self, request: Request) -> Response:
         """Ask, unless the door is shut.
@@ -283,10 +329,12 @@ class Guarded(Wrapper):
         Raises:
             UnavailableError: If it is; not retryable.
             AuthenticationError: If refused keys shut it.
+            ConfigError: If doors are shared, and Redis cannot be reached.
+            BudgetExceededError: The same, if the deadline passed before that was certain.
             ProviderError: From inside.
         """
         door = Door(self.name, self.endpoint, request.model or self.model or "")
-        ticket = self._breakers.admit(door)
+        ticket = await self._breakers.admit(door, deadline=self._deadline)
         try:
             response = await self._inner.generate(request)
         except (AuthenticationError, UnavailableError) as error:

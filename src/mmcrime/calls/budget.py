@@ -17,7 +17,8 @@ from mmcrime.calls.caps import (
     first_crossed,
     only_money_is_capped,
 )
-from mmcrime.calls.day_budget import Booking, DayBudget
+from mmcrime.calls.day_book import Booking, DayBook
+from mmcrime.calls.day_budget import DayBudget
 from mmcrime.calls.estimate import total_tokens
 from mmcrime.calls.meter import attempted
 from mmcrime.calls.prices import Pricing
@@ -114,7 +115,7 @@ class Budgeted(Wrapper):
     """
 
     def __init__(
-        self, inner: Provider, *, name: str, pricing: Pricing, run: RunBudget, day: DayBudget
+        self, inner: Provider, *, name: str, pricing: Pricing, run: RunBudget, day: DayBook
     ) -> None:
         super().__init__(inner)
         self._name = name

@@ -10,6 +10,7 @@ from mmcrime.calls.flights import Flights
 from mmcrime.calls.keys import answer_key
 from mmcrime.calls.ledger import Ledger
 from mmcrime.calls.meter import current_meter
+from mmcrime.calls.shared_answers import SharedAnswers
 from mmcrime.calls.store import AnswerStore
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.plugins import Part, Provider, Request, Response
@@ -41,6 +42,10 @@ class Cached(Wrapper):
         options: What the provider's own options are, as one text.
         tenant: On whose behalf.
         request_id: Of the run.
+        shared: Where answers are kept instead, for all processes and machines; made media
+            stays in the store. Not used without a store.
+        deadline: Loop time after which no answer of another process is waited for; None for
+            never.
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class Cached(Wrapper):
         options: str,
         tenant: str,
         request_id: str,
+        shared: SharedAnswers | None = None,
+        deadline: float | None = None,
     ) -> None:
         super().__init__(inner)
         self._name = name
@@ -63,6 +70,8 @@ class Cached(Wrapper):
         self._options = options
         self._tenant = tenant
         self._request_id = request_id
+        self._shared = shared
+        self._deadline = deadline
 
     async def generate(self, request: Request) -> Response:
         """Answer a request, from what is stored where that serves.
@@ -70,7 +79,8 @@ class Cached(Wrapper):
         Raises:
             ProviderError: If the service did not answer, here or in the identical call that
                 was waited for.
-            ConfigError: If the cache directory cannot be used.
+            ConfigError: If the cache directory, or the Redis that is shared, cannot be used.
+            BudgetExceededError: If the deadline passes while another process asks the same.
             ValueError: If media has neither bytes nor an id nor something that makes it.
         """
         request = await self._keyed(request)
@@ -107,24 +117,57 @@ class Cached(Wrapper):
 
     async def _answer(self, request: Request) -> Response:
         store = self._store
-        if store is not None:
-            known = await store.run(self._look_up, store, request.key)
-            if known is not None and _is_usable(request, known):
-                return _hit(known)
-        parts = tuple([await self._made(part) for part in request.parts])
-        response = await self._inner.generate(replace(request, parts=parts))
-        response = replace(response, provider=self._name)
+        if store is None:
+            return await self._asked(request)
+        if self._shared is not None:
+            return await self._one_for_all(self._shared, store, request)
+        known = await store.run(self._look_up, store, request.key)
+        if known is not None and _is_usable(request, known):
+            return _hit(known)
+        response = await self._asked(request)
         answered = response.status == "answered" and response.text
-        if store is not None and answered and _is_usable(request, response):
+        if answered and _is_usable(request, response):
             store.soon(store.put, request.key, response)  # it is in the ledger already
         return response
+
+    async def _one_for_all(
+        self, shared: SharedAnswers, store: AnswerStore, request: Request
+    ) -> Response:
+        """Find what all processes share, or ask for all of them."""
+        usable = partial(_is_usable, request)
+        known = await shared.find(
+            request.key, request_id=self._request_id, usable=usable, deadline=self._deadline
+        )
+        if known is not None:
+            return _hit(known)
+        try:
+            paid = await store.run(self._paid, request.key)
+            if paid is not None and usable(paid):
+                await shared.keep(request.key, paid, request_id=self._request_id)
+                return _hit(paid)  # what is shared was lost, or could not be reached
+            response = await self._asked(request)
+            await shared.keep(request.key, response, request_id=self._request_id)
+        finally:
+            shared.give_up(request.key)
+        return response
+
+    async def _asked(self, request: Request) -> Response:
+        parts = tuple([await self._made(part) for part in request.parts])
+        response = await self._inner.generate(replace(request, parts=parts))
+        # What a provider says of itself does not count: `Recorded` has overwritten its cost, and
+        # only an answer from a batch that an earlier run has paid for comes with this one.
+        paid_before = response.cost.source == "cache"
+        return replace(response, provider=self._name, cached=paid_before)
+
+    def _paid(self, key: str) -> Response | None:
+        if self._ledger is None:
+            return None
+        return self._ledger.find(key, request_id=self._request_id)
 
     def _look_up(self, store: AnswerStore, key: str) -> Response | None:
         if (known := store.get(key)) is not None:
             return known
-        if self._ledger is None:
-            return None
-        paid = self._ledger.find(key, request_id=self._request_id)
+        paid = self._paid(key)
         if paid is not None and paid.status == "answered":
             store.put(key, paid)  # a run was killed before it came to this
         return paid

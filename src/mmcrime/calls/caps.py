@@ -11,17 +11,22 @@ from mmcrime.config import BudgetSettings
 from mmcrime.errors import BudgetExceededError
 
 __all__ = [
+    "CAPPED",
     "NOTHING",
     "Amount",
     "Period",
     "Refusal",
     "Spending",
+    "asked_of",
     "first_crossed",
+    "limit_of",
     "only_money_is_capped",
 ]
 
 Period = Literal["run", "day"]
 
+CAPPED = ("picos", "calls", "tokens")
+"""The parts of `Amount` that can be capped, in the order in which they are looked at."""
 _PICOS = 10**12  # whole numbers of these add up exactly, which fractions of a dollar do not
 
 
@@ -118,6 +123,21 @@ def only_money_is_capped(settings: BudgetSettings) -> bool:
     return money and not calls
 
 
+def limit_of(settings: BudgetSettings, period: Period, part: str) -> int | None:
+    """Return the cap on a part of `Amount`; None for none."""
+    cap = getattr(settings, _name(period, part))
+    if cap is None:
+        return None
+    return math.floor(_picos(cap)) if part == "picos" else int(cap)
+
+
+def asked_of(ask: Amount, part: str) -> int:
+    """Return how much room a call needs under the cap on a part of `Amount`."""
+    # A call of unknown price costs something: it needs some room at the least.
+    asked: int = getattr(ask, part) or (ask.unpriced if part == "picos" else 0)
+    return asked
+
+
 def first_crossed(
     settings: BudgetSettings, period: Period, *, spent: Amount, reserved: Amount, ask: Amount
 ) -> Refusal | None:
@@ -130,23 +150,25 @@ def first_crossed(
         reserved: What is reserved beside it.
         ask: What the call may count for.
     """
-    for part, unit in (("picos", "usd"), ("calls", "calls"), ("tokens", "tokens")):
-        name = f"{unit}_per_{period}"
-        cap = getattr(settings, name)
-        if cap is None:
+    for part in CAPPED:
+        limit = limit_of(settings, period, part)
+        if limit is None:
             continue
-        limit = math.floor(_picos(cap)) if part == "picos" else cap
-        # A call of unknown price costs something: it needs some room at the least.
-        asked = getattr(ask, part) or (ask.unpriced if part == "picos" else 0)
+        asked = asked_of(ask, part)
         over = getattr(spent, part) + getattr(reserved, part) + asked - limit
         # Where nothing is asked for, nothing can be crossed: a free call passes an overdrawn cap.
         if over > 0 and asked > 0:
-            text = _words(settings, name, cap, (spent, reserved, ask), part)
+            name = _name(period, part)
+            text = _words(settings, name, getattr(settings, name), (spent, reserved, ask), part)
             step = f"Raise budget.{name}"
             step += " (on the command line --budget)" if name == "usd_per_run" else ""
             error = BudgetExceededError(text, next_step=f"{step}, or ask for less.")
             return Refusal(error=error, part=part, over=over)
     return None
+
+
+def _name(period: Period, part: str) -> str:
+    return f"{'usd' if part == 'picos' else part}_per_{period}"
 
 
 def _words(

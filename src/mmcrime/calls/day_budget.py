@@ -1,12 +1,7 @@
 """What a day has cost, in one file that several processes share.
 
-A call is booked in full before it is sent, and corrected when its cost is known. A process
-that dies in between leaves the whole of what it had booked, which is right: the service may
-have charged for it.
-
-Calls that come at the same time are written together, and corrections wait for a moment, so
-that the file is rewritten no more often than it can be: replacing a file costs more than all
-else in a call.
+It is rewritten no more often than it can be: replacing a file costs more than all else in a
+call.
 """
 
 from __future__ import annotations
@@ -14,65 +9,30 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from mmcrime.calls.caps import NOTHING, Amount, Refusal, Spending, first_crossed
+from mmcrime.calls.day_book import Booking, Change, DayBook
 from mmcrime.calls.folder import private_folder, replace_file
 from mmcrime.config import BudgetSettings
 from mmcrime.errors import ConfigError
 from mmcrime.logs import get_logger
 
-__all__ = ["Booking", "DayBudget"]
+__all__ = ["DayBudget"]
 
 _log = get_logger("mmcrime.calls.budget")
 _FORMAT = 1
 _KEPT_DAYS = 7
 _LOCK_SECONDS = 30.0
-_APART = 0.01  # seconds between the beginnings of two rewritings
-_LATEST = 0.25  # seconds that a correction waits for something to be written with
 _MOST_BYTES = 16 * 1024 * 1024
 _KEYS = {"picodollars": "picos", "calls": "calls", "tokens": "tokens", "unpriced": "unpriced"}
 
 _Days = dict[str, dict[str, Amount]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Booking:
-    """What was booked for one call.
-
-    Attributes:
-        tenant: On whose account.
-        day: On which day, in UTC; empty when it could not be recorded.
-        amount: What was booked.
-    """
-
-    tenant: str
-    day: str
-    amount: Amount
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Change:
-    """A line to enter: booked if it is within the caps, or a correction of what was booked."""
-
-    tenant: str
-    amount: Amount
-    day: str = ""
-
-
-@dataclass(kw_only=True, slots=True)
-class _Entry:
-    """A line that waits to be written, for somebody who waits as well unless withdrawn."""
-
-    change: _Change
-    outcome: asyncio.Future[Booking | Refusal]
-    withdrawn: bool = False
-
-
-class DayBudget:
+class DayBudget(DayBook):
     """The caps of a day; one for each pipeline, used from its event loop.
 
     A file that is damaged, cannot be written or is locked for 30 s stops every call as long as
@@ -86,6 +46,8 @@ class DayBudget:
         clock: Says what time it is.
     """
 
+    apart = 0.01  # it is rewritten no more often
+
     def __init__(
         self,
         path: Path,
@@ -93,17 +55,9 @@ class DayBudget:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        super().__init__(settings)
         self.path = path
-        self.settings = settings
         self._clock = clock
-        self._capped = any(
-            cap is not None
-            for cap in (settings.usd_per_day, settings.calls_per_day, settings.tokens_per_day)
-        )
-        self._pending: list[_Entry] = []
-        self._writer: asyncio.Task[None] | None = None
-        self._began = -_APART  # loop time of the last rewriting
-        self._late: asyncio.TimerHandle | None = None
         self._warned = False
 
     async def reserve(self, tenant: str, ask: Amount) -> Booking | Refusal:
@@ -115,42 +69,11 @@ class DayBudget:
         Raises:
             ConfigError: If a cap is set and the file cannot be used.
         """
-        if not self._capped:
-            booking = Booking(tenant=tenant, day=self._today(), amount=ask)
-            self._enter(_Change(tenant=tenant, amount=ask, day=booking.day), at_once=False)
-            return booking
-        entry = self._enter(_Change(tenant=tenant, amount=ask))
-        try:
-            return await asyncio.shield(entry.outcome)
-        except asyncio.CancelledError:
-            entry.withdrawn = True
-            if entry.outcome.done():
-                self._take_back(entry)
-            raise
-
-    async def settle(self, booking: Booking, actual: Amount) -> None:
-        """Correct a booking to what the call came to; done even when the caller is cancelled.
-
-        Raises:
-            ConfigError: If a cap is set and the file cannot be used; the booking then stays.
-        """
-        difference = actual - booking.amount
-        if not booking.day or difference == NOTHING:
-            return
-        change = _Change(tenant=booking.tenant, amount=difference, day=booking.day)
-        await asyncio.shield(self._enter(change).outcome)
-
-    def settle_soon(self, booking: Booking, actual: Amount) -> None:
-        """Correct a booking with whatever is written next, within a quarter of a second.
-
-        Until then, and if it cannot be written, which is logged, the booking stays: it is the
-        most that the call may have come to.
-        """
-        difference = actual - booking.amount
-        if not booking.day or difference == NOTHING:
-            return
-        change = _Change(tenant=booking.tenant, amount=difference, day=booking.day)
-        self._enter(change, at_once=False).outcome.add_done_callback(_complain)
+        if self._capped:
+            return await super().reserve(tenant, ask)
+        booking = Booking(tenant=tenant, day=self._today(), amount=ask)
+        self._enter(Change(tenant=tenant, amount=ask, day=booking.day), at_once=False)
+        return booking
 
     async def spent(self, tenant: str = "default") -> Spending:
         """Return what has been booked today.
@@ -162,70 +85,13 @@ class DayBudget:
         days = await asyncio.to_thread(self._read_locked)
         return days.get(self._today(), {}).get(tenant, NOTHING).spending
 
-    async def aclose(self) -> None:
-        """Write what waits, and wait until all is written."""
-        self._wake()
-        while self._writer is not None and not self._writer.done():
-            await asyncio.shield(self._writer)
-
-    def _enter(self, change: _Change, *, at_once: bool = True) -> _Entry:
-        loop = asyncio.get_running_loop()
-        entry = _Entry(change=change, outcome=loop.create_future())
-        # Whoever waits may be cancelled, and then nobody asks how it went.
-        entry.outcome.add_done_callback(_noticed)
-        self._pending.append(entry)
-        if at_once:
-            self._wake()
-        elif self._late is None:
-            self._late = loop.call_later(_LATEST, self._wake)
-        return entry
-
-    def _wake(self) -> None:
-        """See to it that what waits is written."""
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-        if self._pending and (self._writer is None or self._writer.done()):
-            self._writer = asyncio.get_running_loop().create_task(self._write_pending())
-
-    def _take_back(self, entry: _Entry) -> None:
-        """Undo a booking that was withdrawn while it was written."""
-        if entry.outcome.exception() is None:
-            booking = entry.outcome.result()
-            if isinstance(booking, Booking) and booking.day:
-                undo = NOTHING - booking.amount
-                self._enter(_Change(tenant=booking.tenant, amount=undo, day=booking.day))
-
-    async def _write_pending(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._pending:
-            if (pause := self._began + _APART - loop.time()) > 0:
-                await asyncio.sleep(pause)
-            self._began = loop.time()
-            batch = [entry for entry in self._pending if not entry.withdrawn]
-            self._pending = []
-            if not batch:
-                continue
-            try:
-                outcomes = await asyncio.to_thread(self._apply, [entry.change for entry in batch])
-            except asyncio.CancelledError:
-                for entry in batch:
-                    entry.outcome.cancel()
-                raise
-            except Exception as error:  # noqa: BLE001  # handed to whoever waits
-                for entry in batch:
-                    entry.outcome.set_exception(error)
-                continue
-            for entry, outcome in zip(batch, outcomes, strict=True):
-                entry.outcome.set_result(outcome)
-                if entry.withdrawn:
-                    self._take_back(entry)
-
     def _today(self) -> str:
         return self._clock().astimezone(UTC).date().isoformat()
 
-    def _apply(self, changes: list[_Change]) -> list[Booking | Refusal]:
-        """Enter some changes in one go. Blocks."""
+    async def _apply(self, changes: list[Change]) -> list[Booking | Refusal]:
+        return await asyncio.to_thread(self._enter_all, changes)
+
+    def _enter_all(self, changes: list[Change]) -> list[Booking | Refusal]:
         try:
             with self._locked():
                 days = self._read()
@@ -242,7 +108,7 @@ class DayBudget:
             self._warned = True
             return [Booking(tenant=c.tenant, day="", amount=c.amount) for c in changes]
 
-    def _book(self, days: _Days, change: _Change) -> Booking | Refusal:
+    def _book(self, days: _Days, change: Change) -> Booking | Refusal:
         day = change.day or self._today()
         accounts = days.setdefault(day, {})
         spent = accounts.get(change.tenant, NOTHING)
@@ -344,13 +210,3 @@ def _not_below_zero(amount: Amount) -> Amount:
         tokens=max(0, amount.tokens),
         unpriced=max(0, amount.unpriced),
     )
-
-
-def _complain(outcome: asyncio.Future[Booking | Refusal]) -> None:
-    if not outcome.cancelled() and (error := outcome.exception()) is not None:
-        _log.warning("%s", error)
-
-
-def _noticed(outcome: asyncio.Future[Booking | Refusal]) -> None:
-    if not outcome.cancelled():
-        outcome.exception()

@@ -306,7 +306,7 @@ class Recorded(Wrapper):
                     _count(Cost(detail=BROKEN_OFF))
                 raise
         cost = self._priced(response, request)
-        response = replace(response, cost=cost, provider=self._name, cached=False)
+        response = replace(response, cost=cost, provider=self._name)
         _count(cost, response.usage)
         await self._record(request, cost, response)
         return response

@@ -12,18 +12,18 @@ import asyncio
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol
 
 from mmcrime.calls.estimate import total_tokens
+from mmcrime.calls.turned_away import LONGEST_WAIT, past_deadline, too_large, too_late
 from mmcrime.calls.window import Window
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.config import ProviderSettings
-from mmcrime.errors import BudgetExceededError, RateLimitedError, UnfitMediaError
+from mmcrime.errors import RateLimitedError
 from mmcrime.plugins import Provider, Request, Response
 
-__all__ = ["LONGEST_WAIT", "Limited", "Limiter", "Place"]
+__all__ = ["Limited", "Limiter", "Line", "Place", "pause_after"]
 
-LONGEST_WAIT = 120.0
-"""Seconds that a service may ask to wait where no deadline says how long there is."""
 _BREATH = 1.0  # seconds of pause after a 429 that names none
 
 
@@ -32,7 +32,7 @@ class Place:
     """A request that was let through.
 
     Attributes:
-        at: Loop time.
+        at: Loop time; that of Redis where the line is shared.
         tokens: What was reserved for it.
         episode: Number of the 429s, each counted once, before it.
         requests_passed: All requests that had passed with it.
@@ -44,6 +44,28 @@ class Place:
     episode: int
     requests_passed: int
     tokens_passed: int
+
+
+class Line(Protocol):
+    """A line before a service, as `Limiter` is one."""
+
+    async def enter(self, tokens: int, *, deadline: float | None) -> Place:
+        """Wait for a place."""
+
+    def leave(self) -> None:
+        """Give a place to the next."""
+
+    def answered(self, place: Place, response: Response) -> None:
+        """Heed what an answer says."""
+
+    def refused(self, place: Place, error: RateLimitedError) -> None:
+        """Heed a 429."""
+
+
+def pause_after(error: RateLimitedError) -> float:
+    """Return the seconds for which nobody asks after a 429."""
+    asked = error.retry_after
+    return _BREATH if asked is None or not math.isfinite(asked) else max(0.0, asked)
 
 
 @dataclass(eq=False, slots=True)
@@ -153,9 +175,7 @@ class Limiter:
         if not error.retryable:
             return
         now = asyncio.get_running_loop().time()
-        asked = error.retry_after
-        pause = _BREATH if asked is None or not math.isfinite(asked) else max(0.0, asked)
-        self._resume = max(self._resume, now + pause)
+        self._resume = max(self._resume, now + pause_after(error))
         if place.episode == self._episode:
             self._episode += 1
             self._requests.slow(now, self._resume)
@@ -231,39 +251,20 @@ class Limiter:
         """Refuse a waiter that cannot go, or not in time."""
         now = asyncio.get_running_loop().time()
         if waiter.deadline is not None and waiter.deadline <= now:
-            raise BudgetExceededError(
-                f"The deadline passed before {self._name!r} could be asked.",
-                next_step="Allow more time.",
-            )
+            raise past_deadline(self._name)
         most = self._tokens.limit
         if most is not None and waiter.tokens > most:
-            raise UnfitMediaError(
-                f"A request of up to {waiter.tokens} tokens to {self._name!r} is more than a "
-                f"whole minute has: {self._tokens}.",
-                provider=self._name,
-                next_step="Send less (analyzers.llm.max_frames, max_output_tokens), or raise "
-                "the limit where the service allows it.",
-            )
+            raise too_large(self._name, waiter.tokens, str(self._tokens))
         if self._hopeless(waiter, now, at):
             raise self._late(waiter, at, now)
 
     def _late(self, waiter: _Waiter, at: float, now: float) -> RateLimitedError:
-        wait = at - now
-        if waiter.deadline is None:
-            left = f"without a deadline at most {LONGEST_WAIT:g} s are waited"
-        else:
-            left = f"the deadline is in {max(0.0, waiter.deadline - now):.1f} s"
-        error = RateLimitedError(
-            f"{self._name!r} has no place for another request: "
-            f"{self._binding(now, waiter.tokens)}. "
-            f"It would wait for {wait:.1f} s or more, and {left}.",
-            provider=self._name,
-            retry_after=wait,
-            retryable=False,
-            next_step="Allow more time, or ask another provider.",
+        return too_late(
+            self._name,
+            wait=at - now,
+            left=None if waiter.deadline is None else waiter.deadline - now,
+            why=self._binding(now, waiter.tokens),
         )
-        error.out_of_time = waiter.deadline is not None
-        return error
 
     def _binding(self, now: float, tokens: int) -> str:
         """Name the limit that a waiter waits for."""
@@ -291,7 +292,7 @@ class Limited(Wrapper):
     """
 
     def __init__(
-        self, inner: Provider, *, name: str, limiter: Limiter, deadline: float | None
+        self, inner: Provider, *, name: str, limiter: Line, deadline: float | None
     ) -> None:
         super().__init__(inner)
         self.name = name

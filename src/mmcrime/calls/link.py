@@ -7,31 +7,46 @@ A Redis that was emptied, or restarted without its data, has forgotten what was 
 It is known by its epoch, a name that is written into an empty Redis once. A script does nothing
 in an epoch that this process does not know. Whoever notices a new one says so in Redis, for
 all: of the last minute nothing is known (``quiet``), and of this day (``lost``).
+
+One that was restarted with data of before, such as a snapshot, or whose place another server has
+taken, has the same epoch and has forgotten nevertheless. It is known by its run, a name of which
+every start of a server has another. No server has a script when it starts: whoever brings it
+one looks first whether the run is another, and says so. Only where each write goes to a
+file (``appendonly yes``) is the day not lost as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mmcrime.calls.folder import private_folder, replace_file
+from mmcrime.calls.window import SPAN
 from mmcrime.errors import ConfigError, MissingDependencyError
 from mmcrime.logs import get_logger
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-__all__ = ["Link", "Script"]
+__all__ = ["CLOCK", "Link", "Script"]
+
+CLOCK = """\
+local now = redis.call('TIME')
+now = now[1] + now[2] / 1000000
+"""
+"""The beginning of a script that needs the time: seconds since 1970, by the clock of Redis."""
 
 _log = get_logger("mmcrime.calls.shared")
 
-_FORGETFUL = 60.0  # seconds of which a Redis that lost its data may know nothing: a window
+_FORGETFUL = SPAN  # seconds of which a Redis that lost its data may know nothing
 _FIRST_PAUSE = 0.05  # seconds between two attempts to reach it; then twice as long each time
 _LONGEST_PAUSE = 1.0
 _CONNECT = 2.0  # seconds that a connection may take
@@ -44,18 +59,27 @@ if redis.call('HGET', KEYS[1], 'name') ~= ARGV[1] then
   return redis.error_reply('EPOCH it is another')
 end
 """
-_BEGIN = """\
-local now = redis.call('TIME')
-now = now[1] + now[2] / 1000000
-if redis.call('HSETNX', KEYS[1], 'name', ARGV[1]) == 1 then
-  redis.call('HSET', KEYS[1], 'quiet', string.format('%.6f', now + tonumber(ARGV[2])))
+_BEGIN = f"""\
+{CLOCK}local epoch, given = KEYS[1], cjson.decode(ARGV[1])
+local function quiet(seconds)
+  local before = tonumber(redis.call('HGET', epoch, 'quiet') or 0)
+  redis.call('HSET', epoch, 'quiet', string.format('%.6f', math.max(before, now + seconds)))
 end
-local name = redis.call('HGET', KEYS[1], 'name')
-if ARGV[3] ~= '' and ARGV[3] ~= name then
-  redis.call('HSET', KEYS[1], 'quiet', string.format('%.6f', now + tonumber(ARGV[5])))
-  redis.call('HSET', KEYS[1], 'lost', ARGV[4])
+if redis.call('HSETNX', epoch, 'name', given.name) == 1 then
+  redis.call('HSET', epoch, 'run', given.run)
+  quiet(math.max(0, given.forgetful - given.up))
 end
-return name
+local name = redis.call('HGET', epoch, 'name')
+local another = given.before ~= '' and given.before ~= name
+local restarted = redis.call('HGET', epoch, 'run') ~= given.run
+redis.call('HSET', epoch, 'run', given.run)
+if another or restarted then
+  quiet(given.forgetful)
+end
+if another or (restarted and not given.appends) then
+  redis.call('HSET', epoch, 'lost', given.today)
+end
+return {{name, (another or restarted) and 1 or 0}}
 """
 
 
@@ -92,6 +116,7 @@ class Link:
 
     Attributes:
         place: The address without anything secret.
+        here: Whether it is an address of this machine itself, so that nothing leaves.
     """
 
     def __init__(
@@ -107,12 +132,14 @@ class Link:
         self._errors = exceptions
         self._url = url
         self.place = _public(url)
+        self.here = _is_here(urlsplit(url).hostname or "")
         self._namespace = namespace
         self._file = directory / _REMEMBERED
         self._patience = patience
         self._client: Redis | None = None
         self._epoch = ""
         self._asking = asyncio.Lock()
+        self._away = False
 
     def key(self, *names: str) -> str:
         """Return a key of ours; the names may hold anything."""
@@ -127,15 +154,14 @@ class Link:
         """
 
         async def work(redis: Redis) -> Any:
-            epoch = await self._known_epoch(redis)
             try:
-                return await self._evaluated(redis, script, keys, (epoch, *args))
+                return await self._evaluated(redis, script, keys, args)
             except self._errors.ResponseError as error:
                 if not str(error).startswith("EPOCH"):
                     raise
             # Another one: it takes note of it, and the script knows what may be forgotten.
-            epoch = await self._known_epoch(redis, anew=True)
-            return await self._evaluated(redis, script, keys, (epoch, *args))
+            await self._known_epoch(redis, anew=True)
+            return await self._evaluated(redis, script, keys, args)
 
         return await self._patiently(work)
 
@@ -158,7 +184,9 @@ class Link:
         end, pause = loop.time() + self._patience, _FIRST_PAUSE
         while True:
             try:
-                return await work(self._opened())
+                reply = await work(self._opened())
+                self._away = False
+                return reply  # noqa: TRY300  # the loop goes on in most of the other cases
             except self._errors.AuthenticationError as error:
                 raise self._unusable("it refuses the password") from error
             except (
@@ -168,12 +196,14 @@ class Link:
                 self._errors.TryAgainError,
                 OSError,
             ) as error:
-                if loop.time() + pause >= end:
+                if loop.time() >= end:
                     raise self._unusable(_why(error)) from error
-                _log.warning("%s is away (%s); calls wait for it.", self.place, _why(error))
+                if not self._away:
+                    self._away = True
+                    _log.warning("%s is away (%s); calls wait for it.", self.place, _why(error))
             except self._errors.RedisError as error:
                 raise self._unusable(_why(error)) from error
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(0.0, min(pause, end - loop.time())))
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _opened(self) -> Redis:
@@ -192,7 +222,9 @@ class Link:
                     retry=Retry(NoBackoff(), 0),  # one loop of retries, ours
                     health_check_interval=0,
                 )
-            except ValueError as error:
+                # It says now what is wrong with an option.
+                pool.make_connection()  # type: ignore[no-untyped-call]  # so it ships
+            except (ValueError, TypeError) as error:
                 raise self._unusable("it is no such address") from error
             self._client = Redis.from_pool(pool)
         return self._client
@@ -201,25 +233,35 @@ class Link:
         self, redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Any]
     ) -> Any:
         held = (self.key("epoch"), *keys)
+        given = (len(held), *held, await self._known_epoch(redis), *args)
         try:
-            return await _sent(redis, "EVALSHA", script.sha, len(held), *held, *args)
+            return await _sent(redis, "EVALSHA", script.sha, *given)
         except self._errors.NoScriptError:
-            return await _sent(redis, "EVAL", script.source, len(held), *held, *args)
+            await self._known_epoch(redis, anew=True)  # perhaps it was restarted
+            return await _sent(redis, "EVAL", script.source, *given)
 
     async def _known_epoch(self, redis: Redis, *, anew: bool = False) -> str:
-        """Return the name of the epoch, begun here if there is none; say if another one ended."""
+        """Return the name of the epoch, begun here if there is none; say if something was lost."""
         async with self._asking:
             if self._epoch and not anew:
                 return self._epoch
-            up = (await redis.info("server")).get("uptime_in_seconds", 0)
             before = self._epoch or await asyncio.to_thread(self._remembered)
-            name = await _sent(
-                *(redis, "EVAL", _BEGIN, 1, self.key("epoch"), uuid.uuid4().hex),
-                *(max(0.0, _FORGETFUL - float(up)), before, _today(), _FORGETFUL),
+            server = await redis.info("server", "persistence")
+            given = {
+                "name": uuid.uuid4().hex,
+                "before": before,
+                "run": str(server.get("run_id", "")),
+                "up": float(server.get("uptime_in_seconds", 0)),
+                "appends": bool(server.get("aof_enabled", 0)),
+                "today": _today(),
+                "forgetful": _FORGETFUL,
+            }
+            name, lost = await _sent(
+                *(redis, "EVAL", _BEGIN, 1, self.key("epoch"), json.dumps(given))
             )
             self._epoch = name.decode()
-            if before and before != self._epoch:
-                _log.warning("%s has lost what it held: it began anew.", self.place)
+            if lost:
+                _log.warning("%s has forgotten something: it began anew.", self.place)
             if before != self._epoch:
                 await asyncio.to_thread(self._remember, self._epoch)
             return self._epoch
@@ -269,9 +311,15 @@ def _why(error: BaseException) -> str:
 
 def _public(url: str) -> str:
     """Return an address without user, password and query."""
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def _is_here(host: str) -> bool:
+    """Return whether a host is this one; names other than that of loopback are not looked up."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from mmcrime.calls.limits import LONGEST_WAIT
+from mmcrime.calls.turned_away import LONGEST_WAIT, past_deadline
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import BudgetExceededError, ProviderError
 from mmcrime.plugins import Provider, Request, Response
@@ -55,14 +55,12 @@ class Retrying(Wrapper):
                 might have helped was not made, the message says how often was tried and why
                 no more.
             BudgetExceededError: If the deadline has passed before the first attempt, or from
-                inside.
+                inside at the first one. What stops a further attempt is a remark on the error
+                of the last one: it failed by that, and not by the budget.
         """
         loop = asyncio.get_running_loop()
         if self._deadline is not None and self._deadline <= loop.time():
-            raise BudgetExceededError(
-                f"The deadline passed before {self.name!r} could be asked.",
-                next_step="Allow more time.",
-            )
+            raise past_deadline(self.name)
         try:
             return await self._inner.generate(request)
         except ProviderError as error:
@@ -73,13 +71,22 @@ class Retrying(Wrapper):
     async def _again(self, request: Request, failed: ProviderError) -> Response:
         """Go on after a first attempt, which the loop counts as its own."""
         first: list[ProviderError] = [failed]
+        plan = _Plan(self._attempts, self._deadline)
 
         async def attempt() -> Response:
+            nonlocal failed
             if first:
                 raise first.pop()
-            return await self._inner.generate(request)
+            try:
+                return await self._inner.generate(request)
+            except BudgetExceededError as refused:
+                plan.ended = f"; not again, because {refused.message.rstrip('.')}"
+                plan.unsent = 1
+                raise failed from refused
+            except ProviderError as error:
+                failed = error
+                raise
 
-        plan = _Plan(self._attempts, self._deadline)
         retrying = AsyncRetrying(
             sleep=asyncio.sleep,
             retry=retry_if_exception(_may_help),
@@ -90,11 +97,11 @@ class Retrying(Wrapper):
         try:
             return await retrying(attempt)
         except ProviderError as error:
-            made = retrying.statistics["attempt_number"]
+            made = retrying.statistics["attempt_number"] - plan.unsent
             if made == 1 and not plan.ended:
                 raise
             told = _with_remark(error, f"{_times(made)}{plan.ended}")
-            told.out_of_time |= bool(plan.ended) and self._deadline is not None
+            told.out_of_time |= plan.late or plan.unsent > 0
             raise told from error
 
 
@@ -105,6 +112,8 @@ class _Plan:
     attempts: int
     deadline: float | None
     ended: str = ""
+    late: bool = False  # whether the deadline is why
+    unsent: int = 0  # attempts that the budget refused
 
     def wait(self, state: RetryCallState) -> float:
         """Return the seconds until the next attempt."""
@@ -115,7 +124,7 @@ class _Plan:
 
     def stop(self, state: RetryCallState) -> bool:
         """Say whether this was the last attempt, and note why."""
-        if state.attempt_number >= self.attempts:
+        if self.unsent or state.attempt_number >= self.attempts:
             return True
         wait, asked = state.upcoming_sleep, _asked(state)
         if self.deadline is None:
@@ -126,6 +135,7 @@ class _Plan:
                 )
         elif asyncio.get_running_loop().time() + wait >= self.deadline:
             self.ended = f"; not again, because the deadline passes before {wait:.1f} s of waiting"
+            self.late = True
         return bool(self.ended)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import BudgetExceededError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TracedAttempt", "TracedCall", "TracedSending"]
 
+Lane = Literal["live", "batch"]
 _MOST_MODEL = 200  # characters; the service decides what it calls its model
 _FINISH = {"answered": "stop", "refused": "content_filter", "truncated": "length"}
 """The words of the conventions. The service's own may be any text."""
@@ -159,7 +160,13 @@ class TracedSending(_Traced):
     Args:
         inner: The provider.
         name: The name the caller knows it by.
+        lane: ``batch`` where an answer may take hours, so that its time is told apart.
     """
+
+    def __init__(self, inner: Provider, *, name: str, lane: Lane = "live") -> None:
+        super().__init__(inner, name=name)
+        if lane != "live":
+            self._about = {**self._about, "mmcrime.lane": lane}
 
     async def generate(self, request: Request) -> Response:
         """Pass the request on; `TracedAttempt` ends the span."""

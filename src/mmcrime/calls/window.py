@@ -11,14 +11,14 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
-__all__ = ["SPAN", "WINDOW", "Window"]
+__all__ = ["MARGIN", "SPAN", "WINDOW", "Held", "Window", "limit_text", "meant"]
 
 WINDOW = 60.0
 """Seconds of the window that limits are stated for."""
-_MARGIN = 0.5
+MARGIN = 0.5
 """Seconds that all stays longer: a service counts when a request arrives, not when it is sent,
 and one that was slow to arrive may be followed by a faster one."""
-SPAN = WINDOW + _MARGIN
+SPAN = WINDOW + MARGIN
 _SLOT = 0.05  # seconds within which what is let through is one entry; bounds the memory
 _RECOVERY = 120.0  # seconds in which the additive increase regains a whole limit
 _LONGEST_HOLD = 120.0  # seconds; a reset later than that is a quota's and not a rate's
@@ -38,7 +38,7 @@ class _Slowed:
 
 
 @dataclass(slots=True)
-class _Held:
+class Held:
     """What the service says is left, and refills by a straight line until it is whole."""
 
     mark: int  # what had passed when it said so
@@ -46,6 +46,44 @@ class _Held:
     at: float
     slope: float
     until: float
+
+    @classmethod
+    def said(
+        cls,
+        *,
+        limit: float | None,
+        left: float | None,
+        reset: float | None,
+        at: float,
+        mark: int,
+    ) -> Held | None:
+        """Return what the service says, as `Window.state` takes it; None if it cannot be meant."""
+        if left is None or reset is None or not (math.isfinite(left) and 0 < reset < _LONGEST_HOLD):
+            return None
+        left = max(0.0, left)
+        missing = max(0.0, limit - left) if limit is not None and math.isfinite(limit) else 0.0
+        return cls(mark=mark, left=left, at=at, slope=missing / reset, until=at + reset)
+
+
+def meant(limit: float | None) -> float | None:
+    """Return a limit that a service states; None for what cannot be meant."""
+    return limit if limit is not None and math.isfinite(limit) and limit >= 1 else None
+
+
+def limit_text(*, setting: str, unit: str, configured: int | None, limit: float | None) -> str:
+    """Name a limit and whose it is.
+
+    Args:
+        setting: How the configuration calls it.
+        unit: What is counted, in the plural.
+        configured: The configured limit; None for none.
+        limit: The lower one of that and what the service states; None if neither is known.
+    """
+    if configured is not None and limit == configured:
+        return f"{setting}={configured}"
+    if limit is not None:
+        return f"the service's own limit of {limit:g} {unit} a minute"
+    return f"the {unit} a minute that the service lets through"
 
 
 class Window:
@@ -65,7 +103,7 @@ class Window:
         self._configured = limit
         self._stated: float | None = None  # by the service
         self._slowed: _Slowed | None = None
-        self._held: _Held | None = None
+        self._held: Held | None = None
         self._times: list[float] = []  # the latest time of each entry
         self._sums: list[int] = []  # all units up to and with each entry
         self._opened = -math.inf  # the first time of the last entry
@@ -82,11 +120,12 @@ class Window:
 
     def __str__(self) -> str:
         """Name the limit and whose it is."""
-        if self._configured is not None and self.limit == self._configured:
-            return f"{self._setting}={self._configured}"
-        if self.limit is not None:
-            return f"the service's own limit of {self.limit:g} {self._unit} a minute"
-        return f"the {self._unit} a minute that the service lets through"
+        return limit_text(
+            setting=self._setting,
+            unit=self._unit,
+            configured=self._configured,
+            limit=self.limit,
+        )
 
     def used(self, now: float) -> int:
         """Return the units that count at this time."""
@@ -166,15 +205,11 @@ class Window:
             at: When the request passed that it says so of.
             mark: `total` just after that.
         """
-        if limit is not None and math.isfinite(limit) and limit >= 1:
-            self._stated = limit
-        if left is None or reset is None or not (math.isfinite(left) and 0 < reset < _LONGEST_HOLD):
-            return
-        if self._held is not None and mark < self._held.mark:
-            return  # an older request that was answered later
-        left = max(0.0, left)
-        missing = max(0.0, limit - left) if limit is not None and math.isfinite(limit) else 0.0
-        self._held = _Held(mark=mark, left=left, at=at, slope=missing / reset, until=at + reset)
+        self._stated = meant(limit) or self._stated
+        said = Held.said(limit=limit, left=left, reset=reset, at=at, mark=mark)
+        if said is None or (self._held is not None and mark < self._held.mark):
+            return  # the latter: an older request that was answered later
+        self._held = said
 
     def _free_at(self, now: float, allowed: float) -> float:
         """Return when at most ``allowed`` units count, if no more pass."""

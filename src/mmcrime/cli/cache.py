@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TypeVar
+
 import typer
 
 from mmcrime.cli.choices import HELP, ConfigFile
+
+_T = TypeVar("_T")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +25,8 @@ def stats(config: ConfigFile = None) -> None:
     Example: mmcrime cache stats
     """
     from mmcrime.calls.layer import stored
+    from mmcrime.calls.shared_answers import SharedAnswers
+    from mmcrime.cli.shared import with_link
     from mmcrime.cli.terminal import table_line
     from mmcrime.config import load_settings
 
@@ -31,6 +38,9 @@ def stats(config: ConfigFile = None) -> None:
     if found is not None:
         size = f"{found.bytes / 1e6:.1f} MB of {settings.cache.size_gb:g} GB"
         table_line("ok", "answers and media", f"{found.entries} entries, {size}")
+    shared = with_link(settings, lambda link: _told(link.place, SharedAnswers(link).count()))
+    if shared is not None:
+        table_line("ok", "shared answers", f"{shared[1]} entries in {shared[0]!r}")
     state = "stored answers are used" if settings.cache.enabled else "stored answers are not used"
     table_line("ok", "cache.enabled", state)
 
@@ -39,16 +49,29 @@ def stats(config: ConfigFile = None) -> None:
 def clear(config: ConfigFile = None) -> None:
     """Remove all stored answers and media; whatever is asked again is paid for again.
 
-    What was paid, and what today has cost, stays on record.
+    Those that machines share through cache.url are removed for all of them; what another
+    machine has in its own record of what was paid still serves there, until the same is done
+    on it. What was paid, and what today has cost, stays on record.
 
     Example: mmcrime cache clear
     """
     from mmcrime.calls.layer import stored
+    from mmcrime.calls.shared_answers import SharedAnswers
+    from mmcrime.cli.shared import with_link
     from mmcrime.cli.terminal import remark
     from mmcrime.config import load_settings
 
-    with stored(load_settings(config)) as (directory, store, ledger):
+    settings = load_settings(config)
+    # First, since it may be away, and then nothing is removed.
+    shared = with_link(settings, lambda link: _told(link.place, SharedAnswers(link).clear()))
+    with stored(settings) as (directory, store, ledger):
         if directory.is_dir():
             store.clear()
             ledger.forget()
     remark(f"Nothing is stored in {str(directory)!r} any more.")
+    if shared is not None:
+        remark(f"No answer is stored in {shared[0]!r} any more.")
+
+
+async def _told(place: str, work: Awaitable[_T]) -> tuple[str, _T]:
+    return place, await work

@@ -29,13 +29,6 @@ class LogFormat(StrEnum):
     json = "json"
 
 
-class ListFormat(StrEnum):
-    """A form of a list."""
-
-    text = "text"
-    json = "json"
-
-
 class FailOn(StrEnum):
     """The severities that ``--fail-on`` takes."""
 

@@ -43,8 +43,8 @@ _BASE = (
 def command(config: ConfigFile = None) -> None:
     """Say in one line per part what works, what is missing and what brings it.
 
-    Exits with 2 when the configuration is broken, with 1 when a part that comes with every
-    installation is, else with 0.
+    Exits with 2 when the configuration is broken or the Redis that it names cannot be used,
+    with 1 when a part that comes with every installation is, else with 0.
 
     Example: mmcrime doctor
     """
@@ -66,17 +66,19 @@ def command(config: ConfigFile = None) -> None:
                 _build(settings)
         except ConfigError as error:
             broken = error
+        shared = _shared(settings)
         lines = [
             Line("ok", f"mmcrime {__version__}", system),
             *base,
             *_plugins(settings),
             _train(),
             *_configuration(settings, broken, find_config(config)),
-            *_shut(settings),
+            shared,
+            *([] if shared.mark == "broken" else _shut(settings)),
         ]
     for line in lines:
         table_line(*line)
-    if broken:
+    if broken or shared.mark == "broken":
         raise typer.Exit(2)
     raise typer.Exit(0 if whole else 1)
 
@@ -168,12 +170,33 @@ def _configuration(
     yield Line("ok", "offline", said)
 
 
+def _shared(settings: Settings) -> Line:
+    """Say whether the Redis that machines share can be reached, and relied on."""
+    from mmcrime.cli.shared import health
+    from mmcrime.errors import ConfigError, EgressError
+
+    try:
+        mark, text = health(settings)
+    except EgressError as error:
+        mark, text = "unused", f"{error.message} {error.next_step}"
+    except ConfigError as error:
+        mark, text = "broken", f"{error.message} {error.next_step}"
+    return Line(mark, "shared cache", text)
+
+
 def _shut(settings: Settings) -> Iterator[Line]:
     """Say which services kept failing, so that they are left alone for a while."""
-    from mmcrime.calls.breaker import Breakers
-    from mmcrime.calls.layer import BREAKERS_FILE, cache_directory
+    from mmcrime.cli.shared import doors
+    from mmcrime.errors import ConfigError, EgressError
 
-    for door in Breakers(cache_directory(settings) / BREAKERS_FILE).status():
+    try:
+        found = doors(settings)
+    except EgressError:
+        return
+    except ConfigError as error:  # it went away just now
+        yield Line("broken", "services", f"{error.message} {error.next_step}")
+        return
+    for door in found:
         model = f" ({door.model})" if door.model else ""
         until = "" if door.until is None else f"{door.until:%Y-%m-%d %H:%M:%S} UTC"
         again = f"one call is let through from {until} on"

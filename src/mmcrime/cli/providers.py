@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmcrime.cli.choices import HELP, ConfigFile, ListFormat
+from mmcrime.cli.choices import HELP, ConfigFile
 
 if TYPE_CHECKING:
-    from mmcrime.calls.batch_book import Batch
     from mmcrime.config import Settings
     from mmcrime.pipeline.canary import Check
     from mmcrime.plugins import Capabilities
@@ -97,62 +96,32 @@ def check(
 
 
 @app.command("batches", context_settings=HELP)
-def batches(
-    form: Annotated[
-        ListFormat, typer.Option("--format", help="Form of the list; json: one object a line.")
-    ] = ListFormat.text,
-    config: ConfigFile = None,
-) -> None:
-    """List the batches that wait to be collected, as they are written down here.
+def batches(config: ConfigFile = None) -> None:
+    """List the batches at services whose answers were not collected yet. Nothing is sent.
 
-    For each: which service has it, for how long, how many of its requests have no answer yet,
-    and whether the service has confirmed it. Nothing is sent. The answers are collected by the
-    next run that asks the same service with the same cache directory.
+    They are collected by the next run that asks the same provider with "lane": "batch" and
+    this cache directory, whatever it analyzes.
 
     Example: mmcrime providers batches
     """
-    import json
     import time
 
+    from mmcrime.calls.batches_around import open_batches
+    from mmcrime.calls.layer import cache_directory
     from mmcrime.cli.terminal import table_line
     from mmcrime.config import load_settings
+    from mmcrime.reports.words import clean
 
-    found = _open_batches(load_settings(config))
+    found = open_batches(cache_directory(load_settings(config)))
     for batch, left in found:
-        state = "submitted" if batch.service_id else "unconfirmed"
+        name = clean(batch.service_id, limit=100) if batch.service_id else "of unknown name"
         hours = max(0.0, time.time() - batch.time) / 3600
-        if form is ListFormat.json:
-            told = {
-                "provider": batch.provider,
-                "model": batch.model,
-                "batch": batch.service_id,
-                "state": state,
-                "age_hours": round(hours, 3),
-                "requests": batch.requests,
-                "open": left,
-            }
-            typer.echo(json.dumps(told))
-            continue
-        name = batch.service_id or "the service has not confirmed it"
-        requests = f"{left} of {batch.requests} requests open"
-        table_line(state, batch.provider, f"{name}; {batch.model}; {requests}; {hours:.1f} h old")
-    if not found and form is ListFormat.text:
+        said = f"batch {name}: {left} of {batch.requests} requests without an answer, "
+        said += f"model {clean(batch.model, limit=100)}, submitted {hours:.1f} h ago"
+        mark = "open" if batch.service_id else "unsure"
+        table_line(mark, batch.provider, said + (f" to {batch.endpoint}" if batch.endpoint else ""))
+    if not found:
         table_line("none", "batches", "no batch waits to be collected")
-
-
-def _open_batches(settings: Settings) -> list[tuple[Batch, int]]:
-    """Return the batches that were not collected, with how much of them is open. Blocks."""
-    from mmcrime.calls.batch_book import BATCHES_FILE, BatchBook
-    from mmcrime.calls.layer import cache_directory
-
-    directory = cache_directory(settings)
-    if not (directory / BATCHES_FILE).exists():  # looking makes nothing
-        return []
-    book = BatchBook(directory)
-    try:
-        return [(batch, len(book.items(batch.label))) for batch in book.pending()]
-    finally:
-        book.close()
 
 
 def _in_use(settings: Settings) -> list[str]:

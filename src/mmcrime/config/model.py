@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from mmcrime.config.checks import collector_headers, collector_url, redis_url
 from mmcrime.errors import ConfigError
 
 __all__ = [
@@ -162,12 +162,6 @@ class BudgetSettings(Section):
     tokens_per_day: Annotated[int, Field(ge=0)] | None = None
 
 
-def _redis_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("it must begin with redis:// or rediss://")
-    return url
-
-
 class CacheSettings(Section):
     """Where answers are stored, so that nothing is paid for twice.
 
@@ -187,7 +181,7 @@ class CacheSettings(Section):
     enabled: bool = True
     directory: str | None = None
     size_gb: Annotated[float, Field(gt=0)] = 2.0
-    url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    url: Annotated[SecretStr, AfterValidator(redis_url)] | None = None
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "mmcrime"
 
 
@@ -325,15 +319,6 @@ class AnalyzersSettings(BaseModel):
         return {**own, **(self.model_extra or {})}
 
 
-def _collector_url(url: str) -> str:
-    address = urlsplit(url)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError("it must begin with http:// or https:// and name a host")
-    if "@" in address.netloc or address.query or address.fragment:
-        raise ValueError("it must hold no user, query or fragment; a key belongs into headers")
-    return url
-
-
 class TelemetrySettings(Section):
     """Where traces and metrics are sent, by mmcrime itself.
 
@@ -347,8 +332,10 @@ class TelemetrySettings(Section):
             value ``"env:NAME"`` is that of an environment variable.
     """
 
-    otlp_endpoint: Annotated[str, AfterValidator(_collector_url)] | None = None
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    otlp_endpoint: Annotated[str, AfterValidator(collector_url)] | None = None
+    headers: Annotated[dict[str, SecretStr], AfterValidator(collector_headers)] = Field(
+        default_factory=dict
+    )
 
 
 class Settings(Section):

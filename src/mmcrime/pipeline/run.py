@@ -236,7 +236,7 @@ def _transcriber(job: Job) -> Transcriber | None:
     spoken = job.team.speech
     if spoken is None:
         return job.team.transcriber
-    # No batch transcribes, and what is said must be known before anybody is asked about it.
+    # Nobody waits a day for the words that all others wait for.
     section = spoken.service.section.model_copy(update={"lane": "live"})
     service = replace(spoken.service, section=section)
     return ProviderTranscriber(_wrapped(job, service), name=service.name, model=spoken.model)

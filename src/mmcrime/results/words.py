@@ -31,7 +31,9 @@ ReasonCode = Literal[
     "uncertain",
     "conflict",
 ]
-EgressPurpose = Literal["provider", "speech", "fetch", "model", "notification", "telemetry"]
+EgressPurpose = Literal[
+    "provider", "speech", "fetch", "model", "notification", "telemetry", "cache"
+]
 SEVERITIES: tuple[Severity, ...] = ("none", "low", "medium", "high", "critical")
 """Severities from least to most."""
 

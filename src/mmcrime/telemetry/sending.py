@@ -8,15 +8,18 @@ to where it was told, and complains once.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any
 
 import httpx2
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import (
     MetricExporter,
     MetricExportResult,
@@ -24,9 +27,9 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import DEFAULT_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from tenacity import (
     Retrying,
     retry_if_exception_type,
@@ -47,6 +50,16 @@ _ATTEMPTS = 3
 _SPANS_EVERY = 5_000  # milliseconds, as the SDK does by itself
 _COUNTS_EVERY = 60_000
 _QUEUE, _BATCH = 2_048, 512  # spans
+_LIMITS = {
+    "max_attributes": 128,
+    "max_events": 128,
+    "max_links": 128,
+    "max_event_attributes": 128,
+    "max_link_attributes": 128,
+    "max_attribute_length": 4_096,
+    "max_span_attributes": 128,
+    "max_span_attribute_length": 4_096,
+}
 _BUSY = frozenset({429, 502, 503, 504})  # OTLP 1.x: these alone are worth another attempt
 
 
@@ -69,9 +82,26 @@ class Collector:
     def __init__(self, endpoint: str, headers: Mapping[str, str], *, version: str) -> None:
         agent = {"user-agent": f"{SCOPE}/{version}"}
         self._post = _Post(endpoint, {**agent, **headers})
-        # `Resource.create` would take names of the environment.
-        resource = Resource({"service.name": SCOPE, "service.version": version})
-        self._spans = TracerProvider(sampler=DEFAULT_ON, resource=resource, shutdown_on_exit=False)
+        # `Resource.create` would take names of the environment. Without an id of its own, the
+        # counts of one process would be taken for those of another.
+        resource = Resource(
+            {
+                "service.name": SCOPE,
+                "service.version": version,
+                "service.instance.id": str(uuid.uuid4()),
+                "telemetry.sdk.language": "python",
+                "telemetry.sdk.name": "opentelemetry",
+                "telemetry.sdk.version": metadata.version("opentelemetry-sdk"),
+            }
+        )
+        # All is told that the SDK would look up in the environment, where anything may stand; and
+        # whoever names a collector wants every run, whatever the application samples for itself.
+        self._spans = TracerProvider(
+            sampler=ALWAYS_ON,
+            resource=resource,
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(**_LIMITS),
+        )
         self._spans.add_span_processor(
             BatchSpanProcessor(
                 _Spans(self._post),
@@ -86,7 +116,12 @@ class Collector:
             export_interval_millis=_COUNTS_EVERY,
             export_timeout_millis=_TIMEOUT * 1000,
         )
-        self._counts = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+        self._counts = MeterProvider(
+            [reader],
+            resource=resource,
+            shutdown_on_exit=False,
+            exemplar_filter=AlwaysOffExemplarFilter(),
+        )
         self.instruments = Instruments(self._spans, self._counts, version=version)
 
     def close(self) -> None:
@@ -94,7 +129,6 @@ class Collector:
         self._post.hurry()
         self._spans.shutdown()
         self._counts.shutdown()
-        self._post.close()
 
 
 class _Post:
@@ -102,13 +136,7 @@ class _Post:
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
         self._endpoint = endpoint.rstrip("/")
-        # Nothing of the environment: no proxy, no netrc, no certificates.
-        self._client = httpx2.Client(
-            headers={**headers, "content-type": "application/x-protobuf"},
-            timeout=_TIMEOUT,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._headers = {**headers, "content-type": "application/x-protobuf"}
         self._pid = os.getpid()
         self._closing = threading.Event()
         self._complained = False
@@ -145,23 +173,27 @@ class _Post:
         """Wait no longer between attempts."""
         self._closing.set()
 
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._client.close()
-
     def _send(self, signal: str, body: bytes) -> None:
+        # In a loop of its own: only there a whole request has an end, whatever drips in.
         try:
-            # Streamed, so that no answer is read, however long it is.
-            with self._client.stream(
-                "POST", f"{self._endpoint}/v1/{signal}", content=body
-            ) as answer:
-                status = answer.status_code
-        except httpx2.TransportError as error:
+            status = asyncio.run(self._posted(f"{self._endpoint}/v1/{signal}", body))
+        except (httpx2.TransportError, TimeoutError) as error:
             raise _BusyError(type(error).__name__) from None
         if status in _BUSY:
             raise _BusyError(f"status {status}")
         if not 200 <= status < 300:
             raise ValueError(f"status {status}")
+
+    async def _posted(self, url: str, body: bytes) -> int:
+        # Nothing of the environment: no proxy, no netrc, no certificates.
+        client = httpx2.AsyncClient(timeout=_TIMEOUT, trust_env=False, follow_redirects=False)
+        async with (
+            asyncio.timeout(_TIMEOUT),
+            client,
+            # Streamed, so that no answer is read, however long it is.
+            client.stream("POST", url, content=body, headers=self._headers) as answer,
+        ):
+            return answer.status_code
 
 
 class _Spans(SpanExporter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -63,6 +64,8 @@ class Telemetry:
             gate: Of the run.
             request_id: Of the run.
         """
+        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            return None  # the SDK itself heeds it, and nothing would come of what is announced
         if self._endpoint is None:
             instruments = _of_application(self._version)
         else:
@@ -101,7 +104,11 @@ class Telemetry:
                 from mmcrime.telemetry.sending import Collector
 
                 # Only now: its threads send by the clock, and nothing may leave unannounced.
-                self._collector = Collector(endpoint, self._headers, version=self._version)
+                try:
+                    self._collector = Collector(endpoint, self._headers, version=self._version)
+                except Exception as error:  # noqa: BLE001  # the SDK's; no run may end by it
+                    _log.warning("telemetry cannot be set up: %s", type(error).__name__)
+                    return None
             return self._collector.instruments
 
 

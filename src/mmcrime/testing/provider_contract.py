@@ -62,6 +62,16 @@ class ProviderContract(ProviderHarness):
         assert "passwort" not in f"{provider.endpoint} {provider!r}"
         asyncio.run(closed(provider))
 
+    def test_a_password_that_the_service_repeats_is_not_told(self) -> None:
+        """A gateway may quote what it was sent, as it is and as it was sent."""
+        forms = (b"passwort", base64.b64encode(b"somebody:passwort"))
+        body = b'{"error": {"message": "' + b" ".join(forms) + b' is wrong"}}'
+        with wire_server(WireReply(status=400, body=body)) as server:
+            url = server.url.replace("http://", "http://somebody:passwort@")
+            error = self._fail(url, ProviderError)
+        for form in forms:
+            assert form.decode() not in f"{error!r} {error}"
+
     # -- what it sends and reads ------------------------------------------------------------
 
     def test_an_answer_is_read(self) -> None:
