@@ -397,6 +397,13 @@ def test_a_window_of_millions_of_tokens_takes_no_memory_for_them() -> None:
     assert window.used(10) == 10_000 * 10**7
 
 
+def test_a_window_without_a_limit_forgets_what_is_old_as_well() -> None:
+    window = Window(setting="s", unit="tokens", limit=None)
+    for step in range(10_000):
+        window.add(float(step), 1)
+    assert len(window._times) < 5_000
+
+
 def test_what_passes_close_together_counts_until_the_last_of_it_is_a_minute_old() -> None:
     window = Window(setting="s", unit="tokens", limit=10)
     for at in (100.0, 100.01, 100.02):

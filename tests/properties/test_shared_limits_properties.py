@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lines_kit import Turns
 
 from mmcrime.calls import shared_turn
 from mmcrime.calls.link import CLOCK, Link, Script
 from mmcrime.calls.shared_breaker import SharedBreakers
 from mmcrime.calls.shared_limits import SharedLimiter
-from mmcrime.calls.window import MARGIN, SPAN, Window
+from mmcrime.calls.window import MARGIN, Window
 from mmcrime.config import ProviderSettings
 from mmcrime.errors import RateLimitedError, UnavailableError
 from shared_redis import URL, OwnServer, own_namespace, raw
@@ -287,7 +288,6 @@ async def _shut(link: Link, rules: dict[str, float]) -> None:
 # must give the same times.
 
 UNITS = ("requests", "tokens")
-FAKE_CLOCK = "local now = tonumber(redis.call('GET', KEYS[1] .. 'clock'))\n"
 
 EVENTS = st.lists(
     st.one_of(
@@ -334,39 +334,6 @@ class Model:
         return "go", 0.0
 
 
-class Shared:
-    """The same, by the script and a clock that is set by hand."""
-
-    def __init__(self, limits: dict[str, int], namespace: str) -> None:
-        self.redis = raw()
-        self.script = Script(FAKE_CLOCK + shared_turn.BODY)
-        self.keys = [f"{namespace}:{part}" for part in ("epoch", "s", "p", "requests", "tokens")]
-        self.redis.delete(*self.keys)
-        self.redis.hset(self.keys[0], "name", "one")
-        self.number = 0
-        self.message = {
-            "process": "p",
-            "span": SPAN,
-            "beat": 5.0,
-            "lease": 30.0,
-            "active": 0,
-            "most": 8,
-            "limits": limits,
-            "stated": {},
-            "debt": 0,
-            "said": {},
-        }
-
-    def turn(self, now: float, **more: Any) -> shared_turn.Reply:
-        self.number += 1
-        self.redis.set(self.keys[0] + "clock", f"{now:.6f}")
-        message = {**self.message, "number": self.number, **more}
-        parts = self.redis.eval(self.script.source, 5, *self.keys, "one", json.dumps(message))
-        again = self.redis.eval(self.script.source, 5, *self.keys, "one", json.dumps(message))
-        assert parts == again
-        return shared_turn.Reply.read(parts)
-
-
 @given(
     limits=st.fixed_dictionaries(
         {}, optional={"requests": st.integers(1, 8), "tokens": st.integers(20, 150)}
@@ -378,7 +345,7 @@ def test_the_script_lets_pass_what_the_windows_of_one_process_would(
     limits: dict[str, int], events: list[tuple[str, Any]]
 ) -> None:
     with own_namespace() as namespace:
-        model, shared = Model(limits), Shared(limits, namespace)
+        model, shared = Model(limits), Turns(limits, namespace)
         for number, (what, value) in enumerate(events):
             if what == "wait":
                 model.now = round(model.now + value / 1000, 6)
@@ -394,7 +361,7 @@ def test_the_script_lets_pass_what_the_windows_of_one_process_would(
                 _tell(model, shared, what, value)
 
 
-def _tell(model: Model, shared: Shared, what: str, value: Any) -> None:
+def _tell(model: Model, shared: Turns, what: str, value: Any) -> None:
     at, *marks = model.passed
     if what == "debt":
         model.windows["tokens"].add(model.now, value)

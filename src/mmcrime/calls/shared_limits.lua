@@ -49,6 +49,7 @@ local function add(unit, units)
   if units <= 0 then
     return
   end
+  used(unit) -- so that what is old goes, also where no limit has anybody ask what counts
   S[unit .. '_total'] = total(unit) + units
   local newest = redis.call('ZRANGE', passed[unit], -1, -1)[1]
   if newest and now - (S[unit .. '_opened'] or 0) < SLOT then

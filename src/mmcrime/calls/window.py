@@ -141,6 +141,7 @@ class Window:
         """Count units that pass now, or that were found to have passed."""
         if units <= 0:
             return
+        self.used(now)  # so that what is old goes, also where no limit has anybody ask what counts
         self.total += units
         if now - self._opened < _SLOT and self._head < len(self._times):
             # Later than it was, so that it counts for longer and never for less.
