@@ -106,7 +106,7 @@ async def test_under_offline_not_even_the_state_of_a_batch_is_asked_for(tmp_path
         async with Asking(service, tmp_path, deadline=0.6) as run:
             await run.ask("a")
         service.asked.clear()
-        async with Asking(service, tmp_path, run="run-2", offline=True) as later:
+        async with Asking(service, tmp_path, run="run-2", offline=True, deadline=3) as later:
             (outcome,) = await later.ask("a")
         assert isinstance(outcome, EgressError)
         assert service.asked == []
@@ -122,4 +122,16 @@ async def test_asking_for_batches_of_other_runs_is_told_like_all_that_leaves(
         service.runs = 0
         async with Asking(service, tmp_path, run="run-2") as other:
             await other.ask("b")
-        assert "the name of a batch" in [record.what for record in other.gate.records]
+        asked = [record.what for record in other.gate.records]
+        assert asked == ["image and text of a request", "the name of a batch"]
+
+
+@in_loop
+async def test_a_batch_that_is_waited_for_is_told_once(tmp_path: Path) -> None:
+    with batch_service("gemini", runs=10**9) as service:
+        async with Asking(service, tmp_path, deadline=0.6) as run:
+            await run.ask("a")
+        service.runs = 0
+        async with Asking(service, tmp_path, run="run-2") as later:
+            await later.ask("a")
+        assert [record.what for record in later.gate.records] == ["the name of a batch"]

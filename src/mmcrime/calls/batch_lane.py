@@ -164,7 +164,7 @@ class BatchLane:
             EgressError: If the service must not even be asked how far it is.
         """
         self._tell(gate, batch)
-        await self._adopt(gate)
+        await self._adopt(gate, told=batch.label)
         watch = self._watches.get(batch.label)
         return (watch or self._watch(batch, own=False)).wait(id)
 
@@ -255,15 +255,21 @@ class BatchLane:
             entry.watch = watch
             watch.waiting.setdefault(entry.item.id, []).append(entry.outcome)
 
-    async def _adopt(self, gate: EgressGate) -> None:
-        """Follow what other processes have submitted here, whoever still waits for it."""
+    async def _adopt(self, gate: EgressGate, *, told: str = "") -> None:
+        """Follow what other processes have submitted here, whoever still waits for it.
+
+        Args:
+            gate: Of the run that is the occasion.
+            told: The label of a batch of which it knows already.
+        """
         if self._adopted:
             return
         self._adopted = True
         endpoint = self._provider.endpoint
         for batch in await self._book.run(self._book.pending, self.name, endpoint):
             if batch.label not in self._watches:
-                self._tell(gate, batch)
+                if batch.label != told:
+                    self._tell(gate, batch)
                 self._watch(batch, own=False)
 
     def _tell(self, gate: EgressGate, batch: Batch) -> None:
