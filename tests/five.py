@@ -49,6 +49,13 @@ DEATHS = {
         attempts=5,
         billed=True,
     ),
+    # Google says that it does not charge for these.
+    "500, for nothing": Death(
+        reply=lambda _: failed(500),
+        error="UnavailableError",
+        said="answered with status 500: 'overloaded' (asked 5 times)",
+        attempts=5,
+    ),
     "a page": Death(
         reply=lambda _: HTML,
         error="InvalidResponseError",
@@ -60,6 +67,13 @@ DEATHS = {
         error="UnavailableError",
         said="did not answer within 0.2 s (asked 5 times)",
         attempts=5,
+        billed=True,
+    ),
+    # A prediction may have been made, and a second one would be paid for as well.
+    "silence, once": Death(
+        reply=lambda _: WireReply(fault="silent"),
+        error="UnavailableError",
+        said="did not answer within 0.2 s",
         billed=True,
     ),
     "half an answer": Death(
@@ -86,7 +100,7 @@ FOUR_OF_FIVE: dict[str, dict[str, str]] = {
     "anthropic": {
         "openai": "always 500",
         "gemini": "half an answer",
-        "replicate": "silence",
+        "replicate": "silence, once",
         "huggingface": "nobody",
     },
     # Of these not one can be billed, so that what the run cost is known.
@@ -105,7 +119,7 @@ FOUR_OF_FIVE: dict[str, dict[str, str]] = {
     "huggingface": {
         "openai": "nobody",
         "anthropic": "bad key",
-        "gemini": "always 500",
+        "gemini": "500, for nothing",
         "replicate": "a page",
     },
 }
@@ -132,6 +146,6 @@ def one_of_five(alive: str, folder: Path, **more: Any) -> Iterator[dict[str, Any
         urls = {name: servers[name].url if name in servers else nobody() for name in FIVE}
         held = config(urls, folder, **more)
         for name, how in FOUR_OF_FIVE[alive].items():
-            if how == "silence":
+            if how.startswith("silence"):
                 held["providers"][name]["timeout"] = 0.2
         yield held

@@ -79,9 +79,12 @@ class HuggingFaceFailure(OpenAIFailure):
         """The seconds to wait, also those that a model still takes to load."""
         wait = super().wait
         said = as_mapping(parsed(self.text)).get("estimated_time") if wait is None else None
-        if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said):
+        if isinstance(said, bool) or not isinstance(said, int | float):
             return wait
-        return min(max(float(said), 0.0), _LONGEST_WAIT)
+        if isinstance(said, float) and not math.isfinite(said):
+            return wait
+        # A whole number of any size is JSON, and may be no float.
+        return float(min(max(said, 0), _LONGEST_WAIT))
 
     def next_step(self, provider: str, model: str, endpoint: str) -> str:
         """Return what to do about a request that the service refused."""

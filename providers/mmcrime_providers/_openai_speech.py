@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmcrime.plugins import Part, Request, Response, TokenUsage
-from mmcrime_providers._json import as_mapping, count_of, mappings, no_answer
+from mmcrime.plugins import Request, Response, TokenUsage
+from mmcrime_providers._json import as_mapping, count_of, no_answer
 from mmcrime_providers._openai_wire import AUDIO_FORMATS
 from mmcrime_providers._transcript import (
     Segment,
-    length,
+    agreed,
     primary_language,
     seconds_in,
     sound_in,
+    told_text,
     written,
 )
 
@@ -61,12 +62,8 @@ def read_transcript(
     Raises:
         InvalidResponseError: If there is no text in it.
     """
-    text = body.get("text")
-    if not isinstance(text, str):
-        raise no_answer(provider, "it holds no text")
-    segments = _segments(body, provider) if body.get("segments") else []
-    if not segments:
-        segments = [(0.0, length(_sound(request)), text)]
+    text = told_text(body, provider=provider)
+    segments = agreed(text, _segments(body, provider), request.parts[0], provider=provider)
     return Response(
         status="answered", text=written(segments), model=asked, usage=_usage(body.get("usage"))
     )
@@ -80,13 +77,13 @@ def _format(model: str) -> str:
     return "verbose_json" if "whisper" in name else "json"
 
 
-def _sound(request: Request) -> Part:
-    return request.parts[0]
-
-
 def _segments(body: Mapping[str, Any], provider: str) -> list[Segment]:
+    listed = body.get("segments")
+    if listed is not None and not isinstance(listed, list):
+        raise no_answer(provider, "its segments are none")
     said = []
-    for segment in mappings(body["segments"]):
+    for one in listed or ():
+        segment = as_mapping(one)
         start, end = seconds_in(segment, "start"), seconds_in(segment, "end")
         text = segment.get("text")
         if start is None or end is None or not isinstance(text, str):

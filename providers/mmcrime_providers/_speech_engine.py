@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx2
 from pydantic import Field, SecretStr
@@ -23,25 +23,12 @@ from mmcrime_providers._failures import Failure
 from mmcrime_providers._http import http_client, public_url, rate_status, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._service import Service
-from mmcrime_providers._transcript import Segment, primary_language, sound_in, written
+from mmcrime_providers._transcript import Segment, sound_in, written
 
-__all__ = ["OneCallEngine", "SpeechEngine", "SpeechFailure", "SpeechOptions", "locale", "takes"]
+__all__ = ["OneCallEngine", "SpeechEngine", "SpeechFailure", "SpeechOptions", "takes"]
 
+_T = TypeVar("_T")
 _WAV = frozenset({"audio/wav", "audio/x-wav"})
-# Of the likely subtags of Unicode's CLDR, those whose region is not the language itself.
-_REGIONS = {
-    "ar": "EG", "ca": "ES", "cs": "CZ", "da": "DK", "el": "GR", "en": "US", "et": "EE",
-    "fa": "IR", "he": "IL", "hi": "IN", "ja": "JP", "ko": "KR", "nb": "NO", "pt": "BR",
-    "sv": "SE", "uk": "UA", "vi": "VN", "zh": "CN",
-}  # fmt: skip
-
-
-def locale(tag: str) -> str:
-    """Return a BCP 47 tag with a region: the one that is most likely where it has none."""
-    language = primary_language(tag)
-    if not language or "-" in tag.replace("_", "-"):
-        return tag.replace("_", "-")
-    return f"{language}-{_REGIONS.get(language, language.upper())}"
 
 
 def takes(seconds: float) -> Capabilities:
@@ -129,11 +116,7 @@ class SpeechEngine(Provider):
         """Transcribe one stretch of sound; see `Provider.generate`."""
         part = sound_in(request, provider=self.name)
         self._service.check((part,), _is_wav, next_step="Convert the sound to WAV.")
-        try:
-            async with asyncio.timeout(self._service.timeout):
-                return await self._transcribed(part, request)
-        except (httpx2.HTTPError, TimeoutError) as error:
-            raise self._service.broke(error) from error
+        return await self._transcribed(part, request)
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -141,9 +124,21 @@ class SpeechEngine(Provider):
         if client is not None:
             await client.aclose()
 
+    async def _in_time(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do something within the time that one request may take.
+
+        Raises:
+            ProviderError: If it takes longer, the line breaks, or it raises one itself.
+        """
+        try:
+            async with asyncio.timeout(self._service.timeout):
+                return await work
+        except (httpx2.HTTPError, TimeoutError) as error:
+            raise self._service.broke(error) from error
+
     @abstractmethod
     async def _transcribed(self, part: Part, request: Request) -> Response:
-        """Send the sound and read what comes back.
+        """Send the sound, in time, and read what comes back.
 
         Raises:
             ProviderError: If the service did not answer.
@@ -176,9 +171,9 @@ class OneCallEngine(SpeechEngine):
     """An engine that answers in one request. A subclass says what is sent and how it reads."""
 
     async def _transcribed(self, part: Part, request: Request) -> Response:
-        model = request.model or self.model or ""
+        model = self._model_for(request)
         path, sent = self._call(part, replace(request, model=model))
-        answer = await self._ask("POST", path, model, **sent)
+        answer = await self._in_time(self._ask("POST", path, model, **sent))
         body = self._service.json_object(answer.content)
         failure = self.failure.inside(body, answer.headers, answer.text)
         if failure is not None:
@@ -189,6 +184,10 @@ class OneCallEngine(SpeechEngine):
             model=model or self.name,
             rate=rate_status(answer.headers),
         )
+
+    def _model_for(self, request: Request) -> str:
+        """Return the model to ask; empty where the service has but one."""
+        return request.model or self.model or ""
 
     @abstractmethod
     def _call(self, part: Part, request: Request) -> tuple[str, Mapping[str, Any]]:

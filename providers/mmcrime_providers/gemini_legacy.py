@@ -14,7 +14,7 @@ from typing import ClassVar
 import httpx2
 from pydantic import Field, SecretStr
 
-from mmcrime.errors import ProviderError
+from mmcrime.errors import MissingDependencyError, ProviderError
 from mmcrime.plugins import Capabilities, PluginOptions, Provider, Request, Response
 from mmcrime_providers._failures import Failure
 from mmcrime_providers._gemini_answer import (
@@ -26,11 +26,19 @@ from mmcrime_providers._gemini_answer import (
     token_estimate,
 )
 from mmcrime_providers._gemini_errors import GeminiFailure
-from mmcrime_providers._gemini_legacy_wire import Written, written
 from mmcrime_providers._http import http_client, public_url, secrets_in
 from mmcrime_providers._keys import host_of, service_key
 from mmcrime_providers._models import chosen_model
 from mmcrime_providers._service import Service, off_the_loop
+
+try:
+    from mmcrime_providers._gemini_legacy_wire import Written, written
+except ImportError as error:
+    raise MissingDependencyError(
+        "'gemini-legacy' needs the package 'google-generativeai', which holds others at old "
+        "versions and wants an environment of its own.",
+        pip='pip install -c constraints-gemini-legacy.txt "mmcrime[gemini-legacy]"',
+    ) from error
 
 __all__ = ["GeminiLegacyOptions", "GeminiLegacyProvider"]
 

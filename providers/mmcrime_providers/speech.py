@@ -8,18 +8,19 @@ of SpeechRecognition that are alive and need no SDK. OpenAI and Groq are asked b
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
-from mmcrime.errors import ConfigError
+from mmcrime.errors import ConfigError, InvalidResponseError
 from mmcrime.plugins import Part, PluginOptions, Request
 from mmcrime_providers._failures import Failure
 from mmcrime_providers._gemini_errors import GeminiFailure
-from mmcrime_providers._json import as_text, mappings, no_answer
-from mmcrime_providers._speech_engine import OneCallEngine, SpeechOptions, locale
-from mmcrime_providers._transcript import Segment, length, phrases, seconds_in
+from mmcrime_providers._json import as_mapping, as_text, mappings, no_answer
+from mmcrime_providers._locale import locale
+from mmcrime_providers._speech_engine import OneCallEngine, SpeechOptions
+from mmcrime_providers._transcript import Segment, agreed, length, phrases, seconds_in
 
 __all__ = [
     "AzureSpeechProvider",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _TICK = 1e-7  # seconds of one unit in which Azure tells times
+_UNHEARD = 1.0  # seconds at the end that need not have been listened to
 _NOTHING_SAID = frozenset({"NoMatch", "InitialSilenceTimeout", "BabbleTimeout"})
 
 
@@ -86,16 +88,24 @@ class AzureSpeechProvider(OneCallEngine):
 
     def _segments(self, body: Mapping[str, Any], part: Part) -> list[Segment]:
         status = as_text(body.get("RecognitionStatus"))
-        if status in _NOTHING_SAID:
-            return []
-        best = next(mappings(body.get("NBest")), {})
-        text = best.get("Display", body.get("DisplayText"))
-        if status != "Success" or not isinstance(text, str):
-            raise no_answer(self.name, f"its status is {status!r}")
         start = seconds_in(body, "Offset", unit=_TICK)
         lasts = seconds_in(body, "Duration", unit=_TICK)
+        text = ""
+        if status not in _NOTHING_SAID:
+            listed = body.get("NBest")
+            best = as_mapping(listed[0]) if isinstance(listed, list) and listed else {}
+            text = best.get("Display", body.get("DisplayText"))
+            if status != "Success" or not isinstance(text, str):
+                raise no_answer(self.name, f"its status is {status!r}")
         if start is None or lasts is None:
-            return [(0.0, length(part), text)]
+            raise no_answer(self.name, "it does not say how far it listened")
+        # It writes down one utterance, and does not listen to what comes after it.
+        if start + lasts < length(part) - _UNHEARD:
+            raise InvalidResponseError(
+                f"{self.name} listened to {start + lasts:.1f} s of {length(part):.1f} s of sound.",
+                provider=self.name,
+                next_step="Set analyzers.speech.engine to another engine.",
+            )
         return [(start, start + lasts, text)]
 
 
@@ -143,17 +153,18 @@ class GoogleSpeechProvider(OneCallEngine):
         }
 
     def _segments(self, body: Mapping[str, Any], part: Part) -> list[Segment]:
+        # Where nothing is said there are no results; the other fields are there all the same.
         if not body.keys() & {"results", "totalBilledTime", "requestId"}:
             raise no_answer(self.name, "it holds no results")
         said = []
-        for result in mappings(body.get("results")):
-            best = next(mappings(result.get("alternatives")), {})
+        for best, transcript in _alternatives(body.get("results", []), provider=self.name):
             words = list(mappings(best.get("words")))
-            times = [_seconds(word.get(key)) for word in words for key in ("startTime", "endTime")]
-            told = [time for time in times if time is not None]
-            whole = (0.0, length(part))
-            start, end = (min(told), max(told)) if told else whole
-            said.append((start, end, as_text(best.get("transcript"))))
+            start = _seconds(words[0].get("startTime")) if words else None
+            end = _seconds(words[-1].get("endTime")) if words else None
+            if start is not None and end is not None and start > end:
+                start = end = None
+            whole = length(part)
+            said.append((start or 0.0, whole if end is None else end, transcript))
         return said
 
 
@@ -198,9 +209,12 @@ class IBMSpeechProvider(OneCallEngine):
     def _login(self) -> str:
         return base64.b64encode(f"apikey:{self._key}".encode()).decode("ascii")
 
+    def _model_for(self, request: Request) -> str:
+        return super()._model_for(request) or locale(request.language)
+
     def _call(self, part: Part, request: Request) -> tuple[str, Mapping[str, Any]]:
         return "/v1/recognize", {
-            "params": {"model": request.model or locale(request.language), "timestamps": "true"},
+            "params": {"model": request.model, "timestamps": "true"},
             "headers": {
                 **self._keyed("Authorization", f"Basic {self._login}"),
                 "Content-Type": "audio/wav",
@@ -209,15 +223,27 @@ class IBMSpeechProvider(OneCallEngine):
         }
 
     def _segments(self, body: Mapping[str, Any], part: Part) -> list[Segment]:
-        if not isinstance(body.get("results"), list):
-            raise no_answer(self.name, "it holds no results")
         said: list[Segment] = []
-        for result in mappings(body["results"]):
-            best = next(mappings(result.get("alternatives")), {})
-            words = best.get("timestamps")
-            timed = phrases(_stamped(words if isinstance(words, list) else ()))
-            said += timed or [(0.0, length(part), as_text(best.get("transcript")))]
+        for best, transcript in _alternatives(body.get("results"), provider=self.name):
+            timed = phrases(_stamped(best.get("timestamps")), provider=self.name)
+            said += agreed(transcript, timed, part, provider=self.name)
         return said
+
+
+def _alternatives(results: object, *, provider: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield the best alternative of each result, and what it says.
+
+    Raises:
+        InvalidResponseError: If one is no result, or tells no words.
+    """
+    if not isinstance(results, list):
+        raise no_answer(provider, "it holds no results")
+    for result in results:
+        listed = as_mapping(result).get("alternatives")
+        best = as_mapping(listed[0]) if isinstance(listed, list) and listed else {}
+        if not isinstance(best.get("transcript"), str):
+            raise no_answer(provider, "a result of it holds no transcript")
+        yield best, best["transcript"]
 
 
 def _seconds(value: object) -> float | None:
@@ -227,9 +253,9 @@ def _seconds(value: object) -> float | None:
     return float(number) if plain else None
 
 
-def _stamped(words: Iterable[object]) -> Iterable[Segment]:
-    """Yield the words of lists such as ``["word", 0.1, 0.4]``."""
-    for word in words:
+def _stamped(words: object) -> Iterator[Segment]:
+    """Yield the words of lists such as ``["word", 0.1, 0.4]``; those of another form are not."""
+    for word in words if isinstance(words, list) else ():
         if isinstance(word, list) and len(word) == 3 and isinstance(word[0], str):
             held = {"start": word[1], "end": word[2]}
             start, end = seconds_in(held, "start"), seconds_in(held, "end")

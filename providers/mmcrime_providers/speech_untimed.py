@@ -18,9 +18,10 @@ from pydantic import SecretStr
 
 from mmcrime.errors import ConfigError, ProviderError
 from mmcrime.plugins import Capabilities, Part, PluginOptions, Request
-from mmcrime_providers._json import as_mapping, as_text, mappings, no_answer
+from mmcrime_providers._http import scrubbed
+from mmcrime_providers._json import as_mapping, as_text, no_answer
 from mmcrime_providers._speech_engine import OneCallEngine, SpeechOptions, takes
-from mmcrime_providers._transcript import Segment, length, primary_language
+from mmcrime_providers._transcript import Segment, length, primary_language, told_text
 
 __all__ = ["CohereSpeechProvider", "HoundifyProvider", "WitProvider"]
 
@@ -54,10 +55,9 @@ class WitProvider(OneCallEngine):
         }
 
     def _segments(self, body: Mapping[str, Any], part: Part) -> list[Segment]:
-        text = body.get("text", "")
-        if "text" not in body or not isinstance(text, str | None):
-            raise no_answer(self.name, "it holds no text")
-        return [(0.0, length(part), text or "")]
+        # Where nothing is said, the text may be null as well as empty.
+        held = {**body, "text": ""} if body.get("text", "") is None else body
+        return [(0.0, length(part), told_text(held, provider=self.name))]
 
 
 class HoundifyOptions(SpeechOptions):
@@ -118,11 +118,24 @@ class HoundifyProvider(OneCallEngine):
         }
 
     def _segments(self, body: Mapping[str, Any], part: Part) -> list[Segment]:
-        if "Disambiguation" not in body:
+        status = body.get("Status")
+        if isinstance(status, str) and status != "OK":
+            words = scrubbed(as_text(body.get("ErrorMessage")), self._secrets())
+            raise ProviderError(
+                f"{self.name} failed with status {scrubbed(status)!r}: {words!r}.",
+                provider=self.name,
+                may_be_billed=True,
+                next_step=f"Check the account and providers.{self.name}.",
+            )
+        if status != "OK" or "Disambiguation" not in body:
             raise no_answer(self.name, "it holds no transcription")
+        if body["Disambiguation"] is None:  # which is how it says that nothing was said
+            return []
         choices = as_mapping(body["Disambiguation"]).get("ChoiceData")
-        best = next(mappings(choices), {})
-        return [(0.0, length(part), as_text(best.get("Transcription")))]
+        best = as_mapping(choices[0]) if isinstance(choices, list) and choices else {}
+        if not isinstance(best.get("Transcription"), str):
+            raise no_answer(self.name, "a choice of it holds no transcription")
+        return [(0.0, length(part), best["Transcription"])]
 
 
 class CohereSpeechOptions(SpeechOptions):
@@ -162,6 +175,4 @@ class CohereSpeechProvider(OneCallEngine):
         }
 
     def _segments(self, body: Mapping[str, Any], part: Part) -> list[Segment]:
-        if not isinstance(body.get("text"), str):
-            raise no_answer(self.name, "it holds no text")
-        return [(0.0, length(part), body["text"])]
+        return [(0.0, length(part), told_text(body, provider=self.name))]

@@ -150,6 +150,8 @@ def _instead(group: Group) -> str:
 def _import(point: EntryPoint, owner: str) -> object:
     try:
         return point.load()
+    except MissingDependencyError:
+        raise  # it knows better than we do what to install, and where
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
         own = {"mmcrime", "mmcrime_providers", point.module.partition(".")[0], ""}

@@ -12,7 +12,7 @@ import pytest
 from five import FOUR_OF_FIVE, deaths_beside, one_of_five
 from mmcrime import CrimeDetectionPipeline
 from mmcrime.calls import limits, retry
-from services import FIVE, KEYS, USD, shot
+from services import FIVE, KEYS, USD, answer, config, failed, serving, shot
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,26 @@ def test_four_dead_services_of_five_leave_one_vote_of_five_and_four_named_failur
         assert sent.count(f"{name} ({url})") == attempts
     assert len(sent) == sum(death.attempts for death in dead.values()) + 1
     assert not [key for key in KEYS.values() if key in report.to_json()]
+
+
+def test_a_budget_that_the_dead_use_up_does_not_hide_that_they_are_dead(tmp_path: Path) -> None:
+    """At the price of a large model, five attempts of each are more than the default of 1 USD."""
+    dead = [name for name in FIVE if name != "gemini"]
+    with serving({"gemini": answer("gemini"), **dict.fromkeys(dead, failed(500))}) as servers:
+        held = config({name: servers[name].url for name in FIVE}, tmp_path)
+        for name in FIVE:
+            held["providers"][name]["price"] = {"input_per_million": 2.5, "output_per_million": 40}
+        with CrimeDetectionPipeline(held) as pipeline:
+            report = pipeline.analyze(shot(), providers=list(FIVE))
+    assert (report.verdict.votes_asked, report.verdict.votes_answered) == (5, 1)
+    votes = [a for a in report.assessments if a.kind == "llm"]
+    errors = {a.analyzer.removeprefix("llm:"): a.error for a in votes if a.error}
+    assert set(errors) == set(dead)
+    for name, error in errors.items():
+        assert (error.type, name in error.message) == ("UnavailableError", True)
+        assert "answered with status 500" in error.message
+    assert any("not again, because" in error.message for error in errors.values())
+    assert any("budget.usd_per_run is 1.0 USD" in error.message for error in errors.values())
 
 
 def test_one_vote_of_five_is_no_answer_where_two_are_wanted(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ ERRORS: list[tuple[int, Any, type[ProviderError], bool, float | None, str]] = [
     (503, LOADING | {"estimated_time": "soon"}, UnavailableError, True, None, ""),
     (503, LOADING | {"estimated_time": -3}, UnavailableError, True, 0.0, ""),
     (503, LOADING | {"estimated_time": 1e12}, UnavailableError, True, 86_400.0, ""),
+    (503, LOADING | {"estimated_time": 10**400}, UnavailableError, True, 86_400.0, ""),
     (503, LOADING | {"estimated_time": float("nan")}, UnavailableError, True, None, ""),
     (
         424,

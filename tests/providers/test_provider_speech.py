@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from mmcrime.errors import ConfigError, InvalidResponseError, ProviderError
 from mmcrime.plugins import Part, Provider, Request, TokenUsage
 from mmcrime.testing import ProviderContract, WireCases, WireReply, wire_server
-from mmcrime_providers._speech_engine import locale
+from mmcrime_providers._locale import locale
 from mmcrime_providers.speech import (
     AzureSpeechProvider,
     GoogleSpeechProvider,
@@ -44,7 +44,7 @@ SAID: dict[str, Any] = {
     "azure-speech": {
         "RecognitionStatus": "Success",
         "Offset": 5_000_000,
-        "Duration": 12_500_000,
+        "Duration": 27_500_000,
         "DisplayText": "Put it down.",
         "NBest": [{"Confidence": 0.9, "Lexical": "put it down", "Display": "Put it down."}],
     },
@@ -89,13 +89,20 @@ SAID: dict[str, Any] = {
     },
     "wit": {"text": "Put it down.", "intents": [], "entities": {}, "traits": {}},
 }
-TIMED = frozenset({"azure-speech", "google-speech", "ibm-speech"})
+TIMED = {"azure-speech": (0.5, 3.25), "google-speech": (0.5, 1.75), "ibm-speech": (0.5, 1.75)}
 NOTHING: list[tuple[str, Any]] = [
-    ("azure-speech", {"RecognitionStatus": "NoMatch", "Offset": 0, "Duration": 0}),
-    ("azure-speech", {"RecognitionStatus": "InitialSilenceTimeout"}),
+    (
+        "azure-speech",
+        {"RecognitionStatus": "NoMatch", "Offset": 10_000_000, "Duration": 30_000_000},
+    ),
+    (
+        "azure-speech",
+        {"RecognitionStatus": "InitialSilenceTimeout", "Offset": 40_000_000, "Duration": 0},
+    ),
     ("azure-speech", {**SAID["azure-speech"], "NBest": [{"Display": ""}]}),
     ("cohere-speech", {"text": ""}),
     ("google-speech", {"totalBilledTime": "4s", "requestId": "7"}),
+    ("google-speech", {"results": [], "requestId": "7"}),
     ("houndify", {"Status": "OK", "Disambiguation": None}),
     ("ibm-speech", {"result_index": 0, "results": []}),
     ("wit", {"text": None}),
@@ -112,7 +119,7 @@ def made(name: str, url: str, **options: Any) -> Provider:
 
 
 def written(name: str) -> str:
-    start, end = (0.5, 1.75) if name in TIMED else (0.0, 4.0)
+    start, end = TIMED.get(name, (0.0, 4.0))
     return json.dumps([{"start": start, "end": end, "text": "Put it down."}])
 
 
@@ -263,10 +270,24 @@ def test_wit_is_sent_the_sound_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("tag", "whole"),
-    [("en", "en-US"), ("de", "de-DE"), ("sv", "sv-SE"), ("en_GB", "en-GB"), ("zh-TW", "zh-TW")],
+    [
+        *(("en", "en-US"), ("de", "de-DE"), ("sv", "sv-SE"), ("EN", "en-US"), ("fil", "fil-PH")),
+        *(("sr", "sr-RS"), ("sl", "sl-SI"), ("bn", "bn-BD"), ("ms", "ms-MY"), ("cy", "cy-GB")),
+        *(("sw", "sw-TZ"), ("ta", "ta-IN"), ("af", "af-ZA"), ("sq", "sq-AL"), ("yue", "yue-HK")),
+        *(("en_GB", "en-GB"), ("zh-TW", "zh-TW"), ("es-419", "es-419")),
+        *(("zh-Hans", "zh-CN"), ("zh-Hant", "zh-TW"), ("sr-Latn", "sr-RS")),
+        *(("zh_Hant_HK", "zh-Hant-HK"), ("zh-Hans-CN", "zh-Hans-CN")),
+    ],
 )
 def test_a_language_without_a_region_gets_its_most_likely_one(tag: str, whole: str) -> None:
     assert locale(tag) == whole
+
+
+@pytest.mark.parametrize("tag", ["", "tlh", "x-klingon", "zh-yue", "xx-Latn", "-", "1-US"])
+def test_a_region_is_not_made_up(tag: str) -> None:
+    with pytest.raises(ConfigError, match=r"language\.speech") as caught:
+        locale(tag)
+    assert repr(tag) in str(caught.value)
 
 
 # -- what is read ---------------------------------------------------------------------------
@@ -284,9 +305,34 @@ def test_where_nothing_is_said_the_list_is_empty(name: str, body: Any) -> None:
     [
         ("azure-speech", {"RecognitionStatus": "Error", "DisplayText": "Put it down."}),
         ("azure-speech", {**SAID["azure-speech"], "NBest": [{"Display": 7}]}),
+        ("azure-speech", {**SAID["azure-speech"], "NBest": ["Put"], "DisplayText": None}),
+        ("azure-speech", {**SAID["azure-speech"], "Offset": 10**400}),
+        ("azure-speech", {**SAID["azure-speech"], "Duration": None}),
+        ("azure-speech", {"RecognitionStatus": "NoMatch"}),
         ("cohere-speech", {"text": ["Put"]}),
+        ("cohere-speech", {"text": "", "message": "invalid api token"}),
+        ("google-speech", {"results": {"alternatives": []}, "requestId": "7"}),
+        ("google-speech", {"results": None, "requestId": "7"}),
+        ("google-speech", {"results": [1, 2], "requestId": "7"}),
+        ("google-speech", {"results": [{}]}),
+        ("google-speech", {"results": [{"alternatives": "help"}]}),
+        ("google-speech", {"results": [{"alternatives": []}]}),
+        ("google-speech", {"results": [{"alternatives": ["help"]}]}),
+        ("google-speech", {"results": [{"alternatives": [{"text": "help"}]}]}),
+        ("google-speech", {"results": [*SAID["google-speech"]["results"], "help"]}),
+        ("houndify", {"Disambiguation": {"ChoiceData": [{"Transcription": "help"}]}}),
+        ("houndify", {"Status": "OK"}),
+        ("houndify", {"Status": "OK", "Disambiguation": {"ChoiceData": "x"}}),
+        ("houndify", {"Status": "OK", "Disambiguation": {"ChoiceData": ["x"]}}),
+        ("houndify", {"Status": "OK", "Disambiguation": {"ChoiceData": [{"Text": "x"}]}}),
+        ("houndify", {"Status": "OK", "Disambiguation": "x"}),
         ("ibm-speech", {"results": {"alternatives": []}}),
+        ("ibm-speech", {"results": ["x"]}),
+        ("ibm-speech", {"results": [{"alternatives": [{"text": "help"}]}]}),
+        ("ibm-speech", {"results": [{"alternatives": [{"timestamps": [["help", 0.1, 0.4]]}]}]}),
         ("wit", {"text": False}),
+        ("wit", {"text": "", "error": "", "code": "x"}),
+        ("wit", {"text": None, "message": "x"}),
     ],
 )
 def test_an_answer_of_another_shape_is_none(name: str, body: Any) -> None:
@@ -301,6 +347,81 @@ def test_words_whose_times_cannot_be_stand_for_the_whole_sound(times: tuple[Any,
     with wire_server(WireReply(body=body)) as server:
         (response,) = ask(made("google-speech", server.url), REQUEST)
     assert json.loads(response.text) == [{"start": 0.0, "end": 4.0, "text": "no"}]
+
+
+def heard(name: str, body: Any) -> list[tuple[float, float, str]]:
+    with wire_server(WireReply(body=body)) as server:
+        (response,) = ask(made(name, server.url), REQUEST)
+    return [(one["start"], one["end"], one["text"]) for one in json.loads(response.text)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "times"),
+    [
+        ({"endTime": "0.5s"}, {"startTime": "2s", "endTime": "2.5s"}, (0.0, 2.5)),
+        ({"startTime": "1s", "endTime": "1.5s"}, {"startTime": "2s"}, (1.0, 4.0)),
+        ({"startTime": "3s"}, {"endTime": "2s"}, (0.0, 4.0)),
+    ],
+)
+def test_google_words_without_a_time_are_not_left_out_of_the_stretch(
+    first: Any, last: Any, times: tuple[float, float]
+) -> None:
+    words = [{"word": "a", **first}, {"word": "b", **last}]
+    body = {"results": [{"alternatives": [{"transcript": "a b", "words": words}]}]}
+    assert heard("google-speech", body) == [(*times, "a b")]
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        [["help", 0.1, "x"], ["me", 0.5, 0.7]],
+        [["help", 0.1, 0.4], ["me", 10**400, 0.7]],
+        [["help", 0.1, 0.4]],
+        [["help", 0.1, 0.4], "me"],
+        {"help": 0.1},
+        [],
+        None,
+    ],
+)
+def test_a_stamp_that_cannot_be_read_drops_no_word(stamps: Any) -> None:
+    body = {"results": [{"alternatives": [{"transcript": "help me ", "timestamps": stamps}]}]}
+    assert heard("ibm-speech", body) == [(0.0, 4.0, "help me")]
+
+
+def test_more_words_than_anybody_can_say_are_no_answer() -> None:
+    """To join them takes no longer than to read them, so that nothing else has to wait."""
+    stamps = [["abc", 0, 1]] * 5001
+    body = {"results": [{"alternatives": [{"transcript": "abc", "timestamps": stamps}]}]}
+    with pytest.raises(InvalidResponseError, match="more than 5000 words"):
+        heard("ibm-speech", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**SAID["azure-speech"], "Offset": 0, "Duration": 10_000_000},
+        {"RecognitionStatus": "NoMatch", "Offset": 0, "Duration": 0},
+        {"RecognitionStatus": "InitialSilenceTimeout", "Offset": 20_000_000, "Duration": 0},
+    ],
+)
+def test_what_lies_behind_the_utterance_that_azure_heard_is_not_listened_to(body: Any) -> None:
+    """It hears one utterance of a recording; the rest must not count as silence."""
+    with pytest.raises(InvalidResponseError, match=r"listened to .* of 4\.0 s"):
+        heard("azure-speech", body)
+
+
+def test_a_failure_that_houndify_tells_of_is_one() -> None:
+    body = {"Status": "Error", "ErrorMessage": f"quota {KEY}", "Disambiguation": None}
+    with pytest.raises(ProviderError, match="failed with status 'Error': 'quota") as caught:
+        heard("houndify", body)
+    assert caught.value.may_be_billed
+    assert KEY not in str(caught.value)
+
+
+def test_ibm_names_the_model_of_the_language_as_the_one_that_answered() -> None:
+    with wire_server(WireReply(body=SAID["ibm-speech"])) as server:
+        (response,) = ask(made("ibm-speech", server.url), replace(REQUEST, language="ja"))
+    assert response.model == "ja-JP"
 
 
 # -- what is not sent -----------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -126,6 +128,87 @@ def test_the_environment_alone_sends_nothing(
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-1"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "zzz"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "x"),
+    ],
+)
+def test_no_variable_of_the_environment_changes_what_is_sent_or_ends_a_run(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with collector() as server:
+        given = config({}, tmp_path, telemetry={"otlp_endpoint": server.url})
+        with CrimeDetectionPipeline(given) as pipeline:
+            assert pipeline.analyze(shot()).verdict
+        assert received_spans(server.requests)
+
+
+def test_the_switch_of_opentelemetry_sends_and_announces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with collector() as server:
+        given = config({}, tmp_path, telemetry={"otlp_endpoint": server.url})
+        with CrimeDetectionPipeline(given) as pipeline:
+            assert pipeline.analyze(shot()).egress == ()
+        assert server.requests == []
+
+
+def test_a_span_of_the_application_that_is_not_sampled_hides_no_run(tmp_path: Path) -> None:
+    from opentelemetry import trace
+
+    unsampled = trace.NonRecordingSpan(
+        trace.SpanContext(trace_id=1, span_id=1, is_remote=False, trace_flags=trace.TraceFlags(0))
+    )
+    with collector() as server:
+        given = config({}, tmp_path, telemetry={"otlp_endpoint": server.url})
+        with CrimeDetectionPipeline(given) as pipeline, trace.use_span(unsampled):
+            pipeline.analyze(shot())
+        assert received_spans(server.requests)
+
+
+def test_a_collector_that_never_comes_to_the_point_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that sends ``100 Continue`` for ever keeps each read of the line short."""
+    monkeypatch.setattr("mmcrime.telemetry.sending._TIMEOUT", 0.2)
+    monkeypatch.setattr("mmcrime.telemetry.sending._ATTEMPTS", 1)
+    ended = threading.Event()
+
+    def talk(line: socket.socket) -> None:
+        with line, contextlib.suppress(OSError):
+            while not ended.is_set():
+                line.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                time.sleep(0.001)
+
+    def serve(door: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=talk, args=(door.accept()[0],)))
+                threads[-1].start()
+
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threads.append(threading.Thread(target=serve, args=(door,)))
+        threads[0].start()
+        url = f"http://127.0.0.1:{door.getsockname()[1]}"
+        with CrimeDetectionPipeline(
+            config({}, tmp_path, telemetry={"otlp_endpoint": url})
+        ) as pipeline:
+            assert pipeline.analyze(shot()).verdict
+        door.shutdown(socket.SHUT_RDWR)
+    ended.set()
+    for thread in threads:
+        thread.join(5)
+    assert "TimeoutError" in caplog.text
+
+
+@pytest.mark.parametrize(
     "reply", [WireReply(status=400), WireReply(fault="reset"), failed(503), None]
 )
 def test_a_collector_in_trouble_costs_no_run_and_is_mentioned_once(
@@ -228,6 +311,26 @@ def test_a_closed_pipeline_is_told_to_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("authorization", "markersecret-s\u00e9"),
+        ("authorization", "markersecret\r\nx: y"),
+        ("authorization", " markersecret"),
+        ("a b", "markersecret"),
+        ("b\nc: d", "markersecret"),
+        ("Host", "markersecret"),
+        ("content-length", "markersecret"),
+    ],
+)
+def test_a_header_that_no_request_can_have_is_refused_without_its_value(
+    name: str, value: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"telemetry\.headers") as caught:
+        CrimeDetectionPipeline({"telemetry": {"headers": {name: value}}})
+    assert "markersecret" not in f"{caught.value!r} {caught.value} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "collector:4318",
@@ -235,6 +338,11 @@ def test_a_closed_pipeline_is_told_to_nobody(tmp_path: Path) -> None:
         "http://",
         "http://user:markersecret@collector:4318",
         "http://collector:4318?key=markersecret",
+        "http://collector:99999",
+        "http://collector:abc",
+        "http://collector:0",
+        "http://coll ector:4318",
+        "http://collector:4318/\x00",
     ],
 )
 def test_an_address_that_is_none_or_holds_a_secret_is_refused(url: str) -> None:

@@ -72,6 +72,7 @@ def command(config: ConfigFile = None) -> None:
             *base,
             *_plugins(settings),
             _train(),
+            _otel(settings),
             *_configuration(settings, broken, find_config(config)),
             shared,
             *([] if shared.mark == "broken" else _shut(settings)),
@@ -90,8 +91,10 @@ def _build(settings: Settings) -> None:
         ConfigError: If that is not possible.
     """
     from mmcrime.pipeline.team import Team
+    from mmcrime.pipeline.told import telemetry_of
 
     Team(settings)
+    telemetry_of(settings.telemetry).close()
 
 
 def _base() -> Iterator[Line]:
@@ -150,6 +153,15 @@ def _train() -> Line:
     return Line("ok", "extra train", use)
 
 
+def _otel(settings: Settings) -> Line:
+    use = "sends traces and counts to a collector"
+    if settings.telemetry.otlp_endpoint is not None:
+        use = f"{use}, which is {settings.telemetry.otlp_endpoint!r}"
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        return Line("missing", "extra otel", f"{use}. Run: pip install 'mmcrime[otel]'")
+    return Line("ok", "extra otel", use)
+
+
 def _configuration(
     settings: Settings, broken: ConfigError | None, path: Path | None
 ) -> Iterator[Line]:
@@ -161,7 +173,12 @@ def _configuration(
     if settings.notification is not None:
         yield Line("unused", "notification", "this release sends no notifications")
     used = sorted({n for n, s in settings.providers.items() if s.enabled} | _default(settings))
-    idle = sorted(set(settings.providers) - set(used))
+    from mmcrime.cli.plugins import speech_provider
+
+    hears = speech_provider(settings)
+    idle = sorted(set(settings.providers) - {*used, hears})
+    if hears:
+        yield Line("ok", "speech engine", f"{hears}: the sound of speech is sent to it")
     if used:
         yield Line("ok", "providers in use", ", ".join(used))
     if idle:

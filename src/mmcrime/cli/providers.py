@@ -97,7 +97,9 @@ def check(
 
 @app.command("batches", context_settings=HELP)
 def batches(config: ConfigFile = None) -> None:
-    """List the batches at services whose answers were not collected yet. Nothing is sent.
+    """List the batches that wait to be collected.
+
+    Nothing is sent.
 
     They are collected by the next run that asks the same provider with "lane": "batch" and
     this cache directory, whatever it analyzes.
@@ -189,10 +191,13 @@ def _takes(able: Capabilities) -> str:
 
 
 def _configured(settings: Settings, name: str) -> str:
-    section = settings.providers.get(name)
+    from mmcrime.cli.plugins import speech_provider
+
+    section, hears = settings.providers.get(name), speech_provider(settings) == name
     if section is None:
-        return "not configured"
-    parts = ["enabled" if section.enabled else "not enabled"]
+        return "the speech engine" if hears else "not configured"
+    parts = ["the speech engine"] if hears else []
+    parts += ["enabled"] if section.enabled else [] if hears else ["not enabled"]
     if settings.default_provider == name:
         parts.append("the default")
     if section.api_key is not None:

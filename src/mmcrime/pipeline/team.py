@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mmcrime import registry
 from mmcrime.config import ProviderSettings, Settings
+from mmcrime.config.explain import nearest
 from mmcrime.errors import ConfigError, UnknownProviderError
 from mmcrime.logs import get_logger
 from mmcrime.perceive.provider_transcriber import ProviderTranscriber
@@ -198,8 +199,10 @@ class Team:
         service = self._service(name)
         if service.provider.capabilities.tasks == {"transcribe"}:
             raise ConfigError(
-                f"The provider {name!r} only transcribes: it has no opinion.",
-                next_step="Name it as analyzers.speech.engine; it needs no other place.",
+                f"The provider {name!r} only transcribes: it has no opinion, and no picture to "
+                "be checked with.",
+                next_step="Name it as analyzers.speech.engine; it needs no other place. Analyzing "
+                "a recording with speech shows whether its key is right.",
             )
         return service
 
@@ -212,18 +215,7 @@ class Team:
         if name in local:
             cls = registry.load_transcriber(name, allow=self._allow)
             return build(cls, where, speech.options)
-        if name not in self._services and name not in registry.available("providers"):
-            raise UnknownProviderError(
-                f"No transcriber is called {name!r}.",
-                next_step=f"Installed: {', '.join(local)}; a provider that transcribes will do "
-                "as well, see: mmcrime providers.",
-            )
-        service = self._service(name)
-        if "transcribe" not in service.provider.capabilities.tasks:
-            raise ConfigError(
-                f"analyzers.speech.engine: the provider {name!r} does not transcribe.",
-                next_step=f"Use one that does, or one of: {', '.join(local)}.",
-            )
+        service = self._speech_service(name, local)
         model = validated(ProviderTranscriber, where, speech.options).model_dump()["model"]
         if model and "model" not in type(service.provider).Options.model_fields:
             raise ConfigError(
@@ -231,6 +223,31 @@ class Team:
                 next_step=f"Leave it out; what {name!r} can be told stands in providers.{name}.",
             )
         return Speech(service=service, model=model)
+
+    def _speech_service(self, name: str, local: Sequence[str]) -> Service:
+        """Return the provider that is named as the speech engine."""
+        if name not in self._services:
+            known = registry.available("providers")
+            if name not in known:
+                close = nearest(name, (*local, *known))
+                raise UnknownProviderError(
+                    f"analyzers.speech.engine: no transcriber is called {name!r}. {close}".rstrip(),
+                    next_step=f"Installed: {', '.join(local)}; a provider that transcribes will do "
+                    "as well, see: mmcrime providers.",
+                )
+            # Before it is built, which may want a key that is of no use here.
+            _transcribes(name, registry.load_provider(name, allow=self._allow), local)
+        service = self._service(name)
+        _transcribes(name, service.provider, local)
+        return service
+
+
+def _transcribes(name: str, provider: Provider | type[Provider], local: Sequence[str]) -> None:
+    if "transcribe" not in provider.capabilities.tasks:
+        raise ConfigError(
+            f"analyzers.speech.engine: the provider {name!r} does not transcribe.",
+            next_step=f"Use one that does, or one of: {', '.join(local)}.",
+        )
 
 
 def _somebody_sits(analyzer: str, seats: Mapping[str, Sequence[Seat]]) -> None:

@@ -12,6 +12,8 @@ def family(assessment: Mapping[str, Any]) -> list[str]:
     """Return the family of a voter's model in words, where its other names do not say it."""
     name = assessment.get("family") or ""
     known = [assessment.get(key) for key in ("analyzer", "provider", "model")]
+    if not assessment.get("provider") and not assessment.get("model"):
+        return []  # nobody answered, and what it is called stands there already
     return [f"family {clean(name, limit=80)}"] if name and name not in known else []
 
 
