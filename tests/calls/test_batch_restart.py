@@ -66,6 +66,15 @@ async def after(service: BatchService, folder: Path) -> int:
     return later.budget.spent.calls
 
 
+async def left_behind(service: BatchService, folder: Path) -> None:
+    """Ask, and leave as soon as the batch is at the service and its name written down."""
+    async with Asking(service, folder) as run:
+        task = asyncio.ensure_future(run.ask("a"))
+        await until(lambda: any(batch.looks for batch in service.batches))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 def test_a_run_that_is_killed_while_it_waits_pays_once(tmp_path: Path) -> None:
     with batch_service("anthropic", runs=10**9) as service:
         killed(service, tmp_path, lambda: any(batch.looks > 1 for batch in service.batches))
@@ -103,8 +112,7 @@ def test_what_a_killed_run_never_handed_over_is_handed_over_by_the_next(tmp_path
 @in_loop
 async def test_under_offline_not_even_the_state_of_a_batch_is_asked_for(tmp_path: Path) -> None:
     with batch_service("gemini", runs=10**9) as service:
-        async with Asking(service, tmp_path, deadline=0.6) as run:
-            await run.ask("a")
+        await left_behind(service, tmp_path)
         service.asked.clear()
         async with Asking(service, tmp_path, run="run-2", offline=True, deadline=3) as later:
             (outcome,) = await later.ask("a")
@@ -117,8 +125,7 @@ async def test_asking_for_batches_of_other_runs_is_told_like_all_that_leaves(
     tmp_path: Path,
 ) -> None:
     with batch_service("gemini", runs=10**9) as service:
-        async with Asking(service, tmp_path, deadline=0.6) as run:
-            await run.ask("a")
+        await left_behind(service, tmp_path)
         service.runs = 0
         async with Asking(service, tmp_path, run="run-2") as other:
             await other.ask("b")
@@ -129,8 +136,7 @@ async def test_asking_for_batches_of_other_runs_is_told_like_all_that_leaves(
 @in_loop
 async def test_a_batch_that_is_waited_for_is_told_once(tmp_path: Path) -> None:
     with batch_service("gemini", runs=10**9) as service:
-        async with Asking(service, tmp_path, deadline=0.6) as run:
-            await run.ask("a")
+        await left_behind(service, tmp_path)
         service.runs = 0
         async with Asking(service, tmp_path, run="run-2") as later:
             await later.ask("a")
