@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +63,9 @@ class BatchService:
         lost: How many submissions are taken without saying so: the line breaks.
         refusals: Statuses with which the next submissions are refused.
         cut: Whether the line breaks in the middle of the next answers.
+        held: Submissions are taken and not answered until this is set; None for at once.
+        held_at: The end of a path at which requests are held too, and never taken.
+        live: Requests that were answered at once.
         batches: What was submitted, in order.
         asked: Method and path of every request.
         wrong: What broke the contract.
@@ -78,6 +81,9 @@ class BatchService:
     lost: int = 0
     refusals: list[int] = field(default_factory=list)
     cut: bool = False
+    held: threading.Event | None = None
+    held_at: str = ""
+    live: int = 0
     url: str = ""
     batches: list[Submitted] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -97,7 +103,11 @@ class BatchService:
             self.asked.append(f"{method} {path}")
             path = path.partition("?")[0]
             self._check(method, path, ctype, body)
-            answer = getattr(self, f"_{self.kind}")(method, path, body)
+            lost = bool(self.held_at) and path.endswith(self.held_at)
+            answer = None if lost else getattr(self, f"_{self.kind}")(method, path, body)
+            submitted = method == "POST" and (lost or bool(self.batches))
+        if self.held is not None and submitted:
+            self.held.wait(20)
         if answer is None or isinstance(answer, tuple):
             return answer  # type: ignore[no-any-return]
         return 200, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
@@ -197,7 +207,13 @@ class BatchService:
             told |= {"done": True, "response": inlined}
         return told
 
+    def _live(self, body: bytes) -> Any:
+        self.live += 1
+        return services.answer(self.kind, f"seen: {question_in(json.loads(body))}").body
+
     def _openai(self, method: str, path: str, body: bytes) -> Any:
+        if path == "/v1/responses":
+            return self._live(body)
         if path == "/v1/files":
             name = f"file-{len(self.files)}"
             self.files[name] = body
@@ -231,6 +247,8 @@ class BatchService:
         return bodies
 
     def _anthropic(self, method: str, path: str, body: bytes) -> Any:
+        if path == "/v1/messages":
+            return self._live(body)
         if path == "/v1/messages/batches" and method == "POST":
             bodies = {o["custom_id"]: o["params"] for o in json.loads(body)["requests"]}
             return self._submit("", bodies, f"msgbatch_{len(self.batches)}")
@@ -244,6 +262,8 @@ class BatchService:
         return self._jsonl(batch) if path.endswith("/results") else self._look(batch)
 
     def _gemini(self, method: str, path: str, body: bytes) -> Any:
+        if path.endswith(":generateContent"):
+            return self._live(body)
         if method == "POST":
             held = json.loads(body)["batch"]
             requests = held["inputConfig"]["requests"]["requests"]
@@ -296,7 +316,8 @@ def batch_service(kind: str, **how: Any) -> Iterator[BatchService]:
             self.end_headers()
             part = service.cut and self.path.endswith(("results", "content"))
             service.cut = service.cut and not part
-            self.wfile.write(content[: len(content) // 2] if part else content)
+            with suppress(OSError):  # whoever asked may be dead
+                self.wfile.write(content[: len(content) // 2] if part else content)
 
         do_GET = do_DELETE = do_POST  # the names that the base class looks for
 

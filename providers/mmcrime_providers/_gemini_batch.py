@@ -41,14 +41,15 @@ _ID = "custom_id"
 """Under which name the id of a request stands beside it and beside its answer."""
 _DIGITS = 12  # fewer of them than in any count that can be
 _STATES: Mapping[str, BatchState] = {
-    "BATCH_STATE_UNSPECIFIED": "running",
-    "BATCH_STATE_PENDING": "running",
-    "BATCH_STATE_RUNNING": "running",
-    "BATCH_STATE_SUCCEEDED": "ended",
-    "BATCH_STATE_FAILED": "failed",
-    "BATCH_STATE_CANCELLED": "cancelled",
-    "BATCH_STATE_EXPIRED": "expired",
+    "UNSPECIFIED": "running",
+    "PENDING": "running",
+    "RUNNING": "running",
+    "SUCCEEDED": "ended",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+    "EXPIRED": "expired",
 }
+"""By what follows ``BATCH_STATE_``, or ``JOB_STATE_`` as the vendor's guides have it."""
 _STATUS = {1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 9: 400, 11: 400, 14: 503, 16: 401}
 """What the numbers of errors of RPC would come with; all others with 500."""
 
@@ -108,7 +109,8 @@ class GeminiBatches(BatchProvider):
             held = await ask("GET", f"batches/{address_part(self._service, batch)}")
         told = as_mapping(held.get("metadata"))
         wrong = as_mapping(held.get("error"))
-        state = "failed" if wrong else _STATES.get(as_text(told.get("state")))
+        word = as_text(told.get("state")).rpartition("_STATE_")[2]
+        state = "failed" if wrong else _STATES.get(word)
         if state is None:
             raise self._service.unreadable("a batch in no state that is known")
         stats = as_mapping(told.get("batchStats"))

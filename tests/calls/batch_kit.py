@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import services
 from batch_service import BatchService
+from mmcrime.calls.batch_book import BatchBook
 from mmcrime.calls.batch_watch import Pace
 from mmcrime.calls.budget import RunBudget
 from mmcrime.calls.layer import CallLayer, Run
 from mmcrime.config import Settings, load_settings
 from mmcrime.egress import Gate
 from mmcrime.pipeline.service import built
-from mmcrime.plugins import Part, Provider, Request
+from mmcrime.plugins import BatchLimits, Part, Provider, Request
 
 QUICK = Pace(quiet=0.03, longest=2.0, first=0.01, most=0.05, unsure=0.1, orphaned=0.3)
 PICTURE = Part(data=services.shot(), media_type="image/png", width=64, height=48)
@@ -43,15 +45,19 @@ class Asking:
         run: str = "run-1",
         deadline: float | None = None,
         offline: bool = False,
+        lane: str = "batch",
+        limits: BatchLimits | None = None,
         **more: Any,
     ) -> None:
-        given = services.section(service.kind, service.url, lane="batch", **more.pop("section", {}))
+        given = services.section(service.kind, service.url, lane=lane, **more.pop("section", {}))
         config = {"providers": {service.kind: given}, "cache": {"directory": str(folder)}, **more}
         settings: Settings = load_settings(config, environ={}, dotenv=None)
         self.layer = CallLayer(settings)
         self.budget = RunBudget(settings.budget)
         self.gate = Gate(offline=offline)
         self._inner = built(service.kind, settings)
+        if limits is not None:
+            self._inner.provider.batch_limits = limits
         due = None if deadline is None else asyncio.get_running_loop().time() + deadline
         self.provider: Provider = self.layer.wrap(
             self._inner.provider,
@@ -82,3 +88,20 @@ def said(outcomes: list[Any]) -> list[str]:
         if isinstance(outcome, BaseException):
             raise outcome
     return [outcome.text for outcome in outcomes]
+
+
+def rows(folder: Path) -> list[Any]:
+    """Return what the ledger holds: key, status, dollars and run of each reply."""
+    with sqlite3.connect(folder / "ledger.sqlite3") as connection:
+        found = connection.execute("SELECT key, status, usd, request_id FROM replies").fetchall()
+    connection.close()
+    return found
+
+
+def pending(folder: Path) -> int:
+    """Return how many batches wait to be collected."""
+    book = BatchBook(folder)
+    try:
+        return len(book.pending())
+    finally:
+        book.close()

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_kit import QUICK, Asking, question, said
+from batch_kit import QUICK, Asking, pending, question, rows, said
 from calls_kit import Service, until
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import services
-from batch_service import NAMES, BatchService, batch_service
+from batch_service import NAMES, batch_service
 from mmcrime.calls import batch_lane
-from mmcrime.calls.batch_book import BatchBook
 from mmcrime.calls.batch_price import BatchPricing
 from mmcrime.calls.budget import RunBudget
 from mmcrime.calls.layer import CallLayer, Run
@@ -32,12 +25,13 @@ from mmcrime.errors import (
     BudgetExceededError,
     ConfigError,
     EgressError,
-    InvalidResponseError,
     ProviderError,
     UnavailableError,
     UnfitMediaError,
 )
+from mmcrime.pipeline import CrimeDetectionPipeline
 from mmcrime.pipeline.service import built
+from mmcrime.plugins import BatchLimits
 from spending import in_loop
 
 HALF = services.USD / 2
@@ -46,21 +40,6 @@ HALF = services.USD / 2
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_lane, "PACE", QUICK)
-
-
-def rows(folder: Path) -> list[Any]:
-    with sqlite3.connect(folder / "ledger.sqlite3") as connection:
-        found = connection.execute("SELECT key, status, usd, request_id FROM replies").fetchall()
-    connection.close()
-    return found
-
-
-def pending(folder: Path) -> int:
-    book = BatchBook(folder)
-    try:
-        return len(book.pending())
-    finally:
-        book.close()
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -157,39 +136,6 @@ async def test_whoever_opens_the_directory_collects_what_nobody_waits_for(tmp_pa
         async with Asking(service, tmp_path, run="run-3") as third:
             assert said(await third.ask("a")) == ["seen: a"]
         assert service.batches == []
-
-
-def test_a_run_that_is_killed_pays_once(tmp_path: Path) -> None:
-    """A process dies without a word after it submitted; the next one gets the answers."""
-    code = (
-        "import asyncio, sys; from pathlib import Path; from types import SimpleNamespace\n"
-        "from mmcrime.calls import batch_lane; from batch_kit import QUICK, Asking\n"
-        "batch_lane.PACE = QUICK\n"
-        "service = SimpleNamespace(kind=sys.argv[1], url=sys.argv[2])\n"
-        "async def main():\n"
-        "    async with Asking(service, Path(sys.argv[3]), run=sys.argv[4]) as run:\n"
-        "        print([answer.text for answer in await run.ask('a', 'b')])\n"
-        "asyncio.run(main())\n"
-    )
-
-    def process(service: BatchService, run: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", code, service.kind, service.url, str(tmp_path), run]
-        env = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-
-    with batch_service("anthropic", runs=10**9) as service:
-        with process(service, "run-1") as first:
-            try:
-                asyncio.run(until(lambda: bool(service.batches) and service.batches[0].looks > 1))
-            finally:
-                first.send_signal(signal.SIGKILL)
-        assert first.returncode == -signal.SIGKILL
-        service.runs = 0
-        with process(service, "run-2") as second:
-            out, _ = second.communicate(timeout=30)
-        assert out.strip() == "['seen: a', 'seen: b']"
-        assert len(service.batches) == 1
-        assert len(rows(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -364,60 +310,64 @@ def test_a_provider_without_batches_is_refused(tmp_path: Path) -> None:
         )
 
 
-HUGE = b'{"custom_id": "x", "fill": "' + b"x" * (9 * 1024 * 1024) + b'"}'
-TEXTS = ["a", "b", "c", "d"]
+@pytest.mark.parametrize("kind", NAMES)
+@in_loop
+async def test_an_answer_of_either_lane_serves_the_other(tmp_path: Path, kind: str) -> None:
+    with batch_service(kind) as service:
+        async with Asking(service, tmp_path) as batched:
+            await batched.ask("a")
+        async with Asking(service, tmp_path, run="2", lane="live") as live:
+            assert said(await live.ask("a", "b")) == ["seen: a", "seen: b"]
+        async with Asking(service, tmp_path, run="3") as batched:
+            answers = await batched.ask("a", "b")
+        assert [answer.cached for answer in answers] == [True, True]
+        assert (service.questions, service.live) == (["a"], 1)
 
 
-@st.composite
-def mangled(draw: st.DrawFn) -> Any:
-    """What a hostile service makes of its lines: a list of what to do with which line."""
-    what = st.sampled_from(["own", "own", "twice", "strange", "cut", "noise", "list", "null"])
-    return draw(st.lists(st.tuples(what, st.integers(0, 3)), max_size=8))
-
-
-def spoiled(plan: list[tuple[str, int]], lines: list[dict[str, Any]]) -> list[Any]:
-    """Return lines as a plan says, in its order."""
-    made: list[Any] = []
-    for what, number in plan:
-        line = lines[number % len(lines)]
-        raw = json.dumps(line).encode()
-        made += {
-            "own": [line],
-            "twice": [line, {**line, "result": {"type": "errored"}}],
-            "strange": [{**line, "custom_id": "mmcrime-0-0"}],
-            "cut": [raw[: len(raw) // 2]],
-            "noise": [b"\xff\x00[[[[", b""],
-            "list": [b"[1, 2]"],
-            "null": [{**line, "custom_id": None}],
-        }[what]
-    return made
-
-
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(plan=mangled())
-def test_whatever_comes_a_request_gets_its_own_answer_or_none(
-    tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[str, int]]
+@pytest.mark.parametrize(
+    "limits", [BatchLimits(requests=2, bytes=10**6), BatchLimits(requests=100, bytes=10_000)]
+)
+@in_loop
+async def test_as_many_batches_as_it_takes_hold_what_one_does_not(
+    tmp_path: Path, limits: BatchLimits
 ) -> None:
-    folder = tmp_path_factory.mktemp("cache")
-
-    async def work(service: BatchService) -> list[Any]:
-        async with Asking(service, folder) as run:
-            outcomes = await run.ask(*TEXTS)
-            assert run.budget.spent.calls == len(TEXTS)
-            return outcomes
-
-    with batch_service("anthropic", results=lambda lines: spoiled(plan, lines)) as service:
-        outcomes = asyncio.run(work(service))
-    given_back = {number for what, number in plan if what in ("own", "twice")}
-    for number, (text, outcome) in enumerate(zip(TEXTS, outcomes, strict=True)):
-        if number in given_back:
-            assert outcome.text == f"seen: {text}"
-        else:
-            assert isinstance(outcome, InvalidResponseError)
+    with batch_service("openai") as service:
+        async with Asking(service, tmp_path, limits=limits) as run:
+            assert said(await run.ask(*"abcde")) == [f"seen: {c}" for c in "abcde"]
+        assert sorted(len(batch.bodies) for batch in service.batches) == [1, 2, 2]
 
 
 @in_loop
-async def test_a_line_that_is_too_large_is_left_out_and_the_others_serve(tmp_path: Path) -> None:
-    with batch_service("openai", results=lambda lines: [lines[0], HUGE, lines[1]]) as service:
+async def test_nobody_gets_an_answer_before_it_is_written_down(tmp_path: Path) -> None:
+    with batch_service("gemini", runs=10**9) as service:
         async with Asking(service, tmp_path) as run:
-            assert said(await run.ask("a", "b")) == ["seen: a", "seen: b"]
+            asked = asyncio.ensure_future(run.ask("a"))
+            await until(lambda: bool(service.batches) and service.batches[0].looks > 0)
+            other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")  # nobody else can write now
+            looks, service.runs = service.batches[0].looks, 0
+            await until(lambda: service.batches[0].looks > looks + 1)
+            await asyncio.sleep(0.3)
+            assert not asked.done()
+            other.execute("COMMIT")
+            other.close()
+            assert said(await asked) == ["seen: a"]
+        assert len(rows(tmp_path)) == 1
+
+
+@in_loop
+async def test_what_is_no_question_is_refused(tmp_path: Path) -> None:
+    with batch_service("gemini") as service:
+        async with Asking(service, tmp_path) as run:
+            with pytest.raises(ProviderError, match="'transcribe'"):
+                await run.provider.generate(question("a", task="transcribe"))
+        assert service.asked == []
+
+
+def test_a_check_of_a_provider_does_not_wait_for_a_batch(tmp_path: Path) -> None:
+    with batch_service("openai") as service:
+        section = services.section("openai", service.url, lane="batch")
+        config = {"providers": {"openai": section}, "cache": {"directory": str(tmp_path)}}
+        with CrimeDetectionPipeline(settings=load_settings(config, dotenv=None)) as pipeline:
+            pipeline.check_provider("openai")
+    assert (service.live, service.batches) == (1, [])

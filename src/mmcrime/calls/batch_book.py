@@ -41,7 +41,8 @@ CREATE TABLE items (
     label TEXT NOT NULL,
     key TEXT NOT NULL,
     request_id TEXT NOT NULL,
-    tenant TEXT NOT NULL
+    tenant TEXT NOT NULL,
+    silent INTEGER NOT NULL
 );
 CREATE INDEX items_by_label ON items (label);
 CREATE INDEX items_by_key ON items (key);
@@ -85,12 +86,14 @@ class Item:
         key: The key under which its answer is stored.
         request_id: Of the run that sent it.
         tenant: On whose behalf.
+        silent: Whether it has neither sound nor video, so that no token of it is one of sound.
     """
 
     id: str
     key: str
     request_id: str
     tenant: str
+    silent: bool
 
 
 class BatchBook:
@@ -119,14 +122,14 @@ class BatchBook:
         Raises:
             ConfigError: If the file cannot be used; nothing may be submitted then.
         """
-        rows = [(one.id, batch.label, one.key, one.request_id, one.tenant) for one in items]
+        rows = [(o.id, batch.label, o.key, o.request_id, o.tenant, o.silent) for o in items]
         values = (
             *(batch.label, batch.provider, batch.endpoint, batch.model, batch.time),
             *(batch.requests, batch.service_id, batch.holder),
         )
         with self._transaction() as connection:
             connection.execute(_INSERT, values)
-            connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def submitted(self, label: str, service_id: str) -> None:
         """Write down what the service calls a batch."""
@@ -156,10 +159,11 @@ class BatchBook:
     def items(self, label: str) -> dict[str, Item]:
         """Return the requests of a batch that have no answer yet, by their ids."""
         with self._transaction() as connection:
-            query = "SELECT id, key, request_id, tenant FROM items WHERE label = ?"
+            query = "SELECT id, key, request_id, tenant, silent FROM items WHERE label = ?"
             rows = connection.execute(query, (label,)).fetchall()
         return {
-            row[0]: Item(id=row[0], key=row[1], request_id=row[2], tenant=row[3]) for row in rows
+            name: Item(id=name, key=key, request_id=run, tenant=tenant, silent=bool(silent))
+            for name, key, run, tenant, silent in rows
         }
 
     def claim(self, label: str, holder: str, seconds: float) -> bool:

@@ -20,12 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmcrime.calls.batch_book import Batch, BatchBook, Item
-from mmcrime.calls.batch_watch import Pace, Waiting, Watch
+from mmcrime.calls.batch_watch import Pace, PriceOf, Waiting, Watch
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import ProviderError, UnfitMediaError
 from mmcrime.logs import get_logger
-from mmcrime.plugins import BatchProvider, Request, Response, TokenUsage
-from mmcrime.results import Cost
+from mmcrime.plugins import BatchProvider, EgressGate, Request, Response
 
 __all__ = ["PACE", "BatchLane", "Entry"]
 
@@ -46,6 +45,7 @@ class Entry:
         request_id: Of the run.
         tenant: On whose behalf.
         announce: Tells the egress gate of the run, and whoever counts, that it leaves.
+        gate: That gate.
         outcome: Who waits for the answer. Done before it is submitted, it never is.
         item: What it is called in its batch.
         context: In which the request was made.
@@ -56,6 +56,7 @@ class Entry:
     request_id: str
     tenant: str
     announce: Callable[[Request], None]
+    gate: EgressGate
     outcome: Waiting
     item: Item | None = None
     context: Context = field(default_factory=copy_context)
@@ -91,7 +92,7 @@ class BatchLane:
         name: str,
         book: BatchBook,
         ledger: Ledger,
-        price: Callable[[str | None, TokenUsage], Cost],
+        price: PriceOf,
         pace: Pace,
     ) -> None:
         self.name = name
@@ -112,9 +113,17 @@ class BatchLane:
         """Let a request go with the next batch to its model.
 
         Raises:
+            ProviderError: If it is no question.
             UnfitMediaError: If it alone is more than a batch may be.
         """
         assert entry.request is not None  # noqa: S101  # it has not been submitted
+        if entry.request.task != "answer":
+            raise ProviderError(
+                f"What {self.name!r} is asked in batches are questions, and this is "
+                f"{entry.request.task!r}.",
+                provider=self.name,
+                next_step=f"Set providers.{self.name}.lane to 'live'.",
+            )
         model = entry.request.model or self._provider.model or ""
         size, most = _size(entry.request), self.limits.bytes
         if size > most:
@@ -143,9 +152,19 @@ class BatchLane:
         """Return the batch that has a request with this key, and its id in there."""
         return await self._book.run(self._book.find, key)
 
-    async def attach(self, batch: Batch, id: str) -> Waiting:  # noqa: A002  # as it is called
-        """Wait for a request that is in a batch already."""
-        await self._adopt()
+    async def attach(
+        self,
+        batch: Batch,
+        id: str,  # noqa: A002  # as it is called everywhere
+        gate: EgressGate,
+    ) -> Waiting:
+        """Wait for a request that is in a batch already.
+
+        Raises:
+            EgressError: If the service must not even be asked how far it is.
+        """
+        self._tell(gate, batch)
+        await self._adopt(gate, told=batch.label)
         watch = self._watches.get(batch.label)
         return (watch or self._watch(batch, own=False)).wait(id)
 
@@ -191,6 +210,7 @@ class BatchLane:
                 key=entry.request.key,
                 request_id=entry.request_id,
                 tenant=entry.tenant,
+                silent=all(part.kind in ("text", "image") for part in entry.request.parts),
             )
             entry.request = None  # its media must not be held for hours
         batch = Batch(
@@ -213,7 +233,7 @@ class BatchLane:
     ) -> None:
         if not self.ledger.is_open:
             await asyncio.to_thread(self.ledger.open)
-        await self._adopt()
+        await self._adopt(entries[0].gate)
         items = [entry.item for entry in entries if entry.item is not None]
         await self._book.run(self._book.intend, batch, items)
         name = None
@@ -235,15 +255,28 @@ class BatchLane:
             entry.watch = watch
             watch.waiting.setdefault(entry.item.id, []).append(entry.outcome)
 
-    async def _adopt(self) -> None:
-        """Follow what other processes have submitted here, whoever still waits for it."""
+    async def _adopt(self, gate: EgressGate, *, told: str = "") -> None:
+        """Follow what other processes have submitted here, whoever still waits for it.
+
+        Args:
+            gate: Of the run that is the occasion.
+            told: The label of a batch of which it knows already.
+        """
         if self._adopted:
             return
         self._adopted = True
         endpoint = self._provider.endpoint
         for batch in await self._book.run(self._book.pending, self.name, endpoint):
             if batch.label not in self._watches:
+                if batch.label != told:
+                    self._tell(gate, batch)
                 self._watch(batch, own=False)
+
+    def _tell(self, gate: EgressGate, batch: Batch) -> None:
+        """Say that a service is asked how far a batch is."""
+        to = f"{self.name} ({batch.endpoint})" if batch.endpoint else self.name
+        size = len(batch.service_id or batch.label)
+        gate.announce(what="the name of a batch", to=to, purpose="provider", size_bytes=size)
 
     def _watch(self, batch: Batch, *, own: bool) -> Watch:
         watch = self._watches[batch.label] = Watch(

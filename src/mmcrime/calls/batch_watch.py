@@ -13,10 +13,10 @@ from mmcrime.calls.batch_book import Batch, BatchBook, Item
 from mmcrime.calls.ledger import Ledger
 from mmcrime.errors import InvalidResponseError, ProviderError, UnavailableError
 from mmcrime.logs import get_logger
-from mmcrime.plugins import BatchProvider, BatchStatus, Response, TokenUsage
+from mmcrime.plugins import BatchProvider, BatchStatus, Response
 from mmcrime.results import Cost
 
-__all__ = ["Pace", "Waiting", "Watch"]
+__all__ = ["Pace", "PriceOf", "Waiting", "Watch"]
 
 _log = get_logger("mmcrime.calls.batch")
 
@@ -49,6 +49,8 @@ class Pace:
     orphaned: float = 900.0
 
 
+PriceOf = Callable[..., Cost]
+"""What the tokens of a model cost in a batch: `Pricing.cost_of`."""
 Waiting = asyncio.Future[Response | None]
 """Who waits for an answer gets it, or None when the batch is gone and nobody knows of it."""
 
@@ -74,13 +76,14 @@ class Watch:
     provider: BatchProvider
     book: BatchBook
     ledger: Ledger
-    price: Callable[[str | None, TokenUsage], Cost]
+    price: PriceOf
     holder: str
     pace: Pace
     own: bool
     waiting: dict[str, list[Waiting]] = field(default_factory=dict)
     ended: bool = False
     _resumed: bool = False
+    _begun: float = field(default_factory=time.monotonic)
 
     def wait(self, id: str) -> Waiting:  # noqa: A002  # as it is called everywhere
         """Return what will come of a request."""
@@ -159,7 +162,11 @@ class Watch:
 
     async def _never_made(self) -> bool:
         """Give up a batch that the service does not know, once it must know it."""
-        if self._age < (self.pace.unsure if self.own else self.pace.orphaned):
+        if self.own:  # counted from when submitting it had gone wrong, which may take minutes
+            young = time.monotonic() - self._begun < self.pace.unsure
+        else:
+            young = self._age < self.pace.orphaned
+        if young:
             return False
         await self.book.run(self.book.forget, self.batch.label)
         provider = self.batch.provider
@@ -192,7 +199,7 @@ class Watch:
     async def _settle(self, found: Sequence[tuple[Item, Response | ProviderError]]) -> None:
         """Write down what was paid for, then hand it out."""
         settled = [
-            (item, self._priced(said) if isinstance(said, Response) else said)
+            (item, self._priced(said, item) if isinstance(said, Response) else said)
             for item, said in found
         ]
         written = [
@@ -224,9 +231,12 @@ class Watch:
         find = self.ledger.find
         return await asyncio.to_thread(find, item.key, request_id=item.request_id) is not None
 
-    def _priced(self, response: Response) -> Response:
+    def _priced(self, response: Response, item: Item) -> Response:
+        usage = response.usage
+        if item.silent and usage.audio_input is None:
+            usage = replace(usage, audio_input=0)
         try:
-            cost = self.price(response.model, response.usage)
+            cost = self.price(response.model, usage)
         except (ArithmeticError, ValueError, TypeError) as error:
             _log.warning("the price of a reply of %r: %s", self.batch.provider, error)
             cost = Cost(detail=f"the token counts of {self.batch.provider} are none")

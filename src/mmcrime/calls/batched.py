@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 
 from mmcrime.calls.announced import Announced
 from mmcrime.calls.batch_lane import BatchLane, Entry
 from mmcrime.calls.batch_watch import Waiting
 from mmcrime.calls.meter import BROKEN_OFF, attempted, current_meter
+from mmcrime.calls.prices import NO_TOKENS
 from mmcrime.calls.wrapper import Wrapper
 from mmcrime.errors import MmcrimeError, ProviderError, UnavailableError
 from mmcrime.plugins import EgressGate, Provider, Request, Response, TokenUsage
@@ -19,9 +19,6 @@ __all__ = ["Attached", "Laned"]
 
 _BEFORE = 0.25
 """Seconds before the deadline at which nobody waits any longer, so that they can still say why."""
-_NOTHING: Mapping[str, int] = dict.fromkeys(
-    ("input", "cached_input", "cache_write", "audio_input", "output"), 0
-)
 
 
 class Attached(Wrapper):
@@ -32,7 +29,6 @@ class Attached(Wrapper):
 
     Args:
         inner: What is asked when no batch has it.
-        name: Registered name of the provider.
         lane: The batches.
         gate: The gate of this run, which is told that a service is asked.
         request_id: Of the run.
@@ -43,7 +39,6 @@ class Attached(Wrapper):
         self,
         inner: Provider,
         *,
-        name: str,
         lane: BatchLane,
         gate: EgressGate,
         request_id: str,
@@ -54,22 +49,19 @@ class Attached(Wrapper):
         self._gate = gate
         self._request_id = request_id
         self._deadline = deadline
-        self._to = f"{name} ({self.endpoint})" if self.endpoint else name
 
     async def generate(self, request: Request) -> Response:
         """Answer a request, from a batch that has it where there is one.
 
         Raises:
             ProviderError: If the service did not answer, or the deadline comes first.
+            EgressError: Under ``offline``.
         """
         held = await self._lane.pending(request.key)
         if held is None:
             return await self._inner.generate(request)
         batch, name = held
-        self._gate.announce(
-            what="the name of a batch", to=self._to, purpose="provider", size_bytes=len(name)
-        )
-        outcome = await self._lane.attach(batch, name)
+        outcome = await self._lane.attach(batch, name, self._gate)
         try:
             response = await _in_time(outcome, self._deadline)
         except TimeoutError:
@@ -96,6 +88,7 @@ class Laned(Wrapper):
         announced: The provider, with the gate of this run.
         name: Registered name of the provider.
         lane: The batches.
+        gate: The gate of this run.
         tenant: On whose behalf.
         request_id: Of the run.
         deadline: Loop time after which the answer is of no use.
@@ -107,6 +100,7 @@ class Laned(Wrapper):
         *,
         name: str,
         lane: BatchLane,
+        gate: EgressGate,
         tenant: str,
         request_id: str,
         deadline: float | None,
@@ -115,6 +109,7 @@ class Laned(Wrapper):
         self._announced = announced
         self._name = name
         self._lane = lane
+        self._gate = gate
         self._tenant = tenant
         self._request_id = request_id
         self._deadline = deadline
@@ -137,6 +132,7 @@ class Laned(Wrapper):
                 request_id=self._request_id,
                 tenant=self._tenant,
                 announce=self._announced.announce,
+                gate=self._gate,
                 outcome=asyncio.get_running_loop().create_future(),
             )
             try:
@@ -172,14 +168,14 @@ class Laned(Wrapper):
                 "to this request.",
                 provider=self._name,
             )
-        return replace(response, cost=self._lane.price(response.model, response.usage))
+        return replace(response, cost=self._lane.price(response.model, response.usage, request))
 
     def _cost_of(self, error: ProviderError, request: Request) -> Cost:
         if error.out_of_time:
             return Cost(detail="a batch had not ended; what is answered in it will be billed")
         if error.may_be_billed:
             return Cost(detail="a request of a batch failed; it may be billed")
-        return self._lane.price(request.model or self.model, TokenUsage(**_NOTHING))
+        return self._lane.price(request.model or self.model, NO_TOKENS, request)
 
 
 async def _in_time(outcome: Waiting, deadline: float | None) -> Response | None:

@@ -97,6 +97,7 @@ class BatchLanes:
             Announced(provider, name=name, gate=run.gate),
             name=name,
             lane=lane,
+            gate=run.gate,
             tenant=run.tenant,
             request_id=run.request_id,
             deadline=run.deadline,
@@ -113,7 +114,6 @@ class BatchLanes:
             return retrying
         return Attached(
             retrying,
-            name=name,
             lane=lane,
             gate=run.gate,
             request_id=run.request_id,

@@ -301,7 +301,7 @@ class CrimeDetectionPipeline:
         provider = self._layer.wrap(
             service.provider,
             name=name,
-            section=service.section,
+            section=service.section.model_copy(update={"lane": "live"}),  # who asks is waiting
             options=service.options,
             run=run,
             stored=False,
