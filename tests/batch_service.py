@@ -133,7 +133,7 @@ class BatchService:
         return self._told(batch)
 
     def _batch(self, path: str) -> Submitted | None:
-        names = path.split("/")
+        names = set(path.split("/")) - set(self.deleted)  # those that were deleted are gone
         return next((batch for batch in self.batches if batch.name in names), None)
 
     def _delete(self, name: str) -> Any:

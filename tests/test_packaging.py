@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import mmcrime
+from mmcrime.errors import MissingDependencyError
 from mmcrime.registry import status
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,10 +61,11 @@ def test_every_entry_point_names_a_class_that_can_be_imported_or_says_what_it_ne
         module, _, attribute = value.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except ImportError as error:
+        except (ImportError, MissingDependencyError) as error:
             if name in APART:
                 (said,) = (one for one in status("providers") if one.name == name)
-                assert f'pip install "mmcrime[{name}]"' in said.next_step
+                assert f'"mmcrime[{name}]"' in said.next_step
+                assert f"-c constraints-{name}.txt" in said.next_step
                 continue
             pytest.fail(f"{group} {name}: {error}")
         if group != "mmcrime.providers":  # a provider has the name that it is asked under

@@ -69,6 +69,10 @@ class AnthropicBatches(BatchProvider):
     @abstractmethod
     def _check(self, request: Request) -> None: ...
 
+    def check(self, request: Request) -> None:
+        """Refuse what is not sent; see `BatchProvider.check`."""
+        self._check(request)
+
     async def submit(
         self,
         requests: Mapping[str, Request],

@@ -71,6 +71,10 @@ class GeminiBatches(BatchProvider):
     @abstractmethod
     def _check(self, request: Request) -> None: ...
 
+    def check(self, request: Request) -> None:
+        """Refuse what is not sent; see `BatchProvider.check`."""
+        self._check(request)
+
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Send all requests in one piece; see `BatchProvider.submit`."""
         check_requests(self._service, self.batch_limits, requests)

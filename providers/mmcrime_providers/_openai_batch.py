@@ -80,6 +80,10 @@ class OpenAIBatches(BatchProvider):
     @abstractmethod
     def _body(self, request: Request, model: str, *, chat: bool) -> dict[str, Any]: ...
 
+    def check(self, request: Request) -> None:
+        """Refuse what is not sent; see `BatchProvider.check`."""
+        self._check(request)
+
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Upload the requests as a file, and make a batch of it; see `BatchProvider.submit`."""
         path = "/v1/chat/completions" if self._batches_chat else "/v1/responses"

@@ -69,6 +69,16 @@ class Asking:
             ),
         )
 
+    @property
+    def batches(self) -> Any:
+        """The provider as it is."""
+        return self._inner.provider
+
+    @property
+    def lanes(self) -> Any:
+        """The lanes of the pipeline, by provider."""
+        return self.layer._lanes._lanes  # no door leads there
+
     async def __aenter__(self) -> Asking:
         return self
 

@@ -162,7 +162,7 @@ def run(
     analyzers: list[Analyzer] = [Fated(f"fated{'x' * i}", fate) for i, fate in enumerate(fates)]
     transcriber = Mute(FAULTS[1] if speech_dies else None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmcrime.pipeline.run.open_media", dying("open", faulty))
+        patch.setattr("mmcrime.pipeline.job.open_media", dying("open", faulty))
         patch.setattr("mmcrime.pipeline.run.fuse", dying("fuse", fuse))
         patch.setattr("mmcrime.pipeline.compose.compose", dying("compose", compose))
         patch.setattr(SoundEventDetector, "feed", dying("detector", SoundEventDetector.feed))

@@ -14,7 +14,7 @@ import math
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -124,6 +124,7 @@ class BatchLane:
                 provider=self.name,
                 next_step=f"Set providers.{self.name}.lane to 'live'.",
             )
+        self._provider.check(entry.request)  # alone, so that it fails no other one
         model = entry.request.model or self._provider.model or ""
         size, most = _size(entry.request), self.limits.bytes
         if size > most:
@@ -180,6 +181,7 @@ class BatchLane:
         for group in self._groups.values():
             if group.timer is not None:
                 group.timer.cancel()
+            _leave(group.entries)
         self._groups.clear()
         ending = [self._following[label] for label, watch in self._watches.items() if watch.ended]
         if ending:
@@ -223,6 +225,9 @@ class BatchLane:
         )
         try:
             await self._hand_over(batch, leaving, requests)
+        except asyncio.CancelledError:
+            _leave(leaving)
+            raise
         except Exception as error:  # noqa: BLE001  # handed to whoever waits
             for entry in leaving:
                 if not entry.outcome.done():
@@ -264,13 +269,13 @@ class BatchLane:
         """
         if self._adopted:
             return
-        self._adopted = True
         endpoint = self._provider.endpoint
         for batch in await self._book.run(self._book.pending, self.name, endpoint):
             if batch.label not in self._watches:
                 if batch.label != told:
                     self._tell(gate, batch)
                 self._watch(batch, own=False)
+        self._adopted = True
 
     def _tell(self, gate: EgressGate, batch: Batch) -> None:
         """Say that a service is asked how far a batch is."""
@@ -304,6 +309,12 @@ class BatchLane:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _leave(entries: Iterable[Entry]) -> None:
+    """Let nobody wait for what is not followed any longer."""
+    for entry in entries:
+        entry.outcome.cancel()
 
 
 def _announced(entry: Entry) -> bool:

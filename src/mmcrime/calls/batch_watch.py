@@ -23,6 +23,8 @@ _log = get_logger("mmcrime.calls.batch")
 _CHUNK = 200  # answers that are written down in one go
 _COLLECTING = 3600.0  # seconds that collecting may take
 _CLAIM = 120.0  # seconds for which one process alone may collect, from its last sign of life
+_MOST_COLLECTING = 10  # times that the answers of one batch are asked for
+_MOST_ODD = 5  # unreadable looks at one batch
 _SLOWER = 1.5  # times as long is waited until the next look
 _MAYBE_BILLED = "a request of a batch failed; it may be billed"
 
@@ -83,6 +85,9 @@ class Watch:
     waiting: dict[str, list[Waiting]] = field(default_factory=dict)
     ended: bool = False
     _resumed: bool = False
+    _unwritten: bool = False  # whether answers are in no ledger yet
+    _collected: int = 0  # times that collecting has failed
+    _odd: int = 0  # looks that brought something unreadable
     _begun: float = field(default_factory=time.monotonic)
 
     def wait(self, id: str) -> Waiting:  # noqa: A002  # as it is called everywhere
@@ -119,11 +124,38 @@ class Watch:
             except TimeoutError:
                 _log.info("batch %s: its answers took too long", self.batch.label)
             except ProviderError as error:
-                if not error.retryable:
+                known = await self.book.run(self.book.get, self.batch.label)
+                if known is None:
+                    return  # another process has collected it, and whoever waits finds it there
+                if not self._may_pass(error, known):
                     await self._give_up(error)
-                    raise
+                    raise self._of_looking(error) from error
                 _log.info("batch %s: %s", self.batch.label, error.message)
                 wait = max(wait, min(error.retry_after or 0.0, self.pace.most))
+            self._not_for_ever()
+
+    def _may_pass(self, error: ProviderError, known: Batch) -> bool:
+        """Whether another look may help: an outage, one odd page, or what another has deleted."""
+        if self.ended:
+            self._collected += 1
+            if self._collected > _MOST_COLLECTING:
+                return False
+        if isinstance(error, InvalidResponseError):
+            self._odd += 1
+            return self._odd <= _MOST_ODD
+        return error.retryable or known.holder not in ("", self.holder)
+
+    def _of_looking(self, error: ProviderError) -> ProviderError:
+        """Return an error of looking at a batch as one of the requests that are in it.
+
+        The service may refuse to be asked how far it is, and yet work on it and charge for it.
+        """
+        error.may_be_billed, error.retryable = True, False
+        error.next_step = (
+            f"{error.next_step} The batch {self.batch.service_id or self.batch.label!r} goes on; "
+            "run the same again later, and its answers are collected then."
+        ).lstrip()
+        return error
 
     async def _look(self) -> bool:
         """Return whether there is nothing left to wait for."""
@@ -134,14 +166,17 @@ class Watch:
             return False
         status = await self.provider.poll(name)
         if status.state == "running":
-            self._not_for_ever()
             return False
         self.ended = True
         claimed = await self._claim()
         if claimed:
+            self._unwritten = False
             await self._collect(name, status)
-            await self._discard(name)
+            if self._unwritten:
+                return False  # the service still has what the ledger lacks
+            # First, so that no other process takes a batch that is gone for a failure.
             await self.book.run(self.book.forget, self.batch.label)
+            await self._discard(name)
         # Else another process has collected it, or is about to have.
         return claimed or await self.book.run(self.book.get, self.batch.label) is None
 
@@ -216,8 +251,12 @@ class Watch:
             for item, said in settled
             if not await self._recorded(item, said)
         ]
+        before = self.ledger.failed
         await asyncio.gather(*written)
-        await self.book.run(self.book.done, [item.id for item, _ in settled])
+        if self.ledger.failed > before:
+            self._unwritten = self._resumed = True
+        else:
+            await self.book.run(self.book.done, [item.id for item, _ in settled])
         for item, said in settled:
             _resolve(self.waiting.pop(item.id, ()), said)
         await self._claim()

@@ -155,10 +155,13 @@ class Laned(Wrapper):
         try:
             response = await _in_time(entry.outcome, self._deadline)
         except TimeoutError:
-            if entry.watch is None:
+            if entry.item is None:
                 raise _too_late(self._lane, None) from None
-            batch = entry.watch.batch
-            raise _too_late(self._lane, batch.service_id or batch.label) from None
+            # Named, it is on its way: whether it has arrived nobody knows yet.
+            name = entry.item.id.rpartition("-")[0]
+            if entry.watch is not None:
+                name = entry.watch.batch.service_id or name
+            raise _too_late(self._lane, name) from None
         if response is not None:
             return response
         response = await self._lane.paid(request.key, self._request_id)

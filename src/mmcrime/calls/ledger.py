@@ -102,6 +102,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._held: sqlite3.Connection | None = None
         self._batches: Batches[Row, None] = Batches(self._written, apart=_APART)
+        self.failed = 0  # rows that could not be written
 
     @property
     def is_open(self) -> bool:
@@ -149,6 +150,7 @@ class Ledger:
                 try:
                     self._connection().execute(_INSERT, _values(row))
                 except (sqlite3.Error, UnicodeEncodeError) as error:
+                    self.failed += 1
                     extra = {"request_id": row["request_id"]}
                     _log.warning("a billed reply could not be recorded: %s", error, extra=extra)
                     if isinstance(error, sqlite3.Error):

@@ -52,7 +52,9 @@ return {0, ''}
 _RENEW = Script("""\
 -- KEYS: leases. ARGV: whose, their milliseconds.
 for i = 2, #KEYS do
-  if redis.pcall('GET', KEYS[i]) == ARGV[2] then redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
+  local held = redis.pcall('GET', KEYS[i])
+  -- One that lapsed while Redis was away is taken again, unless somebody else has it.
+  if held == ARGV[2] or not held then redis.call('SET', KEYS[i], ARGV[2], 'PX', ARGV[3]) end
 end
 return 0
 """)

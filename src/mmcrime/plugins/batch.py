@@ -65,6 +65,13 @@ class BatchProvider(Provider):
 
     batch_limits: BatchLimits
 
+    def check(self, request: Request) -> None:  # most need say nothing more
+        """Refuse a request that the service is not sent, before it joins others in a batch.
+
+        Raises:
+            ProviderError: If it is not. Nothing was sent.
+        """
+
     @abstractmethod
     async def submit(self, requests: Mapping[str, Request], *, model: str, label: str) -> str:
         """Hand over requests and return the service's own id of the batch.
