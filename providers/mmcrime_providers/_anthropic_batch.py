@@ -29,10 +29,11 @@ from mmcrime_providers._batch import (
     objects_in,
     outcome,
     results_at,
+    sdk_errors,
     too_many,
     unasked,
 )
-from mmcrime_providers._http import http_client, scrub_error
+from mmcrime_providers._http import http_client
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
 from mmcrime_providers._service import Service
 
@@ -170,17 +171,9 @@ class AnthropicBatches(BatchProvider):
         """Connect for some seconds, as long as a request takes if 0; errors become ours."""
         most = self._service.timeout if seconds == 0.0 else seconds
         line = http_client(timeout=self._service.timeout, url=self._url)
-        try:
+        with sdk_errors(anthropic, AnthropicFailure, self._service, model):
             async with asyncio.timeout(most), self._sdk(line) as client:
                 yield client
-        except anthropic.APIStatusError as error:
-            scrub_error(error, self._service.secrets)
-            failure = AnthropicFailure.of(
-                error.status_code, error.response.headers, error.response.text
-            )
-            raise self._service.failed(failure, model) from error
-        except (anthropic.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
-            raise self._service.broke(error) from error
 
     async def _listed(self, since: datetime) -> list[Mapping[str, Any]]:
         """Return the batches that were made after an instant, the newest first."""

@@ -13,7 +13,7 @@ import httpx2
 from mmcrime.errors import ProviderError, UnavailableError
 from mmcrime.plugins import BatchLimits, Request, Response
 from mmcrime_providers._failures import Failure
-from mmcrime_providers._http import MOST_BYTES, http_client
+from mmcrime_providers._http import MOST_BYTES, http_client, scrub_error
 from mmcrime_providers._json import as_mapping, as_text, parsed
 from mmcrime_providers._service import Service
 
@@ -32,6 +32,7 @@ __all__ = [
     "objects_in",
     "outcome",
     "results_at",
+    "sdk_errors",
     "too_many",
     "unasked",
 ]
@@ -191,3 +192,24 @@ def too_many(service: Service) -> ProviderError:
         provider=service.provider,
         next_step="Look for it in the console of the service.",
     )
+
+
+@contextmanager
+def sdk_errors(sdk: Any, failures: type[Failure], service: Service, model: str) -> Iterator[None]:
+    """Turn the errors of an SDK into ours.
+
+    Args:
+        sdk: The module `openai` or `anthropic`, whose errors have the same names.
+        failures: What an unsuccessful answer means.
+        service: Who is asked.
+        model: The model that was asked; empty where that does not matter.
+    """
+    try:
+        yield
+    except sdk.APIStatusError as error:
+        scrub_error(error, service.secrets)
+        answer = error.response
+        failure = failures.of(error.status_code, answer.headers, answer.text)
+        raise service.failed(failure, model) from error
+    except (sdk.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
+        raise service.broke(error) from error

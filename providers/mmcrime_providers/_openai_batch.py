@@ -28,10 +28,11 @@ from mmcrime_providers._batch import (
     objects_in,
     outcome,
     results_at,
+    sdk_errors,
     too_many,
     unasked,
 )
-from mmcrime_providers._http import http_client, scrub_error, scrubbed
+from mmcrime_providers._http import http_client, scrubbed
 from mmcrime_providers._json import as_mapping, as_text, count_of, mappings
 from mmcrime_providers._openai_client import read_body
 from mmcrime_providers._openai_errors import OpenAIFailure
@@ -192,17 +193,9 @@ class OpenAIBatches(BatchProvider):
         """Connect for some seconds, as long as a request takes if 0; errors become ours."""
         most = self._service.timeout if seconds == 0.0 else seconds
         line = http_client(timeout=self._service.timeout, url=self._url)
-        try:
+        with sdk_errors(openai, OpenAIFailure, self._service, model):
             async with asyncio.timeout(most), self._sdk(line) as client:
                 yield client
-        except openai.APIStatusError as error:
-            scrub_error(error, self._service.secrets)
-            failure = OpenAIFailure.of(
-                error.status_code, error.response.headers, error.response.text
-            )
-            raise self._service.failed(failure, model) from error
-        except (openai.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
-            raise self._service.broke(error) from error
 
     def _written(self, requests: Mapping[str, Request], model: str, path: str) -> IO[bytes]:
         """Return a file without a name that holds one request a line. Blocks."""

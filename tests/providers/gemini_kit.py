@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmcrime.plugins import Response, TokenUsage
-from mmcrime.testing import WireReply
+from mmcrime.testing import WireCases, WireReply
 
 KEY = "AIzaSyA-0123456789abcdefghijklmnopqrstu"
 USAGE: dict[str, Any] = {
@@ -136,4 +136,29 @@ def quota(name: str, value: str = "250", *, delay: str = "37.5s") -> WireReply:
         detail("QuotaFailure", violations=[violation | {"quotaValue": value}]),
         detail("Help", links=[]),
         detail("RetryInfo", retryDelay=delay),
+    )
+
+
+def contract_cases(version: str) -> WireCases:
+    """Return the answers that the contract asks for, constructed after recorded ones."""
+    said = f"API key not valid: {KEY}. Please pass a valid API key."
+    thought = {k: v for k, v in USAGE.items() if k != "candidatesTokenCount"}
+    missing = f"models/x is not found for API version {version}, or is not supported."
+    return WireCases(
+        answered=answer(),
+        text="A calm garage.",
+        model="gemini-3.8-flash-001",
+        usage=TokenUsage(input=125, cached_input=40, audio_input=119, output=35),
+        empty=answer(parts=[]),
+        refused=answer("SAFETY", parts=[]),
+        truncated=answer("MAX_TOKENS", candidate={"content": {}}, usageMetadata=thought),
+        bad_key=failed(
+            400, "INVALID_ARGUMENT", said, detail("ErrorInfo", reason="API_KEY_INVALID")
+        ),
+        unknown_model=failed(404, "NOT_FOUND", missing),
+        bad_request=failed(400, "INVALID_ARGUMENT", "Unable to process input image."),
+        rate_limited=quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"),
+        delay=37.5,
+        quota_used_up=quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", delay="5s"),
+        failed=failed(503, "UNAVAILABLE", "The model is overloaded."),
     )
